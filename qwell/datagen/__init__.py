@@ -1,0 +1,1 @@
+"""Making data: grids, kernels, potentials, spectra, and the pipeline that writes them to a store."""

@@ -1,0 +1,65 @@
+"""Are the numbers of a data set right? Values checked everywhere, energies solved again on a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.spectrum import box_energies, eigenvalues
+from qwell.store.reader import Dataset
+
+TOLERANCE = 1e-9
+
+
+def energy_deviation(energy: np.ndarray, reference: np.ndarray, unit: float) -> float:
+    """max |E − E_ref| / max(|E_ref|, unit): relative, but not blind where an energy crosses zero.
+
+    `unit` is the ground-state energy of the empty box, π²/8 up to discretisation.
+    """
+    return float((np.abs(energy - reference) / np.maximum(np.abs(reference), unit)).max(initial=0.0))
+
+
+def check_values(data: Dataset) -> Iterator[str]:
+    """Yield a line for each shard that holds NaN, levels out of order, or densities that are none."""
+    for name, split in data.splits.items():
+        for i in range(split.shards):
+            rows = split.shard(i)
+            for field, values in rows.items():
+                if bad := int((~np.isfinite(values)).sum()):
+                    yield f"{name} shard {i}: {bad} values of {field} are NaN or infinite"
+            if (np.diff(rows["energy"], axis=1) <= 0).any():
+                yield f"{name} shard {i}: energies are not in ascending order"
+            if "density" in rows:
+                density = rows["density"]
+                if (density < 0).any() or not np.allclose(density.sum(axis=2), 1.0, atol=1e-5):
+                    yield f"{name} shard {i}: a density is negative or does not sum to 1"
+
+
+def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int, float]:
+    """Solve a seeded random sample of every split again with the reference solver.
+
+    Arguments:
+        data: a data set of spectra.
+        samples: rows a split.
+        seed: of the choice.
+
+    Returns: the number of potentials solved and the largest deviation (`energy_deviation`).
+    """
+    recipe = SpectraRecipe.from_json(data.recipe)
+    unit = box_energies(recipe.grid, 1)[0]
+    solved, worst = 0, 0.0
+    for split in data.splits.values():
+        if not len(split):
+            continue
+        rng = np.random.default_rng(seed)
+        # a few contiguous runs touch few chunks, and rows are independent of their position
+        starts = rng.integers(0, max(len(split) - 50, 1), size=-(-min(samples, len(split)) // 50))
+        for start in starts:
+            span = slice(int(start), int(start) + 50)
+            potential, energy = split["potential"][span], split["energy"][span]
+            reference = eigenvalues(potential, recipe.grid, recipe.levels)
+            worst = max(worst, energy_deviation(energy, reference, unit))
+            solved += len(potential)
+    return solved, worst

@@ -1,0 +1,36 @@
+"""The mesh: x_l = (2l − M)/M for l = 0 … M, walls at x = ±1, spacing dx = 2/M."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Grid:
+    """M + 1 equally spaced points on [−1, 1] between infinitely high walls (spectra paper, §2.2).
+
+    Arguments:
+        mesh: M, the number of intervals; M − 1 interior points carry the wave function.
+
+    Raises:
+        InvalidInput: M < 2.
+    """
+
+    mesh: int = 100
+
+    def __post_init__(self) -> None:
+        if self.mesh < 2:
+            raise InvalidInput(f"mesh is {self.mesh}; at least 2 intervals are needed")
+
+    @property
+    def dx(self) -> float:
+        return 2.0 / self.mesh
+
+    @property
+    def x(self) -> np.ndarray:
+        """(M+1,) float64 positions, exactly symmetric about 0."""
+        return (2.0 * np.arange(self.mesh + 1) - self.mesh) / self.mesh

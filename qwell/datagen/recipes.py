@@ -1,0 +1,163 @@
+"""Recipes: what to make, as data. A recipe and its seed determine every number of a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from qwell.datagen.grid import Grid
+from qwell.datagen.kernels import KERNELS
+from qwell.datagen.potentials import BLOCK
+from qwell.datagen.spectrum import SOLVERS
+from qwell.errors import InvalidInput
+from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
+
+ENERGY = "hbar^2/(m length^2)"
+DEFAULT_SHARD_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class SpectraRecipe:
+    """Random potentials and their lowest energies (spectra paper, §2.2; its defaults).
+
+    Arguments:
+        kernel: "rbf", "m5", "m3", "exp" or "matern".
+        nu: ν of the Matérn kernel, for "matern" only.
+        sigma: σ, standard deviation of the potential, energy units ħ²/(m·length²).
+        length: L, correlation length, in units of half the box.
+        mesh: M, intervals on [−1, 1].
+        levels: energies kept.
+        n, validation: rows of the two splits.
+        seed: of the random streams, ≥ 0.
+        solver: "scipy" or "lanes".
+        densities: also keep ψ_i² (by scipy), ΣΨ² = 1.
+        dtype: of the stored potentials; energies are float64 and belong to the potential as stored.
+
+    Raises:
+        InvalidInput: a value out of range, with the range.
+    """
+
+    kernel: str
+    n: int
+    validation: int = 10_000
+    sigma: float = 100.0
+    length: float = 0.2
+    nu: float | None = None
+    mesh: int = 100
+    levels: int = 10
+    seed: int = 0
+    solver: str = "scipy"
+    densities: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        choices = [
+            ("kernel", self.kernel, KERNELS),
+            ("solver", self.solver, SOLVERS),
+            ("dtype", self.dtype, DTYPES),
+        ]
+        for name, value, allowed in choices:
+            if value not in allowed:
+                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+        for name, count, least in [
+            ("n", self.n, 1),
+            ("validation", self.validation, 0),
+            ("seed", self.seed, 0),
+        ]:
+            if count < least:
+                raise InvalidInput(f"{name} is {count}; it must be at least {least}")
+        for name, size in [("sigma", self.sigma), ("length", self.length)]:
+            if not (math.isfinite(size) and size > 0):
+                raise InvalidInput(f"{name} is {size}; it must be a positive number")
+        if (self.nu is None) == (self.kernel == "matern"):
+            raise InvalidInput("--nu belongs to --kernel matern, and --kernel matern needs it, e.g. --nu 2.5")
+        if self.nu is not None and not (math.isfinite(self.nu) and 0 < self.nu <= 100):
+            raise InvalidInput(
+                f"nu is {self.nu}; it must be in (0, 100] (use --kernel rbf for the limit of large nu)"
+            )
+        grid = Grid(self.mesh)
+        if not 1 <= self.levels <= grid.mesh - 1:
+            raise InvalidInput(
+                f"levels is {self.levels}, but a mesh of {self.mesh} has only {self.mesh - 1} interior points;"
+                f" lower --levels or raise --mesh to at least {self.levels + 1}"
+            )
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.mesh)
+
+    @property
+    def name(self) -> str:
+        """Short name, used for the default path: the kernel."""
+        return self.kernel
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; `from_json` is the inverse."""
+        return {"recipe": "spectra", **asdict(self)}
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> SpectraRecipe:
+        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
+        values = {k: v for k, v in obj.items() if k != "recipe"}
+        known = {f.name for f in fields(cls)}
+        if obj.get("recipe") != "spectra" or set(values) != known:
+            raise InvalidInput(f"not a recipe for spectra: expected the keys {', '.join(sorted(known))}")
+        wrong = [
+            f"{f.name} = {values[f.name]!r}" for f in fields(cls) if not _is(values[f.name], str(f.type))
+        ]
+        if wrong:
+            raise InvalidInput(f"recipe for spectra with values of the wrong type: {', '.join(wrong)}")
+        return cls(**values)
+
+    def plan(self, shard_rows: int = DEFAULT_SHARD_ROWS) -> Plan:
+        """What the store must know before the first row.
+
+        Arguments:
+            shard_rows: rows a shard, a multiple of 1000.
+
+        Raises:
+            InvalidInput: `shard_rows` is not.
+        """
+        if shard_rows <= 0 or shard_rows % BLOCK:
+            raise InvalidInput(f"shard size is {shard_rows} rows; it must be a positive multiple of {BLOCK}")
+        points = self.mesh + 1
+        arrays = [
+            Field("potential", ("x",), (points,), self.dtype, ENERGY, "potential V(x)"),
+            Field("energy", ("level",), (self.levels,), "float64", ENERGY, "energy eigenvalue E_i"),
+        ]
+        if self.densities:
+            shape = (self.levels, points)
+            arrays.append(
+                Field(
+                    "density", ("level", "x"), shape, "float32", "1", "squared wave function, sum over x = 1"
+                )
+            )
+        row_bytes = max(field.row_bytes for field in arrays)
+        return Plan(
+            kind="spectra",
+            row_order="iid",
+            recipe=self.to_json(),
+            fields=tuple(arrays),
+            coordinates=(
+                Coordinate("x", tuple(self.grid.x.tolist()), "half box width", "position"),
+                Coordinate("level", tuple(float(i) for i in range(self.levels)), "1", "level i"),
+            ),
+            splits={
+                name: SplitLayout.of(rows, shard_rows, row_bytes)
+                for name, rows in [("train", self.n), ("validation", self.validation)]
+            },
+        )
+
+
+def _is(value: object, annotation: str) -> bool:
+    """Whether a JSON value has the type that a recipe's field is annotated with."""
+    allowed: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "float": (int, float),
+        "bool": (bool,),
+        "float | None": (int, float, type(None)),
+    }
+    return isinstance(value, allowed[annotation]) and (annotation == "bool" or not isinstance(value, bool))

@@ -1,0 +1,86 @@
+"""Errors that users meet. Each names what was got, what was expected, and the remedy.
+
+Every error is a `QwellError` and at the same time the built-in error that a Python programmer would
+expect. `exit_code` is what the commands return: 2 for bad input, 1 for work that failed.
+"""
+
+
+class QwellError(Exception):
+    """Base of all errors raised on purpose by qwell."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidInput(QwellError, ValueError):
+    """A parameter outside its range, or arrays of the wrong shape or content."""
+
+
+class DatasetNotFound(QwellError, FileNotFoundError):
+    """There is no data set at this path."""
+
+
+class DatasetExists(QwellError, FileExistsError):
+    """Something is already at the path that was to be written."""
+
+
+class DatasetIncomplete(QwellError, ValueError):
+    """The data set was begun but never finished."""
+
+
+class DatasetLocked(QwellError, BlockingIOError):
+    """Another process is writing this data set."""
+
+
+class DatasetKindError(QwellError, ValueError):
+    """A data set of another kind than the one needed."""
+
+
+class ManifestError(QwellError, ValueError):
+    """A manifest that is damaged, malformed, or of a newer format."""
+
+
+class DatasetDamaged(QwellError, OSError):
+    """Files of a data set are missing, truncated or altered."""
+
+    exit_code = 1
+
+
+class WriteError(QwellError, OSError):
+    """The disk refused: full, read-only, or not permitted."""
+
+    exit_code = 1
+
+
+class WorkerError(QwellError, RuntimeError):
+    """Work on a Dask cluster failed."""
+
+    exit_code = 1
+
+
+class UnknownModel(QwellError, KeyError):
+    """No model of this name in the zoo."""
+
+
+class CheckpointError(QwellError, ValueError):
+    """A checkpoint or model folder that is damaged or belongs to another model."""
+
+
+class RunExists(QwellError, FileExistsError):
+    """A training run is already at this path."""
+
+
+class RunNotFound(QwellError, FileNotFoundError):
+    """There is no training run at this path."""
+
+
+class DeviceUnavailable(QwellError, RuntimeError):
+    """The device asked for is not on this machine."""
+
+
+class TrainingDiverged(QwellError, ArithmeticError):
+    """The loss became infinite or not a number."""
+
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""Figures from arrays, one function each. A leaf: it knows numpy and matplotlib only."""

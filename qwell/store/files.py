@@ -1,0 +1,91 @@
+"""Whole files or none: atomic writes, durable renames, and a lock that dies with its owner."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from qwell.errors import DatasetLocked, WriteError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, or write elsewhere with --out",
+    errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere with --out",
+    errno.EACCES: "permission denied: choose a directory you may write to with --out",
+    errno.EPERM: "not permitted: choose a directory you may write to with --out",
+    errno.EROFS: "the file system is read-only: write elsewhere with --out",
+    errno.ENOTDIR: "a part of the path is a file, not a directory: write elsewhere with --out",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter --out",
+}
+
+
+def write_error(error: OSError, path: Path) -> WriteError:
+    """Turn an OSError met while writing `path` into one that names the remedy."""
+    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return WriteError(f"cannot write {path}: {remedy}")
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents; WriteError with the remedy if refused."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file, or the names in a directory, survive a power cut."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def atomic_write(path: Path, content: bytes, scratch: Path | None = None, durable: bool = True) -> None:
+    """Write a file so that at any moment either nothing or the whole is there.
+
+    Arguments:
+        path: where the file goes; parents are created.
+        content: its bytes.
+        scratch: where the temporary file lies until it is whole, on the same file system; by default
+            beside `path`.
+        durable: also after a power cut. Left out where the content is checked by sha256 before it is
+            trusted and synced later: it costs a commit of the disk's journal each time.
+    """
+    temporary = (scratch or path.parent) / f".{path.name}.{uuid4().hex}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+        if durable:
+            sync_file(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise write_error(error, path) from error
+
+
+class DirectoryLock:
+    """An exclusive lock on a directory, held by this process until `release` or its death."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise DatasetLocked(
+                f"another process is writing {path}; wait until it has finished, or choose another --out"
+            ) from error
+
+    def release(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,1 @@
+"""Learning from a store: streaming, training, evaluation. Imports no generator."""
