@@ -1,7 +1,8 @@
 """Energies from a few sine modes: the variational upper bound a small basis gives.
 
-H_jk = δ_jk π²j²/8 + ∫ φ_j V φ_k dx with φ_j(x) = sin(jπ(x+1)/2), j = 1 … modes, the integral by the
-trapezoid rule on the mesh. A yardstick for networks: cheap, training-free, and systematically improvable.
+H_jk = δ_jk E_{j−1}(box) + dx Σ_l φ_j(x_l) v_l φ_k(x_l) with φ_j(x) = sin(jπ(x+1)/2), j = 1 … modes: the
+lattice Hamiltonian in the lowest eigenvectors of the empty box, which are orthonormal on the mesh too.
+A yardstick for networks: cheap, training-free, and systematically improvable.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from qwell.datagen.grid import Grid
+from qwell.datagen.spectrum import box_energies
 
 
 def galerkin(potential: np.ndarray, grid: Grid, levels: int, modes: int = 20) -> np.ndarray:
@@ -19,10 +21,10 @@ def galerkin(potential: np.ndarray, grid: Grid, levels: int, modes: int = 20) ->
         grid: the mesh.
         levels: how many, at most `modes`.
 
-    Returns: (n, levels) float64, each above the exact lattice energy up to discretisation.
+    Returns: (n, levels) float64, none below the exact lattice energy (Rayleigh–Ritz).
     """
     j = np.arange(1, modes + 1)
     basis = np.sin(j[:, None] * np.pi * (grid.x[1:-1] + 1) / 2)
     pairs = (basis[:, None, :] * basis[None, :, :]).reshape(modes * modes, -1)
     matrices = (potential[:, 1:-1].astype(np.float64) @ pairs.T * grid.dx).reshape(-1, modes, modes)
-    return np.linalg.eigvalsh(matrices + np.diag(np.pi**2 * j**2 / 8))[:, :levels]
+    return np.linalg.eigvalsh(matrices + np.diag(box_energies(grid, modes)))[:, :levels]

@@ -1,0 +1,67 @@
+"""What both commands share: one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+import qwell
+from qwell.errors import QwellError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def echo_json(obj: Any) -> None:
+    """Print plain JSON."""
+    click.echo(json.dumps(obj, indent=1))
+
+
+class Failed(Exception):
+    """A command has said all there is to say and wants this exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def run(group: click.Group, name: str) -> None:
+    """Run a command group; one line and exit code 2 (bad input) or 1 (failed work) instead of a traceback.
+
+    `--debug` anywhere on the command line keeps the traceback.
+    """
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        code = group.main(arguments, prog_name=name, standalone_mode=False) or 0
+    except Failed as failed:
+        code = failed.code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"\n{name}: interrupted", err=True)
+        code = 130
+    except QwellError as error:
+        if debug:
+            raise
+        click.echo(f"{name}: {error}", err=True)
+        code = error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"{name}: unexpected {type(error).__name__}: {error}; this is a bug, run again with --debug",
+            err=True,
+        )
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def version_option(name: str) -> Callable[[Any], Any]:
+    """The --version option of a command."""
+    return click.version_option(qwell.__version__, "-V", "--version", prog_name=name)

@@ -1,0 +1,285 @@
+"""`qtrain`: train networks on data sets, and see how good they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, run, version_option
+
+if TYPE_CHECKING:
+    from qwell.train.evaluate import Evaluation
+
+
+@click.group(context_settings=CONTEXT)
+@version_option("qtrain")
+def cli() -> None:
+    """Train networks on data sets made by qdata, and see how good they are.
+
+    First: `qdata generate --kernel m3 --n 100000`, then `qtrain eigen --data store/m3.zarr`.
+    Add --debug to any command for a traceback.
+    """
+
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+
+
+@cli.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Data set of spectra, e.g. store/m3.zarr.")
+@click.option("--model", default="res_sa", show_default=True, help="Name in the zoo; see `qtrain models`.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the model, e.g. hidden=512."
+)
+@click.option("--updates", type=int, default=100_000, show_default=True, help="Updates of the weights.")
+@click.option("--batch", type=int, default=100, show_default=True, help="Potentials an update.")
+@click.option("--first-rate", type=float, default=1e-3, show_default=True, help="Learning rate at the start.")
+@click.option("--last-rate", type=float, default=1e-5, show_default=True, help="Learning rate at the end.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order.")
+@device_option
+@click.option("--precision", default="float32", show_default=True, help="float32, tf32 (GPU) or bf16.")
+@click.option(
+    "--compile", "compile_", is_flag=True, help="Compile the model (torch.compile; needs a C++ compiler)."
+)
+@click.option(
+    "--stream", default="auto", show_default=True, help="auto, resident (in memory) or pool (streamed)."
+)
+@click.option(
+    "--evaluate-every", type=int, default=1000, show_default=True, help="Updates between validations."
+)
+@click.option(
+    "--checkpoint-every", type=int, default=1000, show_default=True, help="Updates between checkpoints."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/<data>-<model>]")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run; takes all else from it."
+)
+@click.pass_context
+def eigen(
+    context: click.Context,
+    data: Path | None,
+    model: str,
+    settings: tuple[str, ...],
+    device: str,
+    compile_: bool,
+    out: Path | None,
+    resume: Path | None,
+    **options: Any,
+) -> None:
+    """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
+    from qwell.errors import InvalidInput
+
+    if resume:
+        given = [
+            name
+            for name in context.params
+            if name not in ("resume", "device")
+            and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise InvalidInput(
+                f"--resume takes the settings of {resume} from the run; leave out --{given[0].strip('_').replace('_', '-')}"
+            )
+    elif data is None:
+        raise InvalidInput(
+            "name a data set, e.g. --data store/m3.zarr, or a run to continue with --resume runs/…"
+        )
+    from qwell.store.reader import open_dataset
+    from qwell.train.config import EigenConfig
+    from qwell.train.devices import choose_device
+    from qwell.train.eigen import begin
+    from qwell.train.runs import Run, free_run_path
+
+    choose_device(device)
+    if resume:
+        target = Run.open(resume)
+    else:
+        assert data is not None  # checked above
+        opened = open_dataset(data).require("spectra")
+        config = EigenConfig(
+            data=str(data.absolute()),
+            digest=opened.digest,
+            model=model,
+            options=parse_settings(settings),
+            compile=compile_,
+            **options,
+        )
+        target = begin(config, out or free_run_path(Path("runs"), f"{data.stem}-{model}"))
+    _train(target, device)
+
+
+def _train(target: Any, device: str) -> None:
+    """Train a run to its end, then evaluate it and write its report."""
+    import signal
+
+    from qwell.store.reader import open_dataset
+    from qwell.train.eigen import train_eigen
+    from qwell.train.evaluate import evaluate, write_report
+
+    config = target.config
+    click.echo(
+        f"{target.path}: {config['model']} on {Path(config['data']).name}, {config['updates']:,} updates"
+    )
+    with _progress(config["updates"]) as report:
+        stopped = train_eigen(target, device, report)
+    if stopped.signal is not None:
+        click.echo(
+            f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
+            f" continue with `qtrain eigen --resume {target.path}`",
+            err=True,
+        )
+        raise Failed(128 + stopped.signal)
+    data = open_dataset(config["data"])
+    if len(data["validation"]):
+        evaluation = evaluate(target.path, data, solvers=_solvers(data.recipe))
+        write_report(target, evaluation)
+        _print_table(evaluation)
+        click.echo(f"report: {target.path / 'report.md'}")
+    click.echo(f"model:  {target.model}")
+
+
+@contextmanager
+def _progress(updates: int) -> Any:
+    """A tqdm bar of updates on a terminal, a line every so often otherwise."""
+    import sys
+
+    from tqdm import tqdm
+
+    with tqdm(total=updates, unit=" updates", disable=None, leave=False) as bar:
+
+        def report(update: int, row: dict[str, Any]) -> None:
+            bar.update(update - bar.n)
+            bar.set_postfix({k: f"{v:.2e}" for k, v in row.items() if k.endswith("nmse")}, refresh=False)
+            if "validation_nmse" in row and not sys.stderr.isatty():
+                train = f"train NMSE {row['train_nmse']:.2e}  " if "train_nmse" in row else ""
+                click.echo(f"  update {update:>7,}  {train}validation NMSE {row['validation_nmse']:.2e}")
+
+        yield report
+
+
+def _solvers(recipe: dict[str, Any]) -> dict[str, tuple[Callable[[Any], Any], int]]:
+    """The direct solvers to compare with, for the grid of a data set: name → (solver, sample size)."""
+    from qwell.datagen.galerkin import galerkin
+    from qwell.datagen.grid import Grid
+    from qwell.datagen.spectrum import eigenvalues
+
+    grid, levels = Grid(recipe["mesh"]), recipe["levels"]
+    solvers: dict[str, tuple[Callable[[Any], Any], int]] = {
+        "direct solver (scipy)": (lambda v: eigenvalues(v, grid, levels), 2000)
+    }
+    if levels <= 20:
+        solvers = {"Galerkin, 20 sines": (lambda v: galerkin(v, grid, levels), 2000), **solvers}
+    return solvers
+
+
+def _print_table(evaluation: Evaluation) -> None:
+    click.echo(f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})")
+    click.echo(evaluation.markdown())
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    """KEY=VALUE pairs as a dictionary; values are JSON, or text if they are not."""
+    import json
+
+    from qwell.errors import InvalidInput
+
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InvalidInput(f"--set {setting} has no value; write KEY=VALUE, e.g. --set hidden=512")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Data set of spectra, of any kernel."
+)
+@click.option("--split", default="validation", show_default=True)
+@device_option
+@as_json
+def evaluate(run_path: Path, data: Path, split: str, device: str, as_json: bool) -> None:
+    """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
+    from qwell.store.reader import open_dataset
+    from qwell.train.devices import choose_device
+    from qwell.train.evaluate import evaluate as measure
+    from qwell.train.evaluate import per_level_table
+
+    opened = open_dataset(data).require("spectra")
+    answer = measure(
+        run_path, opened, split=split, device=choose_device(device), solvers=_solvers(opened.recipe)
+    )
+    if as_json:
+        echo_json(answer.to_json())
+        return
+    _print_table(answer)
+    click.echo("\n" + per_level_table(answer.rows[-1]))
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--potential", type=click.Path(path_type=Path), required=True, help="One a row: .npy, or .csv by commas."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write the energies there, .npy or .csv, instead of printing.",
+)
+@device_option
+@as_json
+def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_json: bool) -> None:
+    """Predict the lowest energies of your own potentials with a trained model."""
+    from qwell.train.devices import choose_device
+    from qwell.train.eigen import predict as infer
+    from qwell.train.runs import load_model
+    from qwell.train.tables import read_table, write_table
+
+    model = load_model(run_path, choose_device(device))
+    energies = infer(model, read_table(potential))
+    if out:
+        write_table(out, energies)
+        click.echo(f"{out}: energies of {len(energies):,} potentials")
+    elif as_json:
+        echo_json({"energy": energies.tolist(), "units": "hbar^2/(m length^2)"})
+    else:
+        for row in energies:
+            click.echo("  ".join(f"{e:.4f}" for e in row))
+
+
+@cli.command()
+@as_json
+def models(as_json: bool) -> None:
+    """List the models of the zoo, their options and numbers of parameters."""
+    from dataclasses import asdict
+
+    from qwell.models.registry import ZOO, create_model
+
+    table = {}
+    for name, entry in ZOO.items():
+        model = create_model(name)
+        count = sum(p.numel() for p in model.parameters())
+        table[name] = {"summary": entry.summary, "parameters": count, "options": asdict(entry.config())}
+    if as_json:
+        echo_json(table)
+        return
+    for name, row in table.items():
+        click.echo(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
+        click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+
+
+def main() -> None:
+    """Entry point of `qtrain`."""
+    run(cli, "qtrain")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Building blocks. Shapes: b batch, c channels, p positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """x + W₃ relu(W₂ ∗ relu(W₁ x)): pointwise, kernel 3, pointwise (spectra paper, Fig. A3).
+
+    Arguments:
+        channels: C of input and output, (b, C, p).
+        bottleneck: channels in between.
+    """
+
+    def __init__(self, channels: int, bottleneck: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv1d(channels, bottleneck, 1)
+        self.mix = nn.Conv1d(bottleneck, bottleneck, 3, padding=1)
+        self.expand = nn.Conv1d(bottleneck, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.expand(torch.relu(self.mix(torch.relu(self.reduce(x)))))
+
+
+class SelfAttention(nn.Module):
+    """x + γ O v softmax(qᵀk)ᵀ along positions, γ learned from 0 (SAGAN, arXiv 1805.08318, Eqs. 1–3).
+
+    Arguments:
+        channels: C of input and output, (b, C, p).
+        reduced: channels of query, key and value; a pointwise convolution leads back to C.
+    """
+
+    def __init__(self, channels: int, reduced: int) -> None:
+        super().__init__()
+        self.query = nn.Conv1d(channels, reduced, 1)
+        self.key = nn.Conv1d(channels, reduced, 1)
+        self.value = nn.Conv1d(channels, reduced, 1)
+        self.output = nn.Conv1d(reduced, channels, 1)
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def map(self, x: Tensor) -> Tensor:
+        """The attention map (b, p, p): row i says where position i looks; rows sum to 1."""
+        return torch.softmax(self.query(x).transpose(1, 2) @ self.key(x), dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.output(self.value(x) @ self.map(x).transpose(1, 2))

@@ -1,0 +1,166 @@
+"""The zoo: names, configurations, and folders of `config.json` + `model.safetensors`.
+
+Every model maps potentials (b, points) to energies (b, levels) in the same units, whatever it does inside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from qwell.errors import CheckpointError, InvalidInput, UnknownModel
+from qwell.models.baselines import MLP, Linear, LinearConfig, Mean, MeanConfig, MLPConfig
+from qwell.models.res_sa import ResSA, ResSAConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the zoo."""
+
+    build: Callable[[Any], nn.Module]
+    config: type[Any]
+    summary: str
+    closed_form: bool = False
+
+
+ZOO: dict[str, Entry] = {
+    "res_sa": Entry(ResSA, ResSAConfig, "residual blocks with self-attention (the spectra paper's network)"),
+    "mlp": Entry(MLP, MLPConfig, "plain multilayer perceptron"),
+    "linear": Entry(Linear, LinearConfig, "linear regression, closed form", closed_form=True),
+    "mean": Entry(Mean, MeanConfig, "predicts the mean, closed form", closed_form=True),
+}
+
+
+def list_models() -> dict[str, str]:
+    """Names and one-line summaries of all models."""
+    return {name: entry.summary for name, entry in ZOO.items()}
+
+
+def entry_of(name: str) -> Entry:
+    """Look a model up; UnknownModel lists the names there are."""
+    if name not in ZOO:
+        raise UnknownModel(f"unknown model {name!r}; choose one of {', '.join(ZOO)}")
+    return ZOO[name]
+
+
+def create_model(name: str, **config: Any) -> nn.Module:
+    """Build a model with fresh weights (drawn from torch's generator).
+
+    Arguments:
+        name: of the zoo, see `list_models`.
+        config: fields of its configuration, e.g. `levels=5`; lists stand for tuples, as JSON gives them.
+
+    Raises:
+        UnknownModel: no such name.
+        InvalidInput: no such field, or a value out of range.
+    """
+    entry = entry_of(name)
+    known = {f.name: f for f in fields(entry.config)}
+    if unknown := sorted(set(config) - set(known)):
+        raise InvalidInput(f"model {name!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    values = {}
+    for key, value in config.items():
+        default = known[key].default
+        value = tuple(value) if isinstance(value, list) else value
+        if default is not MISSING and not _like(value, default):
+            raise InvalidInput(
+                f"option {key} of model {name!r} is {value!r}; expected something like {default!r}"
+            )
+        values[key] = value
+    model = entry.build(entry.config(**values))
+    model.registry_name = name  # type: ignore[assignment]
+    return model
+
+
+def _like(value: object, default: object) -> bool:
+    """Whether an option has the type of its default; tuples hold positive integers."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
+    if isinstance(default, float):
+        return type(value) in (int, float) and value > 0  # type: ignore[operator]
+    if isinstance(default, int):
+        return type(value) is int and 0 <= value <= 10**6
+    return isinstance(value, type(default))
+
+
+def save_pretrained(model: nn.Module, folder: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write `config.json` and `model.safetensors` into a folder, each whole or not at all.
+
+    Arguments:
+        model: made by `create_model`.
+        folder: created if missing.
+        metadata: plain JSON kept with the model, e.g. the digest of its training data.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "model": model.registry_name,
+        "config": asdict(model.config),  # type: ignore[call-overload]
+        "metadata": dict(metadata or {}),
+    }
+    weights = folder / f".{WEIGHTS}.tmp"
+    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, weights)
+    weights.replace(folder / WEIGHTS)
+    temporary = folder / f".{CONFIG}.tmp"
+    temporary.write_text(json.dumps(config, indent=1) + "\n")
+    temporary.replace(folder / CONFIG)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The `config.json` of a model folder: keys `model`, `config`, `metadata`.
+
+    Raises CheckpointError if there is none or it is damaged.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} holds no model: {CONFIG} is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict) or "model" not in config:
+        raise CheckpointError(f"{path} is not the description of a qwell model")
+    return config
+
+
+def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Load a model saved by `save_pretrained`, ready to predict (eval mode, no gradients needed to call).
+
+    Nothing in the folder is executed: the configuration is JSON, the weights are safetensors.
+
+    Raises:
+        CheckpointError: missing or damaged files, or weights that do not fit the configuration.
+    """
+    config = read_config(folder)
+    model = create_model(config["model"], **config["config"])
+    load_weights(model, Path(folder) / WEIGHTS)
+    return model.to(device).eval()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model from a safetensors file; CheckpointError unless names and shapes agree exactly."""
+    try:
+        state = load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        ours = tuple(expected[name].shape) if name in expected else None
+        theirs = tuple(state[name].shape) if name in state else None
+        if ours != theirs:
+            raise CheckpointError(
+                f"{path} belongs to another model: {name} has shape {theirs}, this model needs {ours}"
+            )
+    model.load_state_dict(state)

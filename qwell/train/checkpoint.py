@@ -1,0 +1,98 @@
+"""Everything needed to continue a training bit for bit, in one safetensors file.
+
+Tensors are the weights, Adam's moments and torch's random state; the rest (update, place in the stream,
+running loss) is JSON in the file's header. Written to a temporary name and renamed; the one before is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from qwell.errors import CheckpointError, WriteError
+
+LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write `folder/last.safetensors`, keeping the one before as `previous.safetensors`."""
+    names = {p: name for name, p in model.named_parameters()}
+    tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
+    for parameter, moments in optimizer.state.items():
+        tensors |= {f"adam.{names[parameter]}.{key}": value for key, value in moments.items()}
+    tensors["random"] = torch.get_rng_state()
+    temporary = folder / f".{LAST}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            temporary,
+            metadata={"qwell": json.dumps(state)},
+        )
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        if (folder / LAST).exists():
+            (folder / LAST).replace(folder / PREVIOUS)
+        temporary.replace(folder / LAST)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise WriteError(
+            f"cannot write a checkpoint in {folder} ({error}); free some space and --resume"
+        ) from error
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Restore weights, moments and random state in place; return the JSON state, or None if there is none.
+
+    A damaged last checkpoint gives way to the previous one.
+
+    Raises CheckpointError if none can be read, or if it belongs to another model.
+    """
+    candidates = [p for p in (folder / LAST, folder / PREVIOUS) if p.exists()]
+    damage: Exception | None = None
+    for path in candidates:
+        try:
+            with safe_open(path, "pt") as file:
+                state = json.loads(file.metadata()["qwell"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            damage = damage or error
+            continue
+        _restore(path, tensors, model, optimizer)
+        return state
+    if damage:
+        raise CheckpointError(
+            f"the checkpoints in {folder} are damaged ({damage}); start a new run"
+        ) from damage
+    return None
+
+
+def _restore(
+    path: Path, tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    expected = {k: v.shape for k, v in model.state_dict().items()}
+    if {k: v.shape for k, v in weights.items()} != expected:
+        raise CheckpointError(f"{path} belongs to another model; give the run it was made by")
+    model.load_state_dict(weights)
+    for name, parameter in model.named_parameters():
+        moments = {key: tensors.get(f"adam.{name}.{key}") for key in ("step", "exp_avg", "exp_avg_sq")}
+        if any(value is None for value in moments.values()):
+            raise CheckpointError(f"{path} lacks the optimizer's state of {name}; start a new run")
+        optimizer.state[parameter] = {
+            key: value.to(parameter.device) if key != "step" or parameter.is_cuda else value
+            for key, value in moments.items()
+            if value is not None
+        }
+    torch.set_rng_state(tensors["random"])

@@ -1,0 +1,68 @@
+"""What a training is, as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from qwell.errors import CheckpointError, InvalidInput
+
+
+@dataclass(frozen=True)
+class EigenConfig:
+    """Training of an eigenvalue network; defaults are the paper's recipe (spectra paper, appendix A).
+
+    Arguments:
+        data, digest: path and version of the data set.
+        model, options: name in the zoo, and fields of its configuration that differ from the defaults.
+        updates: of the weights in all.
+        batch: rows an update.
+        first_rate, last_rate: learning rates, geometric in between.
+        seed: of weights and order of batches.
+        precision: "float32", "tf32" or "bf16".
+        compile: pass the model through torch.compile.
+        stream: tier, see `stream.open_stream`.
+        log_every, evaluate_every, checkpoint_every: in updates.
+
+    Raises InvalidInput for a value out of range.
+    """
+
+    data: str
+    digest: str
+    model: str = "res_sa"
+    options: dict[str, Any] = field(default_factory=dict)
+    updates: int = 100_000
+    batch: int = 100
+    first_rate: float = 1e-3
+    last_rate: float = 1e-5
+    seed: int = 0
+    precision: str = "float32"
+    compile: bool = False
+    stream: str = "auto"
+    log_every: int = 100
+    evaluate_every: int = 1000
+    checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "batch", "log_every", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("first_rate", "last_rate"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> EigenConfig:
+        """Build from the `config.json` of a run; CheckpointError if it is not one."""
+        known = {f.name for f in fields(cls)}
+        try:
+            return cls(**{k: v for k, v in obj.items() if k in known})
+        except TypeError as error:
+            raise CheckpointError(
+                f"the run's config.json is not that of an eigenvalue training: {error}"
+            ) from error

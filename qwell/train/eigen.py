@@ -1,0 +1,150 @@
+"""Training a network on potentials and their energies, from data set to trained model."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import qwell
+from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.store.reader import Dataset, open_dataset
+from qwell.train import metrics
+from qwell.train.config import EigenConfig
+from qwell.train.devices import choose_device
+from qwell.train.loop import Stopped, train
+from qwell.train.runs import Run
+from qwell.train.stream import open_stream
+
+Progress = Callable[[int, dict[str, Any]], object]
+
+
+def predict(model: nn.Module, potential: np.ndarray, batch: int = 1000) -> np.ndarray:
+    """Energies of potentials, in batches on the model's device, without gradients.
+
+    Arguments:
+        model: of the zoo.
+        potential: (n, points), energy units.
+
+    Returns: (n, levels) float64.
+
+    Raises InvalidInput if the shape is not what the model was made for, or values are not finite.
+    """
+    points = model.config.points  # type: ignore[union-attr]
+    if potential.ndim != 2 or potential.shape[1] != points:
+        raise InvalidInput(
+            f"potentials have shape {potential.shape}; this model takes (n, {points}): values on {points}"
+            " equally spaced points from wall to wall, in ħ²/(m·length²)"
+        )
+    if not np.isfinite(potential).all():
+        row = int(np.flatnonzero(~np.isfinite(potential).all(axis=1))[0])
+        raise InvalidInput(f"potential {row} holds NaN or infinity; remove or repair it")
+    device = next(model.parameters()).device
+    model.eval()
+    parts = []
+    with torch.inference_mode():
+        for i in range(0, len(potential), batch):
+            part = torch.from_numpy(np.ascontiguousarray(potential[i : i + batch], dtype=np.float32))
+            parts.append(model(part.to(device)).double().cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty((0, model.config.levels))  # type: ignore[union-attr]
+
+
+def predict_split(model: nn.Module, data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and true energies of a whole split, shard by shard; each (rows, levels) float64."""
+    pairs = [(predict(model, rows["potential"]), rows["energy"]) for rows in data[split]]
+    if not pairs:
+        raise InvalidInput(f"{data.path} has no rows in {split}; generate it with --validation 10000")
+    return np.concatenate([p for p, _ in pairs]), np.concatenate([e for _, e in pairs])
+
+
+def batches_of(data: Dataset, split: str = "train") -> Iterator[tuple[Tensor, Tensor]]:
+    """Every row once, a shard at a time, as (potential, energy) tensors; for closed-form fits."""
+    for rows in data[split]:
+        yield torch.from_numpy(rows["potential"]).double(), torch.from_numpy(rows["energy"])
+
+
+def fitting_options(data: Dataset) -> dict[str, int]:
+    """The options of a model that the data set decides: `points` and `levels`."""
+    fields = data["train"].fields
+    return {"points": fields["potential"].shape[0], "levels": fields["energy"].shape[0]}
+
+
+def begin(config: EigenConfig, path: str | Path) -> Run:
+    """Check a recipe against its data and begin a run directory for it.
+
+    Raises:
+        UnknownModel, InvalidInput: the recipe cannot be trained.
+        RunExists, WriteError: the run directory cannot be made.
+    """
+    data = open_dataset(config.data).require("spectra")
+    create_model(config.model, **fitting_options(data), **config.options)
+    about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    return Run.create(path, {"command": "eigen", **config.to_json(), "about": about, "recipe": data.recipe})
+
+
+def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda update, row: None) -> Stopped:
+    """Train, or continue to train, the model of a run; on completion save it in `run.model`.
+
+    Arguments:
+        run: begun by `begin`; its last checkpoint is taken up.
+        device: "auto", "cpu", "cuda", "cuda:1" …
+        progress: called after each measurement with the update and its row.
+
+    Returns: the last update, and the signal that stopped it if any.
+
+    Raises:
+        CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
+        DeviceUnavailable, TrainingDiverged: as they say.
+    """
+    config = EigenConfig.from_json(run.config)
+    where = choose_device(device)
+    data = open_dataset(config.data).require("spectra")
+    if data.digest != config.digest:
+        raise CheckpointError(
+            f"{data.path} is version {data.digest[:12]}, the run {run.path} was begun with"
+            f" {config.digest[:12]}; restore that data set or start a new run"
+        )
+    torch.manual_seed(config.seed)
+    model = create_model(config.model, **fitting_options(data), **config.options).to(where)
+    if entry_of(config.model).closed_form:
+        model.fit(batches_of(data))  # type: ignore[operator]
+        row: dict[str, Any] = {"update": 0, **_validation(model, data)}
+        run.log(row)
+        progress(0, row)
+        stopped = Stopped(0)
+    else:
+        stream = open_stream(data, config.stream, batch=config.batch, seed=config.seed, device=where)
+        try:
+            stopped = train(
+                model,
+                stream,
+                config,
+                run,
+                evaluate=lambda: _validation(model, data),
+                energy_power=float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean()),
+                progress=progress,
+            )
+        finally:
+            stream.close()
+    if stopped.signal is None:
+        about = {
+            "data": data.path.name,
+            "digest": data.digest,
+            "updates": stopped.update,
+            "recipe": data.recipe,
+        }
+        save_pretrained(model, run.model, about)
+    return stopped
+
+
+def _validation(model: nn.Module, data: Dataset) -> dict[str, float]:
+    """`validation_nmse`, or nothing if the data set has no validation rows."""
+    if not len(data["validation"]):
+        return {}
+    return {"validation_nmse": metrics.nmse(*predict_split(model, data, "validation"))}

@@ -1,0 +1,126 @@
+"""The training loop. One file, one loop."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from qwell.errors import TrainingDiverged
+from qwell.train.checkpoint import load_checkpoint, save_checkpoint
+from qwell.train.config import EigenConfig
+from qwell.train.runs import Run
+from qwell.train.schedules import geometric
+from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step, set_rate
+from qwell.train.stream import Stream
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a training ended: after which update, and by which signal if any."""
+
+    update: int
+    signal: int | None = None
+
+
+def train(
+    model: nn.Module,
+    stream: Stream,
+    config: EigenConfig,
+    run: Run,
+    *,
+    evaluate: Callable[[], dict[str, float]],
+    energy_power: float,
+    progress: Callable[[int, dict[str, Any]], object] = lambda update, row: None,
+) -> Stopped:
+    """Train until `config.updates`, from the last checkpoint of the run if there is one.
+
+    Interrupted at any moment and called again, it gives the weights of an undisturbed training, bit for
+    bit on the same machine. SIGINT and SIGTERM finish the update, save a checkpoint and return.
+
+    Arguments:
+        model: on its device; changed in place.
+        stream: of training batches; its place is part of the checkpoint.
+        config: the recipe.
+        run: where metrics and checkpoints go.
+        evaluate: measures the model; its numbers go to `metrics.jsonl`.
+        energy_power: ⟨E²⟩ of the training set, which turns the loss into an NMSE.
+        progress: called after each measurement with the update and its row.
+
+    Raises:
+        TrainingDiverged: the loss is no longer finite.
+    """
+    optimizer = make_optimizer(model, config.first_rate)
+    state = load_checkpoint(run.checkpoints, model, optimizer)
+    update, before = 0, 0.0
+    loss_sum = torch.zeros((), dtype=torch.float64, device=stream.device)
+    if state is not None:
+        update, before = state["update"], state["seconds"]
+        stream.load_state_dict(state["stream"])
+        loss_sum.fill_(state["loss_sum"])
+        run.rewind(update)
+    step = make_step(model, optimizer, config.precision, config.compile)
+    model.train()
+    clock = time.perf_counter() - before
+
+    def save() -> None:
+        seconds = time.perf_counter() - clock
+        state = {
+            "update": update,
+            "stream": stream.state_dict(),
+            "loss_sum": loss_sum.item(),
+            "seconds": seconds,
+        }
+        save_checkpoint(run.checkpoints, model, optimizer, state)
+
+    with _signals() as caught:
+        while update < config.updates:
+            set_rate(optimizer, geometric(update, config.updates, config.first_rate, config.last_rate))
+            loss_sum += step(*next(stream))
+            update += 1
+            last = update == config.updates
+            if update % config.log_every == 0 or last:
+                loss = loss_sum.item() / ((update - 1) % config.log_every + 1)
+                loss_sum.zero_()
+                if not math.isfinite(loss):
+                    raise TrainingDiverged(
+                        f"the loss is {loss} at update {update}; lower --first-rate and start a new run"
+                    )
+                row = {"update": update, "loss": loss, "train_nmse": loss * ENERGY_SCALE**2 / energy_power}
+                row["seconds"] = round(time.perf_counter() - clock, 3)
+                if update % config.evaluate_every == 0 or last:
+                    row |= evaluate()
+                    model.train()
+                run.log(row)
+                progress(update, row)
+            if update % config.checkpoint_every == 0 or last or caught:
+                save()
+            if caught:
+                return Stopped(update, caught[0])
+    return Stopped(update)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list instead of dying of them (in the main thread only)."""
+    caught: list[int] = []
+    try:
+        before = {
+            s: signal.signal(s, lambda number, _: caught.append(number))
+            for s in (signal.SIGINT, signal.SIGTERM)
+        }
+    except ValueError:  # not the main thread: signals stay as they are
+        yield caught
+        return
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

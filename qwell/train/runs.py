@@ -1,0 +1,136 @@
+"""Run directories: what was asked for, what happened, and the model that came of it.
+
+runs/<name>/config.json        what was asked for, and with which versions
+runs/<name>/metrics.jsonl      one line a measurement
+runs/<name>/checkpoints/       to continue from
+runs/<name>/model/             the trained model: config.json and model.safetensors
+runs/<name>/figures/, report.md
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from qwell.errors import CheckpointError, RunExists, RunNotFound, WriteError
+from qwell.models.registry import CONFIG, load_pretrained
+
+
+class Run:
+    """A run directory."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints, self.model, self.figures = (
+            self.path / n for n in ("checkpoints", "model", "figures")
+        )
+
+    @classmethod
+    def create(cls, path: str | Path, config: dict[str, Any]) -> Run:
+        """Begin a new run; RunExists if one is there, WriteError if the disk refuses."""
+        run = cls(path)
+        if (run.path / CONFIG).exists():
+            raise RunExists(
+                f"{run.path} holds a run already; continue it with --resume {run.path}, or choose another --out"
+            )
+        if run.path.exists() and any(run.path.iterdir()):
+            raise RunExists(f"{run.path} exists and is not empty; choose another --out")
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            run.write("config.json", json.dumps(config, indent=1) + "\n")
+        except OSError as error:
+            raise WriteError(f"cannot write {run.path}: {error.strerror}; choose another --out") from error
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open an existing run; RunNotFound if there is none."""
+        run = cls(path)
+        if not (run.path / CONFIG).is_file():
+            raise RunNotFound(f"there is no run at {run.path}; train one with `qtrain eigen --data …`")
+        return run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was asked for; CheckpointError if the file is damaged."""
+        try:
+            config = json.loads((self.path / CONFIG).read_text())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.path / CONFIG} is damaged: {error}") from error
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{self.path / CONFIG} is damaged: it holds no object")
+        return config
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a text file of the run, whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(text)
+        temporary.replace(path)
+        return path
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Append a line to `metrics.jsonl`."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of `metrics.jsonl`."""
+        path = self.path / "metrics.jsonl"
+        rows = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:  # cut off in writing
+                continue
+        return rows
+
+    def rewind(self, update: int) -> None:
+        """Forget measurements after an update; they will be made again."""
+        kept = [row for row in self.metrics() if row["update"] <= update]
+        self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def free_run_path(root: Path, name: str) -> Path:
+    """The first of root/name, root/name-2, root/name-3 … where nothing is yet."""
+    path, number = root / name, 1
+    while path.exists():
+        number += 1
+        path = root / f"{name}-{number}"
+    return path
+
+
+def model_folder(path: str | Path) -> Path:
+    """The model folder that a run directory or model folder holds.
+
+    Raises RunNotFound with the remedy if there is none.
+    """
+    path = Path(path)
+    if (path / "model" / CONFIG).is_file():
+        return path / "model"
+    if (path / "checkpoints").is_dir():
+        raise RunNotFound(f"the run {path} is not finished; continue it with `qtrain eigen --resume {path}`")
+    if (path / CONFIG).is_file() and (path / "model.safetensors").is_file():
+        return path
+    raise RunNotFound(
+        f"there is no trained model at {path}; give a run (runs/…) or a folder with config.json"
+    )
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Load a trained model in one line: potentials (b, points) in, energies (b, levels) out.
+
+    Arguments:
+        path: a run directory or a model folder.
+        device: where to.
+
+    Raises:
+        RunNotFound: nothing there, or the run is not finished.
+        CheckpointError: damaged files.
+    """
+    return load_pretrained(model_folder(path), device)
