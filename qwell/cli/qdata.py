@@ -125,8 +125,8 @@ def generate(
         echo_json({"path": str(path), "digest": manifest.digest, "rows": rows, "seconds": round(seconds, 3)})
     else:
         click.echo(
-            f"{path}: {recipe.n:,} + {recipe.validation:,} rows, {plan.bytes / 1e6:,.1f} MB in {seconds:.1f} s,"
-            f" version {manifest.digest[:12]}"
+            f"{path}: {recipe.n:,} + {recipe.validation:,} rows, {plan.bytes / 1e6:,.1f} MB"
+            f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
 
 
@@ -139,7 +139,7 @@ def info(path: Path, as_json: bool) -> None:
 
     data = open_dataset(path)
     plan = data.manifest.plan
-    size = sum(record.bytes for record in data.manifest.files.values())
+    size = sum(record.size for record in data.manifest.files.values())
     if as_json:
         plain = {**plan.to_json(), "path": str(path), "digest": data.digest, "bytes": size}
         echo_json({**plain, "provenance": data.provenance})
@@ -187,7 +187,8 @@ def verify(path: Path, full: bool, samples: int, seed: int, as_json: bool) -> No
             answer["solved_again"], answer["largest_deviation"] = solve_again(data, samples, seed)
             if answer["largest_deviation"] > TOLERANCE:
                 problems.append(
-                    f"energies deviate from scipy's by up to {answer['largest_deviation']:.1e}, more than {TOLERANCE:g}"
+                    f"energies deviate from scipy's by up to {answer['largest_deviation']:.1e},"
+                    f" more than {TOLERANCE:g}"
                 )
     answer["problems"] = problems
     if as_json:

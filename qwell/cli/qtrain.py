@@ -81,7 +81,8 @@ def eigen(
         ]
         if given:
             raise InvalidInput(
-                f"--resume takes the settings of {resume} from the run; leave out --{given[0].strip('_').replace('_', '-')}"
+                f"--resume takes the settings of {resume} from the run; leave out"
+                f" --{given[0].strip('_').replace('_', '-')}"
             )
     elif data is None:
         raise InvalidInput(
@@ -263,7 +264,7 @@ def models(as_json: bool) -> None:
 
     from qwell.models.registry import ZOO, create_model
 
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for name, entry in ZOO.items():
         model = create_model(name)
         count = sum(p.numel() for p in model.parameters())

@@ -49,9 +49,11 @@ def matern(u: np.ndarray, nu: float) -> np.ndarray:
     large ν nor a large s overflows. Relative error about 1e-13 for ν up to 20.
     """
     s = np.sqrt(2.0 * nu) * np.asarray(u, dtype=float)
-    safe = np.where(s > 0, s, 1.0)
-    log_k = (1.0 - nu) * np.log(2.0) - gammaln(nu) + nu * np.log(safe) + np.log(kve(nu, safe)) - safe
-    return np.where(s > 0, np.exp(log_k), 1.0)
+    bessel = kve(nu, np.where(s > 0, s, 1.0))
+    small = (s == 0) | np.isinf(bessel)  # K_ν overflows only where k = 1 − s²/4(ν−1) to 1e-10
+    safe, bessel = np.where(small, 1.0, s), np.where(small, 1.0, bessel)
+    log_k = (1.0 - nu) * np.log(2.0) - gammaln(nu) + nu * np.log(safe) + np.log(bessel) - safe
+    return np.where(small, 1.0 - s**2 / (4.0 * max(nu - 1.0, 1.0)), np.exp(log_k))
 
 
 KERNELS: dict[str, Callable[..., np.ndarray]] = {"rbf": rbf, "m5": m5, "m3": m3, "exp": exp, "matern": matern}

@@ -4,16 +4,20 @@ With energies scaled by 2dx², the leading minors of s − H obey, without a div
 
     p_i = (2 + 2dx² v_i − s) p_{i−1} − p_{i−2},   p_0 = 1,  p_{−1} = 0,
 
-and the number of sign changes in p_0 … p_{M−1} is the number of eigenvalues below s. Each level is
+and the number of sign changes in p_0 … p_{M−1} (a zero counts as positive) is the number of eigenvalues
+below s. Each level is
 first isolated by bisection on that count and then refined by Chandrupatla's method (inverse quadratic
 interpolation kept safe by bisection) on p_{M−1}(s), whose only root in the bracket it then is.
 
-Source of the root finder: T. R. Chandrupatla, Adv. Eng. Softw. 28 (1997) 145, doi 10.1016/S0965-9978(96)00051-8.
+Source of the root finder: T. R. Chandrupatla, Adv. Eng. Softw. 28 (1997) 145,
+doi 10.1016/S0965-9978(96)00051-8.
 Error: |E − E_scipy| below 1e-9 |E|, in absolute terms some 1e-15 of the norm of H (as LAPACK's own).
 Potentials so rough that the minors could overflow are not `tractable`; `spectrum` gives them to scipy.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba
 import numpy as np
@@ -24,14 +28,19 @@ from qwell.datagen.spectrum import box_energies
 WIDTH = 32
 UNROLL = 7  # mesh points advanced while the minors stay in registers
 LOG_LARGEST = 690.0  # log of the largest minor that float64 holds, with a margin
-ROUNDING = 4.5e-16  # two units in the last place: brackets cannot be made narrower than this
+ROUNDING = 4.5e-16  # two units in the last place: no bracket can be made narrower
 # Rows of the scratch array `w` and of a level's bracket, as offsets. One flat array each: LLVM then sees
 # that rows do not overlap, and vectorises the loops over lanes.
 SHIFT, P, Q, COUNT, TOLERANCE, STEP, A, B, FA, FB = (WIDTH * row for row in range(10))
 ROWS = 10
 LOW, HIGH, F_LOW, F_HIGH, BELOW_LOW, BELOW_HIGH = (WIDTH * row for row in range(6))
 BRACKET = 6 * WIDTH
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz"},
+}
 
 
 @numba.njit(**_OPTIONS)
@@ -78,17 +87,17 @@ def _minor_and_count(diagonal, w):
             b = (diagonal[i + 1, k] - s) * a - p
             c = (diagonal[i + 2, k] - s) * b - a
             d = (diagonal[i + 3, k] - s) * c - b
-            changes = 1.0 if p * a < 0 else 0.0
-            changes += 1.0 if a * b < 0 else 0.0
-            changes += 1.0 if b * c < 0 else 0.0
-            changes += 1.0 if c * d < 0 else 0.0
+            changes = 1.0 if (p < 0) != (a < 0) else 0.0
+            changes += 1.0 if (a < 0) != (b < 0) else 0.0
+            changes += 1.0 if (b < 0) != (c < 0) else 0.0
+            changes += 1.0 if (c < 0) != (d < 0) else 0.0
             w[COUNT + k] += changes
             w[P + k], w[Q + k] = d, c
         i += 4
     while i < points:
         for k in range(WIDTH):
             a = (diagonal[i, k] - w[SHIFT + k]) * w[P + k] - w[Q + k]
-            w[COUNT + k] += 1.0 if a * w[P + k] < 0 else 0.0
+            w[COUNT + k] += 1.0 if (a < 0) != (w[P + k] < 0) else 0.0
             w[Q + k] = w[P + k]
             w[P + k] = a
         i += 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,7 +156,6 @@ def _run(
 _DASK = {
     "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.admin.tick.limit": "1h",
-    "logging.distributed": "critical",
 }
 
 
@@ -166,7 +168,15 @@ def _warm_up_workers(recipe: SpectraRecipe) -> None:
     if recipe.solver == "lanes":
         needed.append("qwell.datagen.lanes")
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
-    forkserver.ensure_running()
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return
+    # Ctrl-C goes to every process of a terminal; started like this, workers leave it to us
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, ours)
 
 
 @contextmanager
@@ -194,6 +204,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                     processes=True,
                     dashboard_address=None,
                     memory_limit=0,
+                    silence_logs=logging.CRITICAL,
                 ) as cluster,
                 Client(cluster) as client,
             ):

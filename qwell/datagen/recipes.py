@@ -80,8 +80,8 @@ class SpectraRecipe:
         grid = Grid(self.mesh)
         if not 1 <= self.levels <= grid.mesh - 1:
             raise InvalidInput(
-                f"levels is {self.levels}, but a mesh of {self.mesh} has only {self.mesh - 1} interior points;"
-                f" lower --levels or raise --mesh to at least {self.levels + 1}"
+                f"levels is {self.levels}, but a mesh of {self.mesh} has only {self.mesh - 1} interior"
+                f" points; lower --levels or raise --mesh to at least {self.levels + 1}"
             )
 
     @property

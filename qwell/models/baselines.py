@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
+from qwell.models.layers import Network
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class MeanConfig:
     levels: int = 10
 
 
-class Mean(nn.Module):
+class Mean(Network):
     """f_i = ⟨E_i⟩ over the training set."""
 
     def __init__(self, config: MeanConfig) -> None:
@@ -51,7 +53,7 @@ class LinearConfig:
     levels: int = 10
 
 
-class Linear(nn.Module):
+class Linear(Network):
     """f = W v + b by least squares."""
 
     def __init__(self, config: LinearConfig) -> None:
@@ -98,7 +100,7 @@ class MLPConfig:
             raise InvalidInput(f"hidden is {self.hidden}; name at least one positive width")
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """Linear layers with ReLU between."""
 
     def __init__(self, config: MLPConfig) -> None:
@@ -106,7 +108,7 @@ class MLP(nn.Module):
         self.config = config
         widths = (config.points, *config.hidden)
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], config.levels))
 

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """A model of the zoo: potentials (b, points) to energies (b, levels), in the same units.
+
+    Attributes:
+        config: the frozen dataclass it was built from, with at least `points` and `levels`.
+        registry_name: its name in the zoo, set by `create_model`.
+    """
+
+    config: Any
+    registry_name: str = ""
 
 
 class ResidualBlock(nn.Module):

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
 from qwell.models.baselines import MLP, Linear, LinearConfig, Mean, MeanConfig, MLPConfig
+from qwell.models.layers import Network
 from qwell.models.res_sa import ResSA, ResSAConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -27,7 +27,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 class Entry:
     """A model of the zoo."""
 
-    build: Callable[[Any], nn.Module]
+    build: Callable[[Any], Network]
     config: type[Any]
     summary: str
     closed_form: bool = False
@@ -53,7 +53,7 @@ def entry_of(name: str) -> Entry:
     return ZOO[name]
 
 
-def create_model(name: str, **config: Any) -> nn.Module:
+def create_model(name: str, **config: Any) -> Network:
     """Build a model with fresh weights (drawn from torch's generator).
 
     Arguments:
@@ -78,7 +78,7 @@ def create_model(name: str, **config: Any) -> nn.Module:
             )
         values[key] = value
     model = entry.build(entry.config(**values))
-    model.registry_name = name  # type: ignore[assignment]
+    model.registry_name = name
     return model
 
 
@@ -93,7 +93,7 @@ def _like(value: object, default: object) -> bool:
     return isinstance(value, type(default))
 
 
-def save_pretrained(model: nn.Module, folder: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+def save_pretrained(model: Network, folder: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
     """Write `config.json` and `model.safetensors` into a folder, each whole or not at all.
 
     Arguments:
@@ -105,7 +105,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, metadata: Mapping[str,
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "model": model.registry_name,
-        "config": asdict(model.config),  # type: ignore[call-overload]
+        "config": asdict(model.config),
         "metadata": dict(metadata or {}),
     }
     weights = folder / f".{WEIGHTS}.tmp"
@@ -133,7 +133,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return config
 
 
-def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> Network:
     """Load a model saved by `save_pretrained`, ready to predict (eval mode, no gradients needed to call).
 
     Nothing in the folder is executed: the configuration is JSON, the weights are safetensors.
@@ -147,7 +147,7 @@ def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> n
     return model.to(device).eval()
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: Network, path: Path) -> None:
     """Fill a model from a safetensors file; CheckpointError unless names and shapes agree exactly."""
     try:
         state = load_file(path)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import ResidualBlock, SelfAttention
+from qwell.models.layers import Network, ResidualBlock, SelfAttention
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class ResSAConfig:
             raise InvalidInput(f"pooling is {self.pooling!r}; choose max or mean")
         if not self.channels or min(self.channels) < max(self.bottleneck, self.attention):
             raise InvalidInput(
-                f"channels {self.channels} must each be at least the divisors {self.bottleneck} and {self.attention}"
+                f"channels {self.channels} must each be at least the divisors"
+                f" {self.bottleneck} and {self.attention}"
             )
         if self.length < 1:
             raise InvalidInput(
@@ -77,7 +78,7 @@ class ResSABlock(nn.Sequential):
         super().__init__(*layers)
 
 
-class ResSA(nn.Module):
+class ResSA(Network):
     """Potentials (b, points) to energies (b, levels), both in energy units ħ²/(m·length²)."""
 
     def __init__(self, config: ResSAConfig) -> None:

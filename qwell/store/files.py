@@ -24,7 +24,7 @@ _REMEDIES = {
 
 def write_error(error: OSError, path: Path) -> WriteError:
     """Turn an OSError met while writing `path` into one that names the remedy."""
-    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    remedy = _REMEDIES.get(error.errno or 0, f"{error.strerror or error}; write elsewhere with --out")
     return WriteError(f"cannot write {path}: {remedy}")
 
 

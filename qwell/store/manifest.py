@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class FileRecord:
     """Size and sha256 of one file of a data set."""
 
-    bytes: int
+    size: int
     sha256: str
 
     @classmethod
@@ -53,7 +53,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             "state": "complete",
             **self.plan.to_json(),
-            "files": {path: [r.bytes, r.sha256] for path, r in self.files.items()},
+            "files": {path: [r.size, r.sha256] for path, r in self.files.items()},
         }
         return dump_json(obj)
 

@@ -161,8 +161,8 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
             continue
         if not stat.S_ISREG(status.st_mode):
             damage.append(f"{name} is not a plain file")
-        elif status.st_size != record.bytes:
-            damage.append(f"{name} has {status.st_size} bytes instead of {record.bytes}")
+        elif status.st_size != record.size:
+            damage.append(f"{name} has {status.st_size} bytes instead of {record.size}")
         elif name.endswith("zarr.json") and file_sha256(path) != record.sha256:
             damage.append(f"{name} was altered")
     directories = {p for name in manifest.files for p in Path(name).parents if p != Path()}

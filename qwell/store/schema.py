@@ -187,6 +187,8 @@ class Plan:
         """Build from untrusted JSON; ManifestError on anything out of bounds."""
         try:
             kind, row_order, recipe = obj["kind"], obj["row_order"], obj["recipe"]
+            if not isinstance(obj["fields"], list) or not isinstance(obj["coordinates"], list):
+                raise ManifestError("the manifest's fields and coordinates must be lists")
             fields = tuple(Field.from_json(f) for f in obj["fields"])
             coordinates = tuple(
                 Coordinate(

@@ -1,4 +1,4 @@
-"""Is the data set what its manifest says? Names, sizes, sha256 of every file, and nothing else beside them."""
+"""Is the data set what its manifest says? Names, sizes and sha256 of every file, and nothing besides."""
 
 from __future__ import annotations
 

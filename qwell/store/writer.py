@@ -38,7 +38,7 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.schema import Plan
+from qwell.store.schema import SPLITS, Plan
 from qwell.store.zarr_backend import create_layout, encode_shard, shard_path
 
 PROGRESS = "progress"
@@ -46,6 +46,7 @@ PROGRESS = "progress"
 
 def partial_path(path: Path) -> Path:
     """Where the data set `path` is made until it is whole."""
+    path = path.absolute()  # so that "." has a name
     return path.with_name(path.name + ".partial")
 
 
@@ -73,7 +74,7 @@ def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[
         content = encode_shard(field, layout, shard, array)
         atomic_write(root / path, content, scratch, durable=False)
         file = FileRecord.of(content)
-        record[path] = [file.bytes, file.sha256]
+        record[path] = [file.size, file.sha256]
     atomic_write(
         root / PROGRESS / "done" / f"{split}-{shard}.json", dump_json(record), scratch, durable=False
     )
@@ -111,7 +112,8 @@ class DatasetWriter:
             )
         if self.root.exists() and not (resume or force):
             raise DatasetExists(
-                f"{self.root} is an unfinished data set; add --resume to continue it, or --force to start again"
+                f"{self.root} is an unfinished data set; add --resume to continue it,"
+                " or --force to start again"
             )
         self._begin(fresh=force and not resume)
 
@@ -128,32 +130,26 @@ class DatasetWriter:
         make_directory(self.root)
         self._lock = DirectoryLock(self.root)
         try:
-            if fresh:
-                self._clear()
             progress = self.root / PROGRESS
-            if (progress / "plan.json").exists():
-                self._check_same(self._begun_plan(), self.root)
-            elif not (self.root / MANIFEST).exists():
+            begun, whole = (progress / "plan.json").exists(), (self.root / MANIFEST).exists()
+            if fresh or not (begun or whole):
+                self._clear()
                 self._check_space()
-                if any(self.root.iterdir()) and not self._ours():
-                    raise DatasetExists(f"{self.root} holds files that are not qwell's; move it away")
-                make_directory(progress / "scratch")
                 create_layout(self.root, self.plan)
                 atomic_write(progress / "plan.json", dump_json(self.plan.to_json()))
-            shutil.rmtree(progress / "scratch", ignore_errors=True)
-            if (self.root / MANIFEST).exists():  # killed between the manifest and the rename
+            elif whole:  # killed between the manifest and the rename
                 manifest = read_manifest(self.root)
                 self._check_same(manifest.plan, self.root)
                 self._publish()
                 self.finished = manifest
+            else:
+                self._check_same(self._begun_plan(), self.root)
+                shutil.rmtree(progress / "scratch", ignore_errors=True)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError) and not isinstance(error, WriteError | DatasetExists):
                 raise write_error(error, self.root) from error
             raise
-
-    def _ours(self) -> bool:
-        return all(p.name in {PROGRESS, "zarr.json", *self.plan.splits} for p in self.root.iterdir())
 
     def _begun_plan(self) -> Plan:
         path = self.root / PROGRESS / "plan.json"
@@ -182,7 +178,17 @@ class DatasetWriter:
             )
 
     def _clear(self) -> None:
-        for entry in self.root.iterdir():
+        """Empty the partial directory, unless something in it is not of our making."""
+        entries = list(self.root.iterdir())
+        foreign = [
+            e.name for e in entries if e.name not in {PROGRESS, "zarr.json", MANIFEST, PROVENANCE, *SPLITS}
+        ]
+        if foreign:
+            raise DatasetExists(
+                f"{self.root} holds {foreign[0]!r}, which is not qwell's; qwell never deletes such a thing:"
+                " move it away, or choose another --out"
+            )
+        for entry in entries:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
@@ -200,7 +206,7 @@ class DatasetWriter:
             entries = parse_json(path.read_bytes(), str(path))
             record = {checked_path(p): FileRecord(*entry) for p, entry in entries.items()}
             for name, file in record.items():
-                if (self.root / name).stat().st_size != file.bytes:
+                if (self.root / name).stat().st_size != file.size:
                     return None
                 if rehash and file_sha256(self.root / name) != file.sha256:
                     return None

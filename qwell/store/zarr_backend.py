@@ -22,10 +22,10 @@ from qwell.store.schema import Field, Plan, SplitLayout
 def create_layout(root: Path, plan: Plan) -> None:
     """Write groups, empty arrays and coordinates of a plan below `root`."""
     store = LocalStore(root)
-    zarr.create_group(store, zarr_format=3, attributes={"kind": plan.kind}, overwrite=True)
+    zarr.create_group(store, zarr_format=3, attributes={"kind": plan.kind})
     for split, layout in plan.splits.items():
         attributes = {"kind": plan.kind, "split": split, "recipe": plan.recipe}
-        zarr.create_group(store, path=split, zarr_format=3, attributes=attributes, overwrite=True)
+        zarr.create_group(store, path=split, zarr_format=3, attributes=attributes)
         for coordinate in plan.coordinates:
             array = zarr.create_array(
                 store,
@@ -34,7 +34,6 @@ def create_layout(root: Path, plan: Plan) -> None:
                 compressors=Crc32cCodec(),
                 fill_value=nan,
                 dimension_names=(coordinate.name,),
-                overwrite=True,
             )
             array.attrs.update({"units": coordinate.units, "long_name": coordinate.long_name})
         for field in plan.fields:
@@ -53,7 +52,6 @@ def _create_field(store: Any, field: Field, layout: SplitLayout, name: str | Non
         fill_value=nan,
         dimension_names=("sample", *field.dims),
         attributes={"units": field.units, "long_name": field.long_name},
-        overwrite=True,
     )
 
 

@@ -25,7 +25,7 @@ def save_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
     """Write `folder/last.safetensors`, keeping the one before as `previous.safetensors`."""
-    names = {p: name for name, p in model.named_parameters()}
+    names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
     for parameter, moments in optimizer.state.items():
         tensors |= {f"adam.{names[parameter]}.{key}": value for key, value in moments.items()}

@@ -9,6 +9,9 @@ from typing import Any
 
 from qwell.errors import CheckpointError, InvalidInput
 
+PRECISIONS = ("float32", "tf32", "bf16")
+TIERS = ("auto", "resident", "pool")
+
 
 @dataclass(frozen=True)
 class EigenConfig:
@@ -52,6 +55,12 @@ class EigenConfig:
         for name in ("first_rate", "last_rate"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
+
+        for name, allowed in (("precision", PRECISIONS), ("stream", TIERS)):
+            if getattr(self, name) not in allowed:
+                raise InvalidInput(
+                    f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

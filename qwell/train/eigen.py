@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import qwell
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.reader import Dataset, open_dataset
 from qwell.train import metrics
@@ -25,7 +26,7 @@ from qwell.train.stream import open_stream
 Progress = Callable[[int, dict[str, Any]], object]
 
 
-def predict(model: nn.Module, potential: np.ndarray, batch: int = 1000) -> np.ndarray:
+def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndarray:
     """Energies of potentials, in batches on the model's device, without gradients.
 
     Arguments:
@@ -36,7 +37,7 @@ def predict(model: nn.Module, potential: np.ndarray, batch: int = 1000) -> np.nd
 
     Raises InvalidInput if the shape is not what the model was made for, or values are not finite.
     """
-    points = model.config.points  # type: ignore[union-attr]
+    points = model.config.points
     if potential.ndim != 2 or potential.shape[1] != points:
         raise InvalidInput(
             f"potentials have shape {potential.shape}; this model takes (n, {points}): values on {points}"
@@ -52,10 +53,10 @@ def predict(model: nn.Module, potential: np.ndarray, batch: int = 1000) -> np.nd
         for i in range(0, len(potential), batch):
             part = torch.from_numpy(np.ascontiguousarray(potential[i : i + batch], dtype=np.float32))
             parts.append(model(part.to(device)).double().cpu().numpy())
-    return np.concatenate(parts) if parts else np.empty((0, model.config.levels))  # type: ignore[union-attr]
+    return np.concatenate(parts) if parts else np.empty((0, model.config.levels))
 
 
-def predict_split(model: nn.Module, data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
+def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and true energies of a whole split, shard by shard; each (rows, levels) float64."""
     pairs = [(predict(model, rows["potential"]), rows["energy"]) for rows in data[split]]
     if not pairs:
@@ -84,6 +85,8 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
     """
     data = open_dataset(config.data).require("spectra")
     create_model(config.model, **fitting_options(data), **config.options)
+    if config.batch > len(data["train"]):
+        raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
     about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
     return Run.create(path, {"command": "eigen", **config.to_json(), "about": about, "recipe": data.recipe})
 
@@ -143,7 +146,7 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
     return stopped
 
 
-def _validation(model: nn.Module, data: Dataset) -> dict[str, float]:
+def _validation(model: Network, data: Dataset) -> dict[str, float]:
     """`validation_nmse`, or nothing if the data set has no validation rows."""
     if not len(data["validation"]):
         return {}

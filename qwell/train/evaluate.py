@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from qwell.errors import InvalidInput
 from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
+from qwell.models.layers import Network
 from qwell.models.registry import create_model, read_config
 from qwell.store.reader import Dataset
 from qwell.train import metrics
@@ -142,7 +142,7 @@ def evaluate(
     return Evaluation(data, split, [*rows, row], prediction)
 
 
-def _measure(name: str, model: nn.Module, data: Dataset, split: str) -> tuple[Row, np.ndarray]:
+def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row, np.ndarray]:
     predict(model, data[split]["potential"][:1000])  # warm up
     clock = time.perf_counter()
     prediction, energy = predict_split(model, data, split)

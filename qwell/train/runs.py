@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from qwell.errors import CheckpointError, RunExists, RunNotFound, WriteError
+from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, load_pretrained
 
 
@@ -35,7 +35,8 @@ class Run:
         run = cls(path)
         if (run.path / CONFIG).exists():
             raise RunExists(
-                f"{run.path} holds a run already; continue it with --resume {run.path}, or choose another --out"
+                f"{run.path} holds a run already; continue it with --resume {run.path},"
+                " or choose another --out"
             )
         if run.path.exists() and any(run.path.iterdir()):
             raise RunExists(f"{run.path} exists and is not empty; choose another --out")
@@ -122,7 +123,7 @@ def model_folder(path: str | Path) -> Path:
     )
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
     """Load a trained model in one line: potentials (b, points) in, energies (b, levels) out.
 
     Arguments:

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.store.reader import Dataset, Split
-
-TIERS = ("auto", "resident", "pool")
+from qwell.train.config import TIERS
 
 
 class Records:
@@ -168,7 +167,8 @@ class PoolStream(Stream):
         staging = self._buffer if self.device.type == "cpu" else torch.empty_like(self._buffer, device="cpu")
         staging = staging if self.device.type == "cpu" else staging.pin_memory()
         filled = 0
-        with ThreadPoolExecutor(self.threads) as threads:
+        threads = ThreadPoolExecutor(self.threads)
+        try:
             ahead = self._read(threads, groups[first])
             for g in range(first, len(groups)):
                 records = self._wait(ahead)
@@ -187,6 +187,8 @@ class PoolStream(Stream):
                             self._buffer.copy_(staging)
                         filled = 0
                         yield
+        finally:  # never wait: an abandoned stream may be collected in a thread that its reads depend on
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, threads: ThreadPoolExecutor, group: np.ndarray) -> tuple[np.ndarray, list[Future[None]]]:
         """Begin to read a group of shards into fresh memory."""
@@ -207,7 +209,7 @@ class PoolStream(Stream):
 
 
 def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
-    """Open the tier asked for; `auto` is resident if the split takes less than half of the device's free memory.
+    """Open the tier asked for; `auto` is resident if the split fits in half of the device's free memory.
 
     Arguments:
         data: the data set.

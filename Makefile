@@ -1,0 +1,40 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.PHONY: demo test lint docs bench clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
+	touch $(STAMP)
+
+# A data set, a short training, an evaluation: a table and two figures in demo/.
+demo: $(STAMP)
+	rm -rf demo && mkdir demo
+	cd demo && ../$(BIN)/qdata generate --kernel m3 --n 50000 --validation 5000
+	cd demo && ../$(BIN)/qdata plot store/m3.zarr
+	cd demo && ../$(BIN)/qtrain eigen --data store/m3.zarr --updates 1000 --evaluate-every 100
+	@echo "figures: demo/m3-samples.png demo/runs/m3-res_sa/figures/levels.png demo/runs/m3-res_sa/figures/learning.png"
+
+test: $(STAMP) lint docs
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python docs/make_cli.py --check
+	$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build/html
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/stream.py
+	$(BIN)/python benchmarks/step.py
+
+clean:
+	rm -rf $(VENV) demo docs/_build build dist *.egg-info

@@ -1,0 +1,39 @@
+"""What the benchmarks share: where results go, and on which machine they were made."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and revision, so that a number says where it comes from."""
+    model = platform.processor()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False
+    )
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "git": git.stdout.strip(),
+    }
+
+
+def report(name: str, command: str, rows: dict[str, Any]) -> None:
+    """Print the numbers and keep them as `benchmarks/results/<name>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    result = {"command": command, "machine": machine(), "results": rows}
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    for key, value in rows.items():
+        print(f"{key:<58} {value:,.4g}" if isinstance(value, float) else f"{key:<58} {value}")

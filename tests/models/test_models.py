@@ -1,0 +1,135 @@
+"""The zoo: what the paper fixes about its network, folders that load, and refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from qwell.errors import CheckpointError, InvalidInput, UnknownModel
+from qwell.models.layers import SelfAttention
+from qwell.models.registry import ZOO, create_model, list_models, load_pretrained, save_pretrained
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_res_sa_has_the_parameters_of_the_specification() -> None:
+    assert parameters(create_model("res_sa")) == 4_912_513
+
+
+def test_res_sa_lengths_and_channels() -> None:
+    """101 → 97 → 46 → 42 → 38 → 17 positions, 16 … 256 channels (Fig. A1)."""
+    model = create_model("res_sa")
+    shapes = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda m, i, out: shapes.append(tuple(out.shape[1:])))
+    assert model(torch.randn(2, 101)).shape == (2, 10)
+    assert shapes == [(16, 97), (32, 46), (64, 42), (128, 38), (256, 17)]
+
+
+def test_res_sa_has_31_relu(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls = create_model("res_sa"), []
+    relu = torch.relu  # nn.functional.relu, and so nn.ReLU, ends there too
+    monkeypatch.setattr(torch, "relu", lambda x: calls.append(1) or relu(x))
+    model(torch.randn(1, 101))
+    assert len(calls) == 31
+
+
+def test_attention_maps_are_distributions() -> None:
+    maps = create_model("res_sa").attention_maps(torch.randn(3, 101) * 100)
+    assert [m.shape[-1] for m in maps] == [97, 46, 42, 38, 17]
+    for m in maps:
+        torch.testing.assert_close(m.sum(-1), torch.ones(m.shape[:2]))
+
+
+def test_attention_with_scale_zero_is_the_network_without() -> None:
+    """The learned scale starts at 0, so a fresh network equals its twin without attention."""
+    model, twin = create_model("res_sa"), create_model("res_sa", attention=0)
+    twin.load_state_dict({k: v for k, v in model.state_dict().items() if k in twin.state_dict()})
+    x = torch.randn(4, 101) * 100
+    torch.testing.assert_close(model(x), twin(x), rtol=0, atol=0)
+    for layer in model.modules():
+        if isinstance(layer, SelfAttention):
+            nn.init.ones_(layer.scale)
+    assert (model(x) - twin(x)).abs().max() > 1e-3
+
+
+def test_attention_equals_its_formula() -> None:
+    layer, x = SelfAttention(16, 2).double(), torch.randn(1, 16, 9, dtype=torch.float64)
+    nn.init.ones_(layer.scale)
+    q, k, v = (f(x)[0] for f in (layer.query, layer.key, layer.value))
+    out = torch.zeros(2, 9, dtype=torch.float64)
+    for i in range(9):
+        weights = torch.exp(q[:, i] @ k)
+        out[:, i] = (v * weights).sum(1) / weights.sum()
+    torch.testing.assert_close(layer(x), x + layer.output(out[None]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"channels": [16, 32]}, {"pooling": "mean"}, {"points": 64, "levels": 3}]
+)
+def test_res_sa_variants(options: dict[str, object]) -> None:
+    model = create_model("res_sa", **options)
+    assert model(torch.randn(2, options.get("points", 101))).shape == (2, options.get("levels", 10))
+
+
+@pytest.mark.parametrize("name", list(ZOO))
+def test_saved_models_load_and_agree(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = create_model(name, levels=7)
+    for p in model.parameters():
+        nn.init.normal_(p, std=0.05)
+    save_pretrained(model, tmp_path / "m", {"digest": "abc"})
+    loaded = load_pretrained(tmp_path / "m")
+    x = torch.randn(5, 101) * 100
+    torch.testing.assert_close(loaded(x), model.eval()(x), rtol=0, atol=0)
+    assert loaded.config == model.config and set(list_models()) == set(ZOO)
+
+
+def test_linear_fit_is_least_squares_and_mean_is_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    v = torch.from_numpy(rng.normal(size=(500, 101)) * 100)
+    w, b = torch.from_numpy(rng.normal(size=(101, 10))), torch.arange(10.0).double()
+    energy = v @ w + b
+    batches = [(v[:300], energy[:300]), (v[300:], energy[300:])]
+    linear, mean = create_model("linear"), create_model("mean")
+    linear.fit(batches)
+    mean.fit(batches)
+    torch.testing.assert_close(linear(v.float()).double(), energy, rtol=1e-5, atol=1e-2)
+    torch.testing.assert_close(mean(v.float())[3].double(), energy.mean(0), rtol=1e-6, atol=1e-6)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="res_sa, mlp, linear, mean"):
+        create_model("resnet")
+    with pytest.raises(InvalidInput, match="no option 'width'"):
+        create_model("mlp", width=3)
+    with pytest.raises(InvalidInput, match="expected something like"):
+        create_model("mlp", hidden="wide")
+    with pytest.raises(InvalidInput, match="choose max or mean"):
+        create_model("res_sa", pooling="median")
+    with pytest.raises(InvalidInput, match="too few for 5 blocks"):
+        create_model("res_sa", points=20)
+    with pytest.raises(CheckpointError, match=r"config.json is missing"):
+        load_pretrained(tmp_path)
+
+
+def test_foreign_and_damaged_folders(tmp_path: Path) -> None:
+    save_pretrained(create_model("mlp", hidden=[8]), tmp_path / "a")
+    save_pretrained(create_model("mlp", hidden=[9]), tmp_path / "b")
+    (tmp_path / "b/model.safetensors").replace(tmp_path / "a/model.safetensors")
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        load_pretrained(tmp_path / "a")
+    (tmp_path / "a/model.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_pretrained(tmp_path / "a")
+    (tmp_path / "a/config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_pretrained(tmp_path / "a")
+    (tmp_path / "b/config.json").write_text(json.dumps({"model": "os.system", "config": {}}))
+    with pytest.raises(UnknownModel):
+        load_pretrained(tmp_path / "b")

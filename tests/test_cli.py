@@ -1,0 +1,271 @@
+"""The commands as typed: what they print, and that bad input is one line and the right exit code."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qwell.datagen.recipes import SpectraRecipe
+from qwell.store.manifest import dump_json
+from qwell.store.writer import DatasetWriter
+
+
+def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `qdata …` or `qtrain …`; check the exit code, and that an error is one line, no traceback."""
+    command, *rest = map(str, arguments)
+    done = subprocess.run(
+        [sys.executable, "-m", f"qwell.cli.{command}", *rest],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 2:
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with a data set and a trained model, made as the README says."""
+    home = tmp_path_factory.mktemp("home")
+    run("qdata", "generate", "--kernel", "m3", "--n", 2000, "--validation", 300, "--densities", cwd=home)
+    run("qtrain", "eigen", "--data", "store/m3.zarr", "--model", "mlp", "--updates", 200, cwd=home)
+    return home
+
+
+def test_default_paths(home: Path) -> None:
+    assert (home / "store/m3.zarr/manifest.json").is_file()
+    files = {p.name for p in (home / "runs/m3-mlp").iterdir()}
+    assert files == {
+        "config.json", "metrics.jsonl", "checkpoints", "model", "figures", "report.md", "evaluation.json",
+    }  # fmt: skip
+    assert (home / "runs/m3-mlp/figures/levels.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_info_and_verify(home: Path) -> None:
+    told = json.loads(run("qdata", "info", "store/m3.zarr", "--json", cwd=home).stdout)
+    assert told["recipe"]["sigma"] == 100.0 and told["splits"]["train"]["rows"] == 2000
+    assert "version" in run("qdata", "info", "store/m3.zarr", cwd=home).stdout
+    found = json.loads(run("qdata", "verify", "store/m3.zarr", "--full", "--json", cwd=home).stdout)
+    assert found["problems"] == [] and found["largest_deviation"] < 1e-9 and found["solved_again"] >= 1300
+
+
+def test_verify_of_a_damaged_set_exits_1(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "store/m3.zarr", tmp_path / "m3.zarr")
+    shard = tmp_path / "m3.zarr/train/potential/c/0/0"
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 4
+    shard.write_bytes(content)
+    assert "was altered" in run("qdata", "verify", "m3.zarr", cwd=tmp_path, code=1).stdout
+    assert (
+        "damaged" in run("qtrain", "eigen", "--data", "m3.zarr", "--updates", 1, cwd=tmp_path, code=1).stderr
+    )
+    shard.unlink()
+    assert (
+        "missing" in run("qtrain", "eigen", "--data", "m3.zarr", "--updates", 1, cwd=tmp_path, code=1).stderr
+    )
+
+
+def test_plot(home: Path, tmp_path: Path) -> None:
+    run("qdata", "plot", home / "store/m3.zarr", "--rows", "3:7", "--out", "a.svg", cwd=tmp_path)
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+    assert "A:B" in run("qdata", "plot", home / "store/m3.zarr", "--rows", "9", cwd=tmp_path, code=2).stderr
+    assert (
+        "cannot draw"
+        in run("qdata", "plot", home / "store/m3.zarr", "--out", "a.doc", cwd=tmp_path, code=2).stderr
+    )
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    told = json.loads(
+        run("qdata", "generate", "--kernel", "exp", "--n", 500000, "--dry-run", "--json", cwd=tmp_path).stdout
+    )
+    assert told["bytes"] == 510_000 * (101 * 4 + 10 * 8) and not list(tmp_path.iterdir())
+
+
+def test_evaluate_on_another_kernel(home: Path, tmp_path: Path) -> None:
+    run("qdata", "generate", "--kernel", "rbf", "--n", 500, "--validation", 100, "--workers", 0, cwd=tmp_path)
+    answer = run(
+        "qtrain", "evaluate", home / "runs/m3-mlp", "--data", "store/rbf.zarr", "--json", cwd=tmp_path
+    )
+    rows = {row["name"].split()[0]: row for row in json.loads(answer.stdout)["rows"]}
+    assert rows["direct"]["nmse"] < 1e-20 < rows["Galerkin,"]["nmse"] < rows["**mlp**"]["nmse"] < 1
+    assert len(rows["**mlp**"]["mae_per_level"]) == 10
+
+
+def test_predict(home: Path, tmp_path: Path) -> None:
+    v = np.random.default_rng(0).normal(size=(3, 101)) * 50
+    np.save(tmp_path / "v.npy", v)
+    np.savetxt(tmp_path / "v.csv", v, delimiter=",")
+    np.savetxt(tmp_path / "one.csv", v[0])
+    model = home / "runs/m3-mlp"
+    a, b = (
+        json.loads(run("qtrain", "predict", model, "--potential", f, "--json", cwd=tmp_path).stdout)["energy"]
+        for f in ("v.npy", "v.csv")
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+    run("qtrain", "predict", model, "--potential", "one.csv", "--out", "e.csv", cwd=tmp_path)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "e.csv", delimiter=","), a[0], rtol=1e-4)
+    assert len(run("qtrain", "predict", model, "--potential", "v.npy", cwd=tmp_path).stdout.splitlines()) == 3
+
+
+def test_models() -> None:
+    assert (
+        json.loads(run("qtrain", "models", "--json", cwd=Path.cwd()).stdout)["res_sa"]["parameters"]
+        == 4_912_513
+    )
+
+
+def test_a_second_run_gets_its_own_name(home: Path) -> None:
+    run("qtrain", "eigen", "--data", "store/m3.zarr", "--model", "mean", cwd=home)
+    run("qtrain", "eigen", "--data", "store/m3.zarr", "--model", "mean", cwd=home)
+    assert (home / "runs/m3-mean-2/model").is_dir()
+
+
+GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["qdata", "generate", "--kernel", "m4", "--n", "10"], "choose one of rbf"),
+        (["qdata", "generate", "--kernel", "m3", "--n", "0"], "n is 0"),
+        ([*GENERATE, "--sigma", "-1"], "sigma is -1.0"),
+        ([*GENERATE, "--mesh", "8"], "raise --mesh"),
+        ([*GENERATE, "--out", "/proc/nowhere/m3.zarr"], "--out"),
+        ([*GENERATE, "--shard-size", "10"], "multiple of 1000"),
+        ([*GENERATE, "--scheduler", "tcp://127.0.0.1:1"], "dask scheduler"),
+        (["qdata", "info", "nothing.zarr"], "no data set at nothing.zarr"),
+        (["qdata", "verify", "."], "not a qwell data set"),
+        (["qtrain", "eigen"], "--data store/m3.zarr"),
+        (["qtrain", "eigen", "--data", "nothing.zarr"], "no data set"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--model", "resnet"], "res_sa, mlp"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--set", "hidden"], "KEY=VALUE"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--updates", "0"], "updates is 0"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--batch", "9999"], "has 2000 rows of train"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--device", "cuda:7"], "--device auto or cpu"),
+        (
+            ["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--device", "abacus"],
+            "choose auto, cpu, cuda",
+        ),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--precision", "int8"], "float32, tf32, bf16"),
+        (["qtrain", "eigen", "--resume", "runs/none"], "no run at runs/none"),
+        (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "leave out --updates"),
+        (["qtrain", "evaluate", "nothing", "--data", "{home}/store/m3.zarr"], "no trained model"),
+        (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "none.npy"], "there is no file"),
+        (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], ".npy or .csv"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_remedy(
+    home: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"qwell.cli.{arguments[0]}", *(a.format(home=home) for a in arguments[1:])],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not list(tmp_path.rglob("*.zarr")) and not (tmp_path / "runs").exists()
+
+
+def test_existing_and_foreign_directories(home: Path, tmp_path: Path) -> None:
+    assert "--force" in run(*GENERATE, "--out", home / "store/m3.zarr", cwd=tmp_path, code=2).stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("mine")
+    for extra in ([], ["--force"]):
+        assert "not a qwell data set" in run(*GENERATE, "--out", "mine", *extra, cwd=tmp_path, code=2).stderr
+    assert (tmp_path / "mine/file").read_text() == "mine"
+
+
+def test_potentials_that_are_none(home: Path, tmp_path: Path) -> None:
+    v = np.zeros((2, 101))
+    v[1, 3] = np.nan
+    np.save(tmp_path / "nan.npy", v)
+    np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "short.npy", np.zeros((2, 50)))
+    (tmp_path / "text.csv").write_text("a,b\n")
+    for name, message in [("nan.npy", "potential 1 holds NaN"), ("object.npy", "table of numbers"),
+                          ("short.npy", "(n, 101)"), ("text.csv", "table of numbers")]:  # fmt: skip
+        told = run(
+            "qtrain", "predict", home / "runs/m3-mlp", "--potential", name, cwd=tmp_path, code=2
+        ).stderr
+        assert message in told
+
+
+def test_a_data_set_of_another_kind(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "store/m3.zarr", tmp_path / "t.zarr")
+    manifest = json.loads((tmp_path / "t.zarr/manifest.json").read_text()) | {"kind": "trajectories"}
+    (tmp_path / "t.zarr/manifest.json").write_bytes(dump_json(manifest))
+    told = run("qtrain", "eigen", "--data", "t.zarr", cwd=tmp_path, code=2).stderr
+    assert "holds trajectories; this command needs spectra" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs to mount a small disk")
+def test_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        told = run(
+            "qdata",
+            "generate",
+            "--kernel",
+            "m3",
+            "--n",
+            100_000,
+            "--out",
+            disk / "a.zarr",
+            cwd=tmp_path,
+            code=1,
+        )
+        assert "free some space" in told.stderr
+        # room enough at the beginning, and then another program takes its share
+        small = ["qdata", "generate", "--kernel", "m3", "--n", 4000, "--validation", 0, "--shard-size", 1000]
+        DatasetWriter(disk / "b.zarr", SpectraRecipe("m3", n=4000, validation=0).plan(1000)).close()
+        (disk / "other").write_bytes(bytes(2_000_000))
+        told = run(*small, "--workers", 0, "--resume", "--out", disk / "b.zarr", cwd=tmp_path, code=1)
+        assert "the disk is full" in told.stderr and len(told.stderr.strip().splitlines()) == 1
+        (disk / "other").unlink()
+        run(*small, "--workers", 0, "--resume", "--out", disk / "b.zarr", cwd=tmp_path)
+        run("qdata", "verify", "--full", disk / "b.zarr", cwd=tmp_path)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_ctrl_c_leaves_something_to_resume(tmp_path: Path) -> None:
+    options = ["generate", "--kernel", "m3", "--n", "60000", "--validation", "0", "--shard-size", "1000"]
+    command = [sys.executable, "-m", "qwell.cli.qdata", *options]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    done = tmp_path / "store/m3.zarr.partial/progress/done"
+    deadline = time.monotonic() + 60
+    while not (done.is_dir() and any(done.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "--resume" in told and "Traceback" not in told, told
+    assert "unfinished" in run("qdata", "info", "store/m3.zarr", cwd=tmp_path, code=2).stderr
+    run("qdata", *options, "--solver", "scipy", "--resume", cwd=tmp_path)
+    run("qdata", "verify", "store/m3.zarr", cwd=tmp_path)
+
+
+def test_debug_keeps_the_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "qwell.cli.qdata", "info", "none", "--debug"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "DatasetNotFound" in done.stderr and "Traceback" in done.stderr

@@ -1,0 +1,80 @@
+"""Batches: every row once an epoch, in an order that depends on data, seed and epoch alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from qwell.errors import InvalidInput
+from qwell.store.reader import Dataset
+from qwell.train import stream as streams
+from qwell.train.stream import PoolStream, ResidentStream, Stream, open_stream
+
+TIERS = pytest.mark.parametrize("tier", ["resident", "pool"])
+
+
+def take(stream: Stream, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(v.numpy().copy(), e.numpy().copy()) for v, e in (next(stream) for _ in range(n))]
+
+
+@TIERS
+def test_an_epoch_is_every_row_once(dataset: Dataset, tier: str) -> None:
+    stream = open_stream(dataset, tier, batch=70)
+    batches = take(stream, stream.batches)
+    stream.close()
+    v, e = (np.concatenate(part) for part in zip(*batches, strict=True))
+    truth_v, truth_e = dataset["train"]["potential"][:], dataset["train"]["energy"][:].astype(np.float32)
+    ours, theirs = np.lexsort(v.T), np.lexsort(truth_v.T)
+    np.testing.assert_array_equal(v[ours], truth_v[theirs])
+    np.testing.assert_array_equal(e[ours], truth_e[theirs])
+    assert not np.array_equal(v, truth_v)
+
+
+@TIERS
+@pytest.mark.parametrize("at", [0, 1, 7, 49, 50, 73])
+def test_resume_continues_with_the_very_next_batch(dataset: Dataset, tier: str, at: int) -> None:
+    whole, first, second = (open_stream(dataset, tier, batch=70, seed=3) for _ in range(3))
+    expected = take(whole, at + 60)[at:]
+    take(first, at)
+    second.load_state_dict(first.state_dict())
+    for ours, theirs in zip(take(second, 60), expected, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+@TIERS
+def test_epochs_and_seeds_differ(dataset: Dataset, tier: str) -> None:
+    a, b = open_stream(dataset, tier, batch=3500), open_stream(dataset, tier, batch=3500, seed=1)
+    (first, second), (other,) = take(a, 2), take(b, 1)
+    assert not np.array_equal(first[0], second[0]) and not np.array_equal(first[0], other[0])
+
+
+def test_threads_do_not_change_the_order(dataset: Dataset) -> None:
+    one, three = (PoolStream(dataset, batch=70, threads=n) for n in (1, 3))
+    for a, b in zip(take(one, 120), take(three, 120), strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+
+
+def test_pool_mixes_shards(dataset: Dataset) -> None:
+    """With K = 2 shards pooled, half of a batch comes from each on average."""
+    shard_of = {row.tobytes(): i // 1000 for i, row in enumerate(dataset["train"]["potential"][:])}
+    batch = take(PoolStream(dataset, batch=500, pool=2), 1)[0][0]
+    counts = np.bincount([shard_of[row.tobytes()] for row in batch], minlength=4)
+    assert (counts > 0).sum() == 2
+
+
+def test_auto_chooses_by_memory(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(open_stream(dataset), ResidentStream)
+    monkeypatch.setattr(streams, "_free_memory", lambda device: 10**6)
+    assert isinstance(open_stream(dataset), PoolStream)
+
+
+def test_batches_are_on_the_device_as_float32(dataset: Dataset) -> None:
+    v, e = next(open_stream(dataset, batch=5))
+    assert v.shape == (5, 101) and e.shape == (5, 10) and v.dtype == e.dtype == torch.float32
+
+
+def test_refusals(dataset: Dataset) -> None:
+    with pytest.raises(InvalidInput, match="3500 rows"):
+        open_stream(dataset, batch=3501)
+    with pytest.raises(InvalidInput, match="auto, resident, pool"):
+        open_stream(dataset, "river")

@@ -1,0 +1,204 @@
+"""The loop: resumes bit for bit, learns, and says what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from qwell.errors import CheckpointError, InvalidInput, RunExists, RunNotFound, TrainingDiverged
+from qwell.store.reader import Dataset
+from qwell.train import metrics
+from qwell.train.config import EigenConfig
+from qwell.train.eigen import begin, predict, predict_split, train_eigen
+from qwell.train.evaluate import evaluate
+from qwell.train.runs import Run, free_run_path, load_model
+from qwell.train.schedules import geometric
+
+SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
+
+
+def config(dataset: Dataset, **changes: object) -> EigenConfig:
+    return EigenConfig(**{"data": str(dataset.path), "digest": dataset.digest, **SMALL, **changes})  # type: ignore[arg-type]
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_file(run / "model/model.safetensors").items()}
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_schedule_is_a_geometric_progression() -> None:
+    rates = [geometric(i, 1000, 1e-3, 1e-5) for i in range(1000)]
+    assert rates[0] == 1e-3 and rates[-1] == pytest.approx(1e-5)
+    np.testing.assert_allclose(np.diff(np.log(rates)), np.log(1e-2) / 999, rtol=1e-9)
+
+
+def test_metrics_by_hand() -> None:
+    energy, prediction = np.array([[3.0, -4.0], [0.0, 12.0]]), np.array([[3.0, -3.0], [1.0, 10.0]])
+    assert metrics.nmse(prediction, energy) == pytest.approx(6 / 169)
+    np.testing.assert_allclose(metrics.mean_absolute_error(prediction, energy), [0.5, 1.5])
+    np.testing.assert_allclose(metrics.relative_error(prediction, energy), [1 / 3, 3 / 16])
+
+
+def test_training_beats_linear_regression_and_the_metric_is_honest(dataset: Dataset, tmp_path: Path) -> None:
+    options = {"options": {"hidden": [128]}, "updates": 1500, "evaluate_every": 500}
+    run = begin(config(dataset, **options), tmp_path / "run")
+    train_eigen(run)
+    answer = evaluate(run.path, dataset)
+    nmse = {row.name.split()[0]: row.metrics["nmse"] for row in answer.rows}
+    assert nmse["**mlp**"] < 0.9 * nmse["linear"] < 0.2 * nmse["mean"]
+    history = [row["validation_nmse"] for row in run.metrics() if "validation_nmse" in row]
+    assert history[-1] == pytest.approx(nmse["**mlp**"], rel=1e-6) and history[-1] < history[0]
+    prediction, energy = predict_split(load_model(run.path), dataset, "validation")
+    assert metrics.nmse(prediction, energy) == pytest.approx(history[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("stream", ["resident", "pool"])
+def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(
+    dataset: Dataset, tmp_path: Path, stream: str
+) -> None:
+    recipe = config(dataset, updates=237, stream=stream, checkpoint_every=1000)
+    whole = begin(recipe, tmp_path / "whole")
+    train_eigen(whole)
+    run = begin(recipe, tmp_path / "stopped")
+
+    def interrupt(update: int, row: dict[str, object]) -> None:
+        if update in (50, 120):
+            os.kill(os.getpid(), signal.SIGTERM if update == 50 else signal.SIGINT)
+
+    first = train_eigen(run, progress=interrupt)
+    assert first.signal == signal.SIGTERM and 50 <= first.update <= 51 and not run.model.exists()
+    second = train_eigen(run, progress=interrupt)
+    assert second.signal == signal.SIGINT
+    assert train_eigen(run).signal is None
+    assert same(weights(run.path), weights(whole.path))
+    for ours, theirs in zip(run.metrics(), whole.metrics(), strict=True):
+        assert {k: v for k, v in ours.items() if k != "seconds"} == {
+            k: v for k, v in theirs.items() if k != "seconds"
+        }
+
+
+@pytest.mark.slow
+def test_kill_9_and_resume_gives_the_same_weights(dataset: Dataset, tmp_path: Path) -> None:
+    options = [
+        "--data",
+        dataset.path,
+        "--model",
+        "mlp",
+        "--set",
+        "hidden=[64]",
+        "--updates",
+        "2000",
+        "--checkpoint-every",
+        "100",
+    ]
+    command = [sys.executable, "-m", "qwell.cli.qtrain", "eigen"]
+    subprocess.run([*command, *options, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    run = tmp_path / "killed"
+    process = subprocess.Popen(
+        [*command, *options, "--out", run], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not (run / "checkpoints/previous.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not (run / "model").exists()
+    subprocess.run([*command, "--resume", run], check=True, capture_output=True)
+    assert same(weights(run), weights(tmp_path / "whole"))
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_previous(dataset: Dataset, tmp_path: Path) -> None:
+    recipe = config(dataset, updates=90, checkpoint_every=30)
+    run = begin(recipe, tmp_path / "run")
+    train_eigen(run)
+    expected = weights(run.path)
+    (run.checkpoints / "last.safetensors").write_bytes(b"garbage")
+    train_eigen(run)
+    assert same(weights(run.path), expected)
+    for path in run.checkpoints.iterdir():
+        path.write_bytes(b"garbage")
+    with pytest.raises(CheckpointError, match="damaged"):
+        train_eigen(run)
+
+
+def test_checkpoint_of_another_model(dataset: Dataset, tmp_path: Path) -> None:
+    a, b = (begin(config(dataset, updates=10, options={"hidden": [n]}), tmp_path / str(n)) for n in (8, 9))
+    train_eigen(a)
+    a.checkpoints.rename(b.checkpoints)
+    with pytest.raises(CheckpointError, match="another model"):
+        train_eigen(b)
+
+
+def test_a_changed_data_set_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    run = begin(config(dataset, digest="0" * 64), tmp_path / "run")
+    with pytest.raises(CheckpointError, match="restore that data set"):
+        train_eigen(run)
+
+
+def test_divergence_is_said(dataset: Dataset, tmp_path: Path) -> None:
+    run = begin(config(dataset, updates=300, first_rate=1e30, last_rate=1e30), tmp_path / "run")
+    with pytest.raises(TrainingDiverged, match="--first-rate"):
+        train_eigen(run)
+
+
+@pytest.mark.parametrize("model", ["mean", "linear"])
+def test_closed_form_models_need_no_updates(dataset: Dataset, tmp_path: Path, model: str) -> None:
+    run = begin(config(dataset, model=model, options={}), tmp_path / "run")
+    train_eigen(run)
+    prediction, energy = predict_split(load_model(run.path), dataset, "validation")
+    assert metrics.nmse(prediction, energy) < {"mean": 0.4, "linear": 0.06}[model]
+
+
+def test_compiled_and_bf16_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("float32", "bf16"):
+        run = begin(config(dataset, updates=100, precision=precision), tmp_path / precision)
+        train_eigen(run)
+        losses[precision] = run.metrics()[-1]["loss"]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+
+
+def test_runs_are_never_overwritten(dataset: Dataset, tmp_path: Path) -> None:
+    begin(config(dataset), tmp_path / "run")
+    with pytest.raises(RunExists, match="--resume"):
+        begin(config(dataset), tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_text("")
+    with pytest.raises(RunExists, match="not empty"):
+        begin(config(dataset), tmp_path / "other")
+    assert free_run_path(tmp_path, "run") == tmp_path / "run-2"
+    with pytest.raises(RunNotFound, match="no run"):
+        Run.open(tmp_path / "none")
+    with pytest.raises(RunNotFound, match="--resume"):
+        (tmp_path / "run/checkpoints").mkdir()
+        load_model(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("potential", "message"),
+    [(np.zeros((2, 100)), r"takes \(n, 101\)"), (np.full((2, 101), np.nan), "potential 0 holds NaN")],
+)
+def test_prediction_refuses(dataset: Dataset, tmp_path: Path, potential: np.ndarray, message: str) -> None:
+    run = begin(config(dataset, updates=2), tmp_path / "run")
+    train_eigen(run)
+    with pytest.raises(InvalidInput, match=message):
+        predict(load_model(run.path), potential)
+
+
+def test_run_records_what_it_was_trained_on(dataset: Dataset, tmp_path: Path) -> None:
+    run = begin(config(dataset, updates=2), tmp_path / "run")
+    train_eigen(run)
+    about = json.loads((run.model / "config.json").read_text())["metadata"]
+    assert about["digest"] == dataset.digest and about["updates"] == 2
+    assert run.config["about"]["torch"] == torch.__version__
