@@ -25,7 +25,7 @@ import numpy as np
 from qwell.datagen.grid import Grid
 from qwell.datagen.spectrum import box_energies
 
-WIDTH = 32
+WIDTH = 64
 UNROLL = 7  # mesh points advanced while the minors stay in registers
 LOG_LARGEST = 690.0  # log of the largest minor that float64 holds, with a margin
 ROUNDING = 4.5e-16  # two units in the last place: no bracket can be made narrower
@@ -179,14 +179,18 @@ def _refine(diagonal, w, brackets, level, roots):
             same = (f < 0) == (fa < 0)
             c, fc = (a, fa) if same else (b, fb)
             b, fb = (b, fb) if same else (a, fa)
-            xi = (x - b) / (c - b)
-            phi = (f - fb) / (fc - fb)
-            inverse = (f / (fb - f)) * (fc / (fb - fc)) + (c - x) / (b - x) * (f / (fc - f)) * (
-                fb / (fc - fb)
+            # inverse quadratic interpolation through (f, x), (fb, b), (fc, c), written with few divisions
+            to_b, to_fb, to_fc = 1.0 / (b - x), 1.0 / fb, 1.0 / fc
+            r, u, v = f * to_fb, f * to_fc, fb * to_fc
+            numerator = r * (1.0 - u) - (c - x) * to_b * u * v * (1.0 - r)
+            inverse = numerator / ((v - 1.0) * (1.0 - r) * (1.0 - u))
+            span, slope = c - b, (1.0 - v) * (1.0 - v)
+            safe = ((u - v) * (u - v) * span * span < (x - b) * span * slope) & (
+                (1.0 - u) * (1.0 - u) * span * span < (c - x) * span * slope
             )
-            t = inverse if (phi * phi < xi) & ((1 - phi) * (1 - phi) < 1 - xi) else 0.5
-            least = w[TOLERANCE + k] / abs(b - x)
-            t = min(max(t, least), 1 - least) if (least < 0.5) & (f != 0.0) else 0.0
+            least = w[TOLERANCE + k] * abs(to_b)
+            t = min(max(inverse if safe else 0.5, least), 1.0 - least)
+            t = t if (least < 0.5) & (f != 0.0) else 0.0
             w[A + k], w[FA + k] = (x, f) if live else (a, fa)
             w[B + k], w[FB + k] = (b, fb) if live else (w[B + k], w[FB + k])
             w[STEP + k] = t if live else 0.0

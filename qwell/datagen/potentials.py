@@ -45,4 +45,5 @@ def rows(root: np.ndarray, seed: int, split: str, start: int, stop: int) -> np.n
     """Potentials `start` … `stop − 1` of a split, (stop − start, M+1) float64."""
     first = start // BLOCK
     blocks = [block(root, seed, split, i) for i in range(first, -(-stop // BLOCK))]
-    return np.concatenate(blocks)[start - first * BLOCK : stop - first * BLOCK]
+    drawn = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return drawn[start - first * BLOCK : stop - first * BLOCK]

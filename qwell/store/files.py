@@ -45,7 +45,9 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def atomic_write(path: Path, content: bytes, scratch: Path | None = None, durable: bool = True) -> None:
+def atomic_write(
+    path: Path, content: bytes | memoryview, scratch: Path | None = None, durable: bool = True
+) -> None:
     """Write a file so that at any moment either nothing or the whole is there.
 
     Arguments:

@@ -35,7 +35,7 @@ class FileRecord:
     sha256: str
 
     @classmethod
-    def of(cls, content: bytes) -> FileRecord:
+    def of(cls, content: bytes | memoryview) -> FileRecord:
         return cls(len(content), hashlib.sha256(content).hexdigest())
 
 

@@ -60,13 +60,13 @@ def shard_path(split: str, field: Field, shard: int) -> str:
     return "/".join([split, field.name, "c", str(shard), *["0"] * len(field.shape)])
 
 
-def encode_shard(field: Field, layout: SplitLayout, shard: int, values: np.ndarray) -> bytes:
+def encode_shard(field: Field, layout: SplitLayout, shard: int, values: np.ndarray) -> memoryview:
     """The exact bytes of one shard file holding `values` (rows of the shard, *field.shape)."""
     memory = MemoryStore()
     start, stop = layout.span(shard)
     _create_field(memory, field, layout)[start:stop] = values
     key = shard_path("", field, shard).split("/", 2)[2]
-    return memory._store_dict[key].to_bytes()
+    return memory._store_dict[key].as_numpy_array().data
 
 
 def open_field(root: Path, split: str, field: Field, layout: SplitLayout) -> zarr.Array:
