@@ -60,7 +60,7 @@ KERNELS: dict[str, Callable[..., np.ndarray]] = {"rbf": rbf, "m5": m5, "m3": m3,
 
 
 def covariance(kernel: str, grid: Grid, sigma: float, length: float, nu: float | None = None) -> np.ndarray:
-    """The covariance matrix K_lm = k(|x_l − x_m|).
+    """The covariance matrix K_lm = k(r) with r the distance of x_l and x_m.
 
     Arguments:
         kernel: a name of `KERNELS`.

@@ -22,9 +22,9 @@ def predicted_levels(
     left.hlines(energy, x[0], x[-1], color="C0", lw=1.4, label="exact levels")
     left.hlines(prediction, x[0], x[-1], color="C3", lw=1.4, linestyles=(0, (4, 4)), label="predicted")
     left.set(xlabel="x", ylabel="energy  [ħ²/(m·length²)]", xlim=(x[0], x[-1]), title=title)
-    left.legend(loc="upper right", fontsize=8)
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
     levels = np.arange(len(energy))
     right.axhline(0, color="0.6", lw=0.8)
     right.stem(levels, prediction - energy, basefmt=" ")
-    right.set(xlabel="level i", ylabel="f_i − E_i  [ħ²/(m·length²)]", xticks=levels, title="error")
+    right.set(xlabel="level $i$", ylabel="$f_i - E_i$  [ħ²/(m·length²)]", xticks=levels, title="error")
     return figure
