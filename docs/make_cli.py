@@ -32,5 +32,7 @@ if __name__ == "__main__":
         PAGE.write_text(new)
     elif not PAGE.exists() or PAGE.read_text() != new:
         old = PAGE.read_text() if PAGE.exists() else ""
-        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "docs/cli.md", "--help"))
+        sys.stdout.writelines(
+            difflib.unified_diff(old.splitlines(True), new.splitlines(True), "docs/cli.md", "--help")
+        )
         sys.exit("docs/cli.md is out of date; run `python docs/make_cli.py`")

@@ -20,6 +20,7 @@ from qwell.store.schema import Plan, checked_int
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
+PROGRESS = "progress"  # in a data set being written: what is done so far
 FORMAT = "qwell-dataset"
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 256 * 2**20
@@ -96,6 +97,12 @@ def checked_path(path: str) -> str:
     if len(path) > 1024 or not all(_PART.fullmatch(part) for part in parts):
         raise ManifestError(f"{MANIFEST} names a file outside the data set or oddly: {path[:80]!r}")
     return path
+
+
+def partial_path(path: Path) -> Path:
+    """Where the data set `path` is made until it is whole."""
+    path = path.absolute()  # so that "." has a name
+    return path.with_name(path.name + ".partial")
 
 
 def read_manifest(root: Path) -> Manifest:

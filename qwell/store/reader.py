@@ -19,9 +19,16 @@ from qwell.errors import (
     DatasetNotFound,
     InvalidInput,
 )
-from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest, file_sha256, read_manifest
+from qwell.store.manifest import (
+    MANIFEST,
+    PROGRESS,
+    PROVENANCE,
+    Manifest,
+    file_sha256,
+    partial_path,
+    read_manifest,
+)
 from qwell.store.schema import Field, SplitLayout
-from qwell.store.writer import PROGRESS, partial_path
 from qwell.store.zarr_backend import open_field
 
 

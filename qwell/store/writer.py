@@ -29,6 +29,7 @@ from qwell.errors import (
 from qwell.store.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
 from qwell.store.manifest import (
     MANIFEST,
+    PROGRESS,
     PROVENANCE,
     FileRecord,
     Manifest,
@@ -36,18 +37,11 @@ from qwell.store.manifest import (
     dump_json,
     file_sha256,
     parse_json,
+    partial_path,
     read_manifest,
 )
 from qwell.store.schema import SPLITS, Plan
 from qwell.store.zarr_backend import create_layout, encode_shard, shard_path
-
-PROGRESS = "progress"
-
-
-def partial_path(path: Path) -> Path:
-    """Where the data set `path` is made until it is whole."""
-    path = path.absolute()  # so that "." has a name
-    return path.with_name(path.name + ".partial")
 
 
 def _finite(array: np.ndarray) -> bool:
@@ -104,7 +98,6 @@ class DatasetWriter:
 
     def __init__(self, path: Path, plan: Plan, *, resume: bool = False, force: bool = False) -> None:
         self.path, self.plan, self.root = path, plan, partial_path(path)
-        self.force = force
         self.finished: Manifest | None = None
         self._lock: DirectoryLock | None = None
         if path.exists() and not force:

@@ -58,7 +58,8 @@ class Evaluation:
     def markdown(self) -> str:
         """The table as aligned Markdown."""
         head = ["model", "NMSE", "relative error", "MAE", "potentials/s"]
-        return aligned([head, *(row.cells() for row in self.rows)])
+        *others, ours = (row.cells() for row in self.rows)
+        return aligned([head, *others, [f"**{ours[0]}**", *ours[1:]]])
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -138,7 +139,7 @@ def evaluate(
         speed = len(potential) / (time.perf_counter() - clock)
         rows.append(Row(name, len(potential), speed, metrics.summary(answer, energy)))
     trained_on = read_config(model_folder(path))["metadata"].get("data", "?")
-    row, prediction = _measure(f"**{model.registry_name}** (trained on {trained_on})", model, data, split)
+    row, prediction = _measure(f"{model.registry_name} (trained on {trained_on})", model, data, split)
     return Evaluation(data, split, [*rows, row], prediction)
 
 

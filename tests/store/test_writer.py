@@ -1,7 +1,7 @@
 """Three-phase writing: whole or not there, resumable, one writer at a time."""
 
-import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from qwell.errors import DatasetExists, DatasetIncomplete, DatasetLocked, InvalidInput, WriteError
 from qwell.store import files
+from qwell.store.manifest import PROGRESS
 from qwell.store.reader import open_dataset
 from qwell.store.schema import Coordinate, Field, Plan, SplitLayout
-from qwell.store.writer import PROGRESS, DatasetWriter, write_shard
+from qwell.store.writer import DatasetWriter, write_shard
 
 
 def plan(rows: int = 25, shard: int = 10, recipe: int = 1, dtype: str = "float32", width: int = 4) -> Plan:
@@ -215,9 +216,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pyte
 
 
 def test_no_room_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "shutil.disk_usage", lambda path: os.terminal_size((0, 0)) and type("U", (), {"free": 10})()
-    )
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     with pytest.raises(WriteError, match="free some space"):
         DatasetWriter(tmp_path / "x.zarr", plan())
 
