@@ -167,13 +167,16 @@ class PoolStream(Stream):
         staging = self._buffer if self.device.type == "cpu" else torch.empty_like(self._buffer, device="cpu")
         staging = staging if self.device.type == "cpu" else staging.pin_memory()
         filled = 0
+        # one pool is filled while the other is emptied; they are this epoch's own, so that reads left over
+        # from an abandoned epoch never land in them
+        pools = [np.empty((max(sizes), self.records.width), np.float32) for _ in range(2)]
         threads = ThreadPoolExecutor(self.threads)
         try:
-            ahead = self._read(threads, groups[first])
+            ahead = self._read(threads, groups[first], pools[first % 2])
             for g in range(first, len(groups)):
                 records = self._wait(ahead)
                 if g + 1 < len(groups):
-                    ahead = self._read(threads, groups[g + 1])
+                    ahead = self._read(threads, groups[g + 1], pools[(g + 1) % 2])
                 order = torch.from_numpy(orders[g])
                 position = max(start - int(ends[g] - sizes[g]), 0)
                 while position < len(order):
@@ -190,11 +193,13 @@ class PoolStream(Stream):
         finally:  # never wait: an abandoned stream may be collected in a thread that its reads depend on
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, threads: ThreadPoolExecutor, group: np.ndarray) -> tuple[np.ndarray, list[Future[None]]]:
-        """Begin to read a group of shards into fresh memory."""
+    def _read(
+        self, threads: ThreadPoolExecutor, group: np.ndarray, pool: np.ndarray
+    ) -> tuple[np.ndarray, list[Future[None]]]:
+        """Begin to read a group of shards into the first rows of a pool."""
         spans = [self.records.split.layout.span(int(s)) for s in group]
         offsets = np.cumsum([0, *(stop - start for start, stop in spans)])
-        records = np.empty((offsets[-1], self.records.width), np.float32)
+        records = pool[: offsets[-1]]
         tasks = [
             threads.submit(self.records.read_shard, int(shard), records[offsets[i] : offsets[i + 1]])
             for i, shard in enumerate(group)
