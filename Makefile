@@ -34,7 +34,9 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/stream.py
-	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/stream.py --batch 100
+	$(BIN)/python benchmarks/step.py --updates 80
+	$(BIN)/python benchmarks/page.py
 
 clean:
 	rm -rf $(VENV) demo docs/_build build dist *.egg-info
