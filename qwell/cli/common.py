@@ -40,8 +40,12 @@ def run(group: click.Group, name: str) -> None:
         code = group.main(arguments, prog_name=name, standalone_mode=False) or 0
     except Failed as failed:
         code = failed.code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else name
+        click.echo(f"{name}: {error.format_message()} See `{where} --help`.", err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"\n{name}: interrupted", err=True)

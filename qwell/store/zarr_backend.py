@@ -6,6 +6,7 @@ The fill value is NaN, so that a row never written cannot pass for a number.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from zarr.codecs import Crc32cCodec
 from zarr.storage import LocalStore, MemoryStore
 
 from qwell.errors import DatasetDamaged
+from qwell.store.manifest import parse_json
 from qwell.store.schema import Field, Plan, SplitLayout
 
 
@@ -69,9 +71,35 @@ def encode_shard(field: Field, layout: SplitLayout, shard: int, values: np.ndarr
     return memory._store_dict[key].as_numpy_array().data
 
 
+CODECS = {"sharding_indexed", "bytes", "crc32c"}
+
+
+def _codec_names(codecs: object) -> Iterator[str]:
+    """Names of all codecs in array metadata, nested ones too."""
+    for codec in codecs if isinstance(codecs, list) else [codecs]:
+        if not isinstance(codec, dict):
+            yield repr(codec)
+            continue
+        yield str(codec.get("name"))
+        inner = codec.get("configuration")
+        if isinstance(inner, dict):
+            yield from _codec_names(inner.get("codecs", []))
+            yield from _codec_names(inner.get("index_codecs", []))
+
+
 def open_field(root: Path, split: str, field: Field, layout: SplitLayout) -> zarr.Array:
-    """Open one array for reading; DatasetDamaged if it is not what the manifest says."""
+    """Open one array for reading.
+
+    Only the three codecs we write are accepted: no compressor that a small file could make huge, and none
+    that runs code, is ever asked to decode.
+
+    Raises DatasetDamaged if the array is not what the manifest says.
+    """
     try:
+        metadata = parse_json((root / split / field.name / "zarr.json").read_bytes(), "zarr.json")
+        foreign = set(_codec_names(metadata.get("codecs"))) - CODECS
+        if foreign:
+            raise ValueError(f"codec {sorted(foreign)[0]!r} is not accepted")
         array = zarr.open_array(LocalStore(root, read_only=True), path=f"{split}/{field.name}", mode="r")
     except Exception as error:
         raise DatasetDamaged(f"{root}/{split}/{field.name} cannot be opened: {error}") from error

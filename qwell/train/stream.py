@@ -238,4 +238,7 @@ def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
 def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    name = (
+        "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
+    )  # macOS: all there is
+    return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")

@@ -14,7 +14,7 @@ from qwell.errors import (
     InvalidInput,
     ManifestError,
 )
-from qwell.store.manifest import Manifest, parse_json
+from qwell.store.manifest import FileRecord, Manifest, parse_json
 from qwell.store.reader import Dataset, open_dataset
 from qwell.store.verify import verify_files
 
@@ -93,6 +93,19 @@ def test_altered_metadata(copy: Path) -> None:
     path.write_text(path.read_text().replace("3500", "3501"))
     with pytest.raises(DatasetDamaged, match="altered"):
         open_dataset(copy)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "blosc", "numcodecs.pickle", "evil"])
+def test_only_our_codecs_are_asked_to_decode(copy: Path, codec: str) -> None:
+    """Also where the manifest vouches for the metadata."""
+    path = copy / "train/energy/zarr.json"
+    text = path.read_text().replace('"crc32c"', f'"{codec}"')
+    path.write_text(text)
+    files = json.loads((copy / "manifest.json").read_text())["files"]
+    record = FileRecord.of(text.encode())
+    rewrite(copy, files=files | {"train/energy/zarr.json": [record.size, record.sha256]})
+    with pytest.raises(DatasetDamaged, match=f"codec '{codec}' is not accepted"):
+        open_dataset(copy)["train"]["energy"]
 
 
 def test_a_stranger_among_the_files(copy: Path) -> None:

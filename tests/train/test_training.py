@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,13 +161,25 @@ def test_closed_form_models_need_no_updates(dataset: Dataset, tmp_path: Path, mo
     assert metrics.nmse(prediction, energy) < {"mean": 0.4, "linear": 0.06}[model]
 
 
-def test_compiled_and_bf16_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:
+def test_bf16_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:
     losses = {}
     for precision in ("float32", "bf16"):
         run = begin(config(dataset, updates=100, precision=precision), tmp_path / precision)
         train_eigen(run)
         losses[precision] = run.metrics()[-1]["loss"]
     assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+def test_compiled_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:
+    losses = []
+    for compiled in (False, True):
+        run = begin(config(dataset, updates=50, compile=compiled), tmp_path / str(compiled))
+        train_eigen(run)
+        losses.append(run.metrics()[-1]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_runs_are_never_overwritten(dataset: Dataset, tmp_path: Path) -> None:
