@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qwell.datagen.recipes import SpectraRecipe
-from qwell.datagen.spectrum import box_energies, eigenvalues
+from qwell.datagen.spectrum import eigenvalues
 from qwell.store.reader import Dataset
 
 TOLERANCE = 1e-9
@@ -48,7 +48,7 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
     Returns: the number of potentials solved and the largest deviation (`energy_deviation`).
     """
     recipe = SpectraRecipe.from_json(data.recipe)
-    unit = box_energies(recipe.grid, 1)[0]
+    unit = recipe.grid.box_energies(1)[0]
     solved, worst = 0, 0.0
     for split in data.splits.values():
         if not len(split):

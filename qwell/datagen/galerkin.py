@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from qwell.datagen.grid import Grid
-from qwell.datagen.spectrum import box_energies
 
 
 def galerkin(potential: np.ndarray, grid: Grid, levels: int, modes: int = 20) -> np.ndarray:
@@ -27,4 +26,4 @@ def galerkin(potential: np.ndarray, grid: Grid, levels: int, modes: int = 20) ->
     basis = np.sin(j[:, None] * np.pi * (grid.x[1:-1] + 1) / 2)
     pairs = (basis[:, None, :] * basis[None, :, :]).reshape(modes * modes, -1)
     matrices = (potential[:, 1:-1].astype(np.float64) @ pairs.T * grid.dx).reshape(-1, modes, modes)
-    return np.linalg.eigvalsh(matrices + np.diag(box_energies(grid, modes)))[:, :levels]
+    return np.linalg.eigvalsh(matrices + np.diag(grid.box_energies(modes)))[:, :levels]

@@ -23,7 +23,6 @@ import numba
 import numpy as np
 
 from qwell.datagen.grid import Grid
-from qwell.datagen.spectrum import box_energies
 
 WIDTH = 64
 UNROLL = 7  # mesh points advanced while the minors stay in registers
@@ -242,7 +241,7 @@ def eigenvalues(potential: np.ndarray, grid: Grid, levels: int) -> np.ndarray:
     scale = 2.0 * grid.dx**2
     inner = np.ascontiguousarray(potential[:, 1:-1], dtype=np.float64)
     energies = np.empty((len(inner), levels))
-    _solve(inner, scale, scale * box_energies(grid, levels), energies)
+    _solve(inner, scale, scale * grid.box_energies(levels), energies)
     return energies
 
 

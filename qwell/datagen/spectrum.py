@@ -84,12 +84,6 @@ def eigenstates(potential: np.ndarray, grid: Grid, levels: int) -> tuple[np.ndar
     return energies, waves * np.sign(np.take_along_axis(waves, first, axis=2))
 
 
-def box_energies(grid: Grid, levels: int) -> np.ndarray:
-    """E_i = (1/dx²)(1 − cos((i+1)π/M)), the exact lattice spectrum of V = 0; → π²(i+1)²/8 as M → ∞."""
-    angle = np.arange(1, levels + 1) * np.pi / grid.mesh
-    return 2.0 * np.sin(angle / 2) ** 2 / grid.dx**2
-
-
 def _check(potential: np.ndarray, grid: Grid, levels: int) -> None:
     if potential.ndim != 2 or potential.shape[1] != grid.mesh + 1:
         raise InvalidInput(

@@ -17,8 +17,8 @@ from qwell.models.layers import Network
 
 
 @dataclass(frozen=True)
-class MeanConfig:
-    """No inputs, so only the number of `points` accepted and of `levels` predicted."""
+class LadderConfig:
+    """What the closed-form models need to know: `points` = M + 1 accepted and `levels` predicted."""
 
     points: int = 101
     levels: int = 10
@@ -27,7 +27,7 @@ class MeanConfig:
 class Mean(Network):
     """f_i = ⟨E_i⟩ over the training set."""
 
-    def __init__(self, config: MeanConfig) -> None:
+    def __init__(self, config: LadderConfig) -> None:
         super().__init__()
         self.config = config
         self.energy = nn.Parameter(torch.zeros(config.levels))
@@ -45,18 +45,10 @@ class Mean(Network):
         self.energy.copy_(total / count)
 
 
-@dataclass(frozen=True)
-class LinearConfig:
-    """points: M + 1; levels: energies predicted."""
-
-    points: int = 101
-    levels: int = 10
-
-
 class Linear(Network):
     """f = W v + b by least squares."""
 
-    def __init__(self, config: LinearConfig) -> None:
+    def __init__(self, config: LadderConfig) -> None:
         super().__init__()
         self.config = config
         self.map = nn.Linear(config.points, config.levels)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
-from qwell.models.baselines import MLP, Linear, LinearConfig, Mean, MeanConfig, MLPConfig
+from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
 from qwell.models.layers import Network
 from qwell.models.res_sa import ResSA, ResSAConfig
 
@@ -36,8 +36,8 @@ class Entry:
 ZOO: dict[str, Entry] = {
     "res_sa": Entry(ResSA, ResSAConfig, "residual blocks with self-attention (the spectra paper's network)"),
     "mlp": Entry(MLP, MLPConfig, "plain multilayer perceptron"),
-    "linear": Entry(Linear, LinearConfig, "linear regression, closed form", closed_form=True),
-    "mean": Entry(Mean, MeanConfig, "predicts the mean, closed form", closed_form=True),
+    "linear": Entry(Linear, LadderConfig, "linear regression, closed form", closed_form=True),
+    "mean": Entry(Mean, LadderConfig, "predicts the mean, closed form", closed_form=True),
 }
 
 

@@ -62,6 +62,7 @@ class Evaluation:
         return aligned([head, *others, [f"**{ours[0]}**", *ours[1:]]])
 
     def to_json(self) -> dict[str, Any]:
+        """As plain JSON, with every metric of every row."""
         return {
             "data": str(self.data.path),
             "digest": self.data.digest,

@@ -13,7 +13,7 @@ from qwell.datagen.grid import Grid
 from qwell.errors import InvalidInput
 
 GRID = Grid(100)
-UNIT = spectrum.box_energies(GRID, 1)[0]
+UNIT = GRID.box_energies(1)[0]
 SOLVERS = pytest.mark.parametrize("solver", spectrum.SOLVERS)
 random_potentials = arrays(np.float64, (3, 101), elements=st.floats(-1000, 1000, width=32))
 
@@ -183,7 +183,7 @@ def test_lanes_on_other_meshes(mesh: int) -> None:
     levels = min(mesh - 1, 10)
     reference = spectrum.eigenvalues(v, grid, levels)
     ours = spectrum.eigenvalues(v, grid, levels, "lanes")
-    assert energy_deviation(ours, reference, spectrum.box_energies(grid, 1)[0]) < TOLERANCE
+    assert energy_deviation(ours, reference, grid.box_energies(1)[0]) < TOLERANCE
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -38,6 +38,11 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
+def measured(run: Run) -> list[dict[str, object]]:
+    """The log without the clock."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in run.metrics()]
+
+
 def test_schedule_is_a_geometric_progression() -> None:
     rates = [geometric(i, 1000, 1e-3, 1e-5) for i in range(1000)]
     assert rates[0] == 1e-3 and rates[-1] == pytest.approx(1e-5)
@@ -82,11 +87,23 @@ def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(
     second = train_eigen(run, progress=interrupt)
     assert second.signal == signal.SIGINT
     assert train_eigen(run).signal is None
-    assert same(weights(run.path), weights(whole.path))
-    for ours, theirs in zip(run.metrics(), whole.metrics(), strict=True):
-        assert {k: v for k, v in ours.items() if k != "seconds"} == {
-            k: v for k, v in theirs.items() if k != "seconds"
-        }
+    assert same(weights(run.path), weights(whole.path)) and measured(run) == measured(whole)
+
+
+def test_a_crash_between_checkpoints_leaves_no_trace(dataset: Dataset, tmp_path: Path) -> None:
+    """The checkpoint at update 33 lies inside a logging interval; lines of the log after it are made again."""
+    recipe = config(dataset, updates=100, checkpoint_every=33)
+    whole, run = begin(recipe, tmp_path / "whole"), begin(recipe, tmp_path / "crashed")
+    train_eigen(whole)
+
+    def crash(update: int, row: dict[str, object]) -> None:
+        if update == 60:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train_eigen(run, progress=crash)
+    train_eigen(run)
+    assert same(weights(run.path), weights(whole.path)) and measured(run) == measured(whole)
 
 
 @pytest.mark.slow
