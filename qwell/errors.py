@@ -80,6 +80,10 @@ class DeviceUnavailable(QwellError, RuntimeError):
     """The device asked for is not on this machine."""
 
 
+class MissingExtra(QwellError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
 class TrainingDiverged(QwellError, ArithmeticError):
     """The loss became infinite or not a number."""
 

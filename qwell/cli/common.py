@@ -55,6 +55,14 @@ def run(group: click.Group, name: str) -> None:
             raise
         click.echo(f"{name}: {error}", err=True)
         code = error.exit_code
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stdout = None
+        code = 0
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"{name}: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        code = 1
     except Exception as error:
         if debug:
             raise

@@ -47,6 +47,7 @@ device_option = click.option("--device", default="auto", show_default=True, help
 @click.option(
     "--stream", default="auto", show_default=True, help="auto, resident (in memory) or pool (streamed)."
 )
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run.")
 @click.option(
     "--evaluate-every", type=int, default=1000, show_default=True, help="Updates between validations."
 )

@@ -27,6 +27,7 @@ class EigenConfig:
         precision: "float32", "tf32" or "bf16".
         compile: pass the model through torch.compile.
         stream: tier, see `stream.open_stream`.
+        tensorboard: also write TensorBoard events into the run.
         log_every, evaluate_every, checkpoint_every: in updates.
 
     Raises InvalidInput for a value out of range.
@@ -44,6 +45,7 @@ class EigenConfig:
     precision: str = "float32"
     compile: bool = False
     stream: str = "auto"
+    tensorboard: bool = False
     log_every: int = 100
     evaluate_every: int = 1000
     checkpoint_every: int = 1000

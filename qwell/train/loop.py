@@ -66,6 +66,8 @@ def train(
         stream.load_state_dict(state["stream"])
         loss_sum.fill_(state["loss_sum"])
         run.rewind(update)
+    if config.tensorboard:
+        run.open_events(update)
     step = make_step(model, optimizer, config.precision, config.compile)
     model.train()
     clock = time.perf_counter() - before

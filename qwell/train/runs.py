@@ -5,6 +5,7 @@ runs/<name>/metrics.jsonl      one line a measurement
 runs/<name>/checkpoints/       to continue from
 runs/<name>/model/             the trained model: config.json and model.safetensors
 runs/<name>/figures/, report.md
+runs/<name>/tensorboard/       events, if asked for
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from qwell.errors import CheckpointError, RunExists, RunNotFound, WriteError
+from qwell.errors import CheckpointError, MissingExtra, RunExists, RunNotFound, WriteError
 from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, load_pretrained
 
@@ -28,6 +29,7 @@ class Run:
         self.checkpoints, self.model, self.figures = (
             self.path / n for n in ("checkpoints", "model", "figures")
         )
+        self._events: Any = None
 
     @classmethod
     def create(cls, path: str | Path, config: dict[str, Any]) -> Run:
@@ -75,10 +77,26 @@ class Run:
         temporary.replace(path)
         return path
 
+    def open_events(self, update: int) -> None:
+        """Send measurements to TensorBoard too; what it holds from after `update` is made again.
+
+        Raises MissingExtra if TensorBoard is not installed.
+        """
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtra("--tensorboard needs TensorBoard: pip install 'qwell[tensorboard]'") from error
+        self._events = SummaryWriter(self.path / "tensorboard", purge_step=update + 1)
+
     def log(self, row: dict[str, Any]) -> None:
-        """Append a line to `metrics.jsonl`."""
+        """Append a line to `metrics.jsonl`, and to TensorBoard's events if open."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
+        if self._events is not None:
+            for name, value in row.items():
+                if name not in ("update", "seconds"):
+                    self._events.add_scalar(name, value, row["update"])
+            self._events.flush()
 
     def metrics(self) -> list[dict[str, Any]]:
         """All whole lines of `metrics.jsonl`."""

@@ -91,7 +91,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(
 
 
 def test_a_crash_between_checkpoints_leaves_no_trace(dataset: Dataset, tmp_path: Path) -> None:
-    """The checkpoint at update 33 lies inside a logging interval; lines of the log after it are made again."""
+    """The checkpoint at update 33 lies inside a logging interval; later lines are made again."""
     recipe = config(dataset, updates=100, checkpoint_every=33)
     whole, run = begin(recipe, tmp_path / "whole"), begin(recipe, tmp_path / "crashed")
     train_eigen(whole)
@@ -197,6 +197,17 @@ def test_compiled_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None
         train_eigen(run)
         losses.append(run.metrics()[-1]["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_tensorboard_holds_the_measurements(dataset: Dataset, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = begin(config(dataset, updates=100, tensorboard=True), tmp_path / "run")
+    train_eigen(run)
+    events = accumulator.EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    ours = [(row["update"], row["loss"]) for row in run.metrics()]
+    theirs = [(e.step, e.value) for e in events.Scalars("loss")]
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6)
 
 
 def test_runs_are_never_overwritten(dataset: Dataset, tmp_path: Path) -> None:
