@@ -144,7 +144,7 @@ def locate(path: str | Path) -> Path:
     if (root / MANIFEST).is_file():
         return root
     for candidate in (root, partial_path(root)):
-        if (candidate / PROGRESS).is_dir():
+        if (candidate / PROGRESS).is_dir() or (candidate / MANIFEST).is_file():
             raise DatasetIncomplete(
                 f"{candidate} is unfinished; run the `qdata generate` that began it again with --resume"
             )

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -254,10 +255,9 @@ class DatasetWriter:
     def _publish(self) -> None:
         shutil.rmtree(self.root / PROGRESS, ignore_errors=True)
         sync_file(self.root)
-        old = self.path.with_name(self.path.name + ".old")
+        old = self.path.with_name(f".{self.path.name}.{uuid4().hex}.old")
         try:
             if self.path.exists():
-                shutil.rmtree(old, ignore_errors=True)
                 self.path.rename(old)
             self.root.rename(self.path)
             sync_file(self.path.parent)

@@ -113,6 +113,8 @@ def test_killed_between_manifest_and_rename(tmp_path: Path, monkeypatch: pytest.
     writer.finish({})
     assert not path.exists()
     monkeypatch.undo()
+    with pytest.raises(DatasetIncomplete, match="--resume"):
+        open_dataset(path)
     resumed = DatasetWriter(path, plan(), resume=True)
     assert resumed.pending() == []
     assert open_dataset(path).digest == resumed.finish({}).digest
@@ -146,13 +148,16 @@ def test_the_unfinished_and_the_finished_are_protected(tmp_path: Path) -> None:
 
 def test_force_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.zarr"
+    (tmp_path / "x.zarr.old").mkdir()
+    (tmp_path / "x.zarr.old/mine").write_text("a copy that somebody keeps")
     old = write(path, plan()).finish({})
     writer = write(path, plan(recipe=2), skip=1, force=True)
     assert open_dataset(path).digest == old.digest
     writer.close()
     new = write(path, plan(recipe=2), force=True).finish({})
     assert open_dataset(path).digest == new.digest != old.digest
-    assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.zarr", "x.zarr.old"]
+    assert (tmp_path / "x.zarr.old/mine").read_text() == "a copy that somebody keeps"
 
 
 @pytest.mark.parametrize("force", [False, True])
