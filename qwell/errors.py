@@ -48,6 +48,16 @@ class DatasetDamaged(QwellError, OSError):
     exit_code = 1
 
 
+class VersionMismatch(QwellError, ValueError):
+    """The data set is of another version than the one asked for."""
+
+
+class TransferError(QwellError, ConnectionError):
+    """A remote place cannot be reached, refuses, or gives what was not asked for."""
+
+    exit_code = 1
+
+
 class WriteError(QwellError, OSError):
     """The disk refused: full, read-only, or not permitted."""
 

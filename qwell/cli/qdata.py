@@ -32,6 +32,20 @@ def progress_bar(rows: int, quiet: bool) -> Iterator[Any]:
         yield bar
 
 
+def out_path(out: Path | None, storage: str | None, name: str) -> Path:
+    """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
+    from qwell.errors import InvalidInput
+    from qwell.store.backends import SHARDED, check_suffix
+
+    if storage is not None and storage not in SHARDED:
+        raise InvalidInput(f"unknown format {storage!r}; choose one of {', '.join(SHARDED)}")
+    if out is None:
+        return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
+    if storage is not None:
+        check_suffix(out, storage)
+    return out
+
+
 @cli.command()
 @click.option("--kernel", required=True, metavar="NAME", help="rbf, m5, m3, exp or matern (with --nu).")
 @click.option("--n", type=int, required=True, help="Potentials in the training split.")
@@ -67,6 +81,9 @@ def progress_bar(rows: int, quiet: bool) -> Iterator[Any]:
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be made, how large and how long; write nothing."
 )
+@click.option(
+    "--format", "storage", default=None, help="zarr or hdf5.  [default: by the suffix of --out, else zarr]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Where.  [default: store/<kernel>.zarr]")
 @as_json
 def generate(
@@ -76,6 +93,7 @@ def generate(
     resume: bool,
     force: bool,
     dry_run: bool,
+    storage: str | None,
     out: Path | None,
     as_json: bool,
     **recipe_options: Any,
@@ -84,10 +102,11 @@ def generate(
     from qwell.datagen.pipeline import SECONDS_PER_ROW, available_cores
     from qwell.datagen.pipeline import generate as make
     from qwell.datagen.recipes import SpectraRecipe
+    from qwell.store.backends import storage_of
 
     recipe = SpectraRecipe(**recipe_options)
-    path = out or Path("store") / f"{recipe.name}.zarr"
-    plan = recipe.plan(shard_size)
+    path = out_path(out, storage, recipe.name)
+    plan = recipe.plan(shard_size, storage_of(path))
     rows = recipe.n + recipe.validation
     if dry_run:
         cores = available_cores() if workers is None else max(workers, 1)
@@ -170,18 +189,17 @@ def info(path: Path, as_json: bool) -> None:
 @as_json
 def verify(path: Path, full: bool, samples: int, seed: int, as_json: bool) -> None:
     """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
-    from qwell.store.manifest import read_manifest
-    from qwell.store.reader import locate, open_dataset
+    from qwell.store.reader import load_manifest, locate, open_dataset
     from qwell.store.verify import verify_files
 
     root = locate(path)
-    manifest = read_manifest(root)
-    problems = list(verify_files(root, manifest))
+    manifest = load_manifest(root)
+    problems = list(verify_files(path, root, manifest))
     answer: dict[str, Any] = {"path": str(path), "digest": manifest.digest, "files": len(manifest.files)}
     if full and not problems and manifest.plan.kind == "spectra":
         from qwell.datagen.audit import TOLERANCE, check_values, solve_again
 
-        data = open_dataset(root)
+        data = open_dataset(path)
         problems = list(check_values(data))
         if not problems:
             answer["solved_again"], answer["largest_deviation"] = solve_again(data, samples, seed)

@@ -27,6 +27,7 @@ from qwell.datagen.kernels import covariance
 from qwell.datagen.recipes import DEFAULT_SHARD_ROWS, SpectraRecipe
 from qwell.datagen.spectrum import eigenstates, eigenvalues
 from qwell.errors import InvalidInput, QwellError, WorkerError
+from qwell.store.backends import storage_of
 from qwell.store.manifest import Manifest
 from qwell.store.schema import Plan
 from qwell.store.writer import DatasetWriter, write_shard
@@ -89,7 +90,8 @@ def generate(
 
     Arguments:
         recipe: what to make.
-        path: where, e.g. "store/m3.zarr"; the content is a function of the recipe alone.
+        path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5; the content is a
+            function of the recipe alone.
         shard_rows: rows a shard, a multiple of 1000.
         workers: processes on this machine; 0 works in this process; None takes all cores.
         scheduler: address of a running Dask scheduler, "tcp://host:port", instead of local processes. Its
@@ -105,11 +107,11 @@ def generate(
     """
     if workers is not None and workers < 0:
         raise InvalidInput(f"workers is {workers}; it must be 0 (in this process) or more")
-    plan = recipe.plan(shard_rows)
+    plan = recipe.plan(shard_rows, storage_of(path))
     began = time.time()
     if scheduler is None and workers != 0:
         _warm_up_workers(recipe)
-    writer = DatasetWriter(Path(path).absolute(), plan, resume=resume, force=force)
+    writer = DatasetWriter(Path(path), plan, resume=resume, force=force)
     try:
         pending = writer.pending()
         done = sum(layout.rows for layout in plan.splits.values())

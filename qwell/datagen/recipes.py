@@ -111,11 +111,12 @@ class SpectraRecipe:
             raise InvalidInput(f"recipe for spectra with values of the wrong type: {', '.join(wrong)}")
         return cls(**values)
 
-    def plan(self, shard_rows: int = DEFAULT_SHARD_ROWS) -> Plan:
+    def plan(self, shard_rows: int = DEFAULT_SHARD_ROWS, storage: str = "zarr") -> Plan:
         """What the store must know before the first row.
 
         Arguments:
             shard_rows: rows a shard, a multiple of 1000.
+            storage: the back end, "zarr" or "hdf5".
 
         Raises:
             InvalidInput: `shard_rows` is not.
@@ -138,6 +139,7 @@ class SpectraRecipe:
         return Plan(
             kind="spectra",
             row_order="iid",
+            storage=storage,
             recipe=self.to_json(),
             fields=tuple(arrays),
             coordinates=(

@@ -77,17 +77,31 @@ def atomic_write(
 
 
 class DirectoryLock:
-    """An exclusive lock on a directory, held by this process until `release` or its death."""
+    """A lock on a directory, held by this process until `release` or its death.
 
-    def __init__(self, path: Path) -> None:
+    Arguments:
+        path: the directory.
+        share: let others in that share it too, and keep out those who want it alone.
+
+    Raises DatasetLocked if another process holds it.
+    """
+
+    def __init__(self, path: Path, share: bool = False) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, (fcntl.LOCK_SH if share else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
             raise DatasetLocked(
                 f"another process is writing {path}; wait until it has finished, or choose another --out"
             ) from error
+
+    def holds(self, path: Path) -> bool:
+        """Whether the directory locked is (still) the one at `path`."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         os.close(self._fd)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from qwell.errors import (
     DatasetDamaged,
@@ -18,7 +18,11 @@ from qwell.errors import (
     DatasetKindError,
     DatasetNotFound,
     InvalidInput,
+    VersionMismatch,
 )
+from qwell.store import hdf5_single
+from qwell.store.arrays import Fetch, FieldArray
+from qwell.store.backends import BACKENDS, SHARDED, storage_of
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,
@@ -28,42 +32,22 @@ from qwell.store.manifest import (
     partial_path,
     read_manifest,
 )
-from qwell.store.schema import Field, SplitLayout
-from qwell.store.zarr_backend import open_field
+from qwell.store.schema import Plan
+
+_VERSIONED = re.compile(r"(.+)@([0-9a-f]{6,64})")
 
 
-class FieldArray:
-    """One field of a split: slices come as numpy arrays, `split["potential"][10:20]`."""
-
-    def __init__(self, array: zarr.Array, field: Field, where: str) -> None:
-        self._array, self.field, self._where = array, field, where
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype = np.dtype(field.dtype)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        try:
-            return np.asarray(self._array[key])
-        except (ValueError, OSError, RuntimeError) as error:
-            if "checksum" in str(error).lower() or isinstance(error, OSError):
-                raise DatasetDamaged(
-                    f"{self._where} is damaged ({error}); `qdata verify` names the files,"
-                    " `qdata generate … --force` makes them again"
-                ) from error
-            raise
-
-    def __repr__(self) -> str:
-        return f"<{self._where} {self.field.dtype}{self.shape} {self.field.units}>"
+def _nothing_to_fetch(names: Iterable[str]) -> None:
+    """A local data set has all its files."""
 
 
 class Split:
     """One split of a data set: fields that share their first dimension, cut into shards."""
 
-    def __init__(self, root: Path, name: str, layout: SplitLayout, fields: Sequence[Field]) -> None:
-        self._root, self.name, self.layout = root, name, layout
-        self.fields = {field.name: field for field in fields}
+    def __init__(self, root: Path, name: str, plan: Plan, fetch: Fetch) -> None:
+        self._root, self.name, self._plan, self._fetch = root, name, plan, fetch
+        self.layout = plan.splits[name]
+        self.fields = {field.name: field for field in plan.fields}
         self._arrays: dict[str, FieldArray] = {}
 
     def __len__(self) -> int:
@@ -79,28 +63,48 @@ class Split:
                 f"{self._root} has no field {field!r} in {self.name}; it has {', '.join(self.fields)}"
             )
         if field not in self._arrays:
-            array = open_field(self._root, self.name, self.fields[field], self.layout)
-            self._arrays[field] = FieldArray(array, self.fields[field], f"{self._root}/{self.name}/{field}")
+            backend = BACKENDS[self._plan.storage]
+            self._arrays[field] = FieldArray(
+                backend, self._root, self.name, self.fields[field], self.layout, self._fetch
+            )
         return self._arrays[field]
 
     def shard(self, index: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """All rows of one shard, `{field: (rows, …)}`."""
-        span = slice(*self.layout.span(index))
-        return {name: self[name][span] for name in fields or self.fields}
+        return self.rows(*self.layout.span(index), fields)
+
+    def rows(self, start: int, stop: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Rows start … stop − 1, `{field: (rows, …)}`."""
+        return {name: self[name][start:stop] for name in fields or self.fields}
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return (self.shard(i) for i in range(self.shards))
 
 
 class Dataset:
-    """An open data set: `data["train"]["potential"][:10]`, `data.recipe`, `data.digest`."""
+    """An open data set: `data["train"]["potential"][:10]`, `data.recipe`, `data.digest`.
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = root, manifest
-        plan = manifest.plan
+    `path` is what it was opened by, `root` where its files are.
+    """
+
+    def __init__(
+        self, path: str | Path, root: Path, manifest: Manifest, fetch: Fetch = _nothing_to_fetch
+    ) -> None:
+        self.path, self.root, self.manifest = path, root, manifest
+        self.plan = plan = manifest.plan
         self.kind, self.recipe, self.row_order = plan.kind, plan.recipe, plan.row_order
         self.coordinates = {c.name: np.asarray(c.values) for c in plan.coordinates}
-        self.splits = {name: Split(root, name, layout, plan.fields) for name, layout in plan.splits.items()}
+        self.splits = {name: Split(root, name, plan, fetch) for name in plan.splits}
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, e.g. "m3.zarr"."""
+        return str(self.path).rstrip("/").rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix, e.g. "m3"."""
+        return Path(self.name).stem
 
     @cached_property
     def digest(self) -> str:
@@ -110,7 +114,7 @@ class Dataset:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """When, where and with which libraries the data was made; empty if the file is gone."""
-        path = self.path / PROVENANCE
+        path = self.root / PROVENANCE
         try:
             content = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -133,24 +137,49 @@ class Dataset:
         return f"<Dataset {self.path} {self.kind} ({rows} rows) {self.digest[:12]}>"
 
 
+def split_version(path: str | Path) -> tuple[str, str]:
+    """`name@digest` as (name, digest); digest is empty where none is asked for."""
+    match = _VERSIONED.fullmatch(str(path))
+    return (match[1], match[2]) if match else (str(path), "")
+
+
+def check_version(path: str | Path, digest: str, wanted: str) -> None:
+    """Raise VersionMismatch unless the digest begins as asked for."""
+    if not digest.startswith(wanted):
+        raise VersionMismatch(
+            f"{path} is version {digest[:12]}, not {wanted[:12]}; leave @{wanted[:12]} out to take what is"
+            " there, or get the version you need from where it is kept"
+        )
+
+
 def locate(path: str | Path) -> Path:
-    """The directory of a data set, if a manifest is in it.
+    """Where the files of a data set are: a directory with a manifest, or the one file of a portable set.
 
     Raises DatasetNotFound, or DatasetIncomplete if the data set was begun but not finished.
     """
-    root = Path(path)
-    if "://" in str(path):
-        raise InvalidInput(f"{path} is a URL; copy the data set to a local directory first")
-    if (root / MANIFEST).is_file():
+    given = Path(path)
+    root = SHARDED[storage_of(given)].root_of(given)
+    if root != given and (root / MANIFEST).is_file():
+        if not given.exists():
+            raise DatasetIncomplete(
+                f"{given} is missing beside {root.name}; `qdata finalise {given}` makes it"
+            )
         return root
-    for candidate in (root, partial_path(root)):
+    if given.is_file() or (given / MANIFEST).is_file():
+        return given
+    for candidate in (given, partial_path(given)):
         if (candidate / PROGRESS).is_dir() or (candidate / MANIFEST).is_file():
             raise DatasetIncomplete(
-                f"{candidate} is unfinished; run the `qdata generate` that began it again with --resume"
+                f"{candidate} is unfinished; run the `qdata` command that began it again with --resume"
             )
-    if root.exists():
-        raise DatasetNotFound(f"{root} is not a qwell data set: it has no {MANIFEST}")
-    raise DatasetNotFound(f"there is no data set at {root}; make one, e.g. `qdata generate --kernel m3`")
+    if given.exists():
+        raise DatasetNotFound(f"{given} is not a qwell data set: it has no {MANIFEST}")
+    raise DatasetNotFound(f"there is no data set at {given}; make one, e.g. `qdata generate --kernel m3`")
+
+
+def load_manifest(root: Path) -> Manifest:
+    """The manifest of the data set whose files are at `root`."""
+    return hdf5_single.read_manifest(root) if root.is_file() else read_manifest(root)
 
 
 def file_damage(root: Path, manifest: Manifest) -> list[str]:
@@ -158,7 +187,18 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
 
     Metadata files (`zarr.json`) are small and steer the reading, so their sha256 is checked too.
     """
-    damage = []
+    plan = manifest.plan
+    shards = {
+        BACKENDS[plan.storage].shard_path(split, field, i)
+        for split, i in plan.shards()
+        for field in plan.fields
+    }
+    metadata = SHARDED[plan.storage].metadata_files(plan) if plan.storage in SHARDED else set()
+    damage = [
+        f"the manifest does not list {name}" for name in sorted((shards | metadata) - manifest.files.keys())
+    ]
+    if plan.storage not in SHARDED:
+        return damage
     for name, record in manifest.files.items():
         path = root / name
         try:
@@ -177,33 +217,45 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
     return damage
 
 
+def open_local(path: str | Path) -> Dataset:
+    """Open a data set on this machine; see `open_dataset`."""
+    wanted = ""
+    if not Path(path).exists():
+        path, wanted = split_version(path)
+    root = locate(path)
+    manifest = load_manifest(root)
+    if (manifest.plan.storage == "hdf5-single") != root.is_file():
+        raise DatasetDamaged(f"{root} is not the {manifest.plan.storage} data set that its manifest says")
+    check_version(path, manifest.digest, wanted)
+    damage = file_damage(root, manifest)
+    if damage:
+        more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
+        raise DatasetDamaged(
+            f"{root} is damaged: {damage[0]}{more}; `qdata verify {path}` lists all; restore it from its source,"
+            " or make it again with --force"
+        )
+    return Dataset(Path(path), root, manifest)
+
+
 def open_dataset(path: str | Path) -> Dataset:
     """Open a data set for reading.
 
     Nothing from the data is executed and no path leads out of it: names, sizes and metadata are checked
-    against the manifest here, chunk checksums (crc32c) when chunks are read.
+    against the manifest here, checksums of chunks (crc32c, fletcher32) when they are read.
 
     Arguments:
-        path: the directory, e.g. "store/m3.zarr".
+        path: "store/m3.zarr", "store/m3.h5", or the address of a remote one, "s3://team/m3.zarr", whose
+            shards are brought to the cache when they are needed. "…@3f2a91c0" insists on a version.
 
     Raises:
         DatasetNotFound, DatasetIncomplete: nothing here, or not finished.
+        VersionMismatch: another version than the one insisted on.
         ManifestError: the manifest is malformed or of a newer format.
         DatasetDamaged: files are missing, truncated, altered or symbolic links.
+        TransferError: a remote place cannot be reached.
     """
-    root = locate(path)
-    manifest = read_manifest(root)
-    expected = {
-        f"{split}/{name}/zarr.json"
-        for split in manifest.plan.splits
-        for name in [f.name for f in manifest.plan.fields]
-    }
-    damage = [f"the manifest does not list {name}" for name in sorted(expected - manifest.files.keys())]
-    damage += file_damage(root, manifest)
-    if damage:
-        more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
-        raise DatasetDamaged(
-            f"{root} is damaged: {damage[0]}{more}; `qdata verify {root}` lists all,"
-            " `qdata generate … --force` makes it again"
-        )
-    return Dataset(root, manifest)
+    if "://" in str(path):
+        from qwell.store.remote import open_remote
+
+        return open_remote(str(path))
+    return open_local(path)

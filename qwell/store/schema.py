@@ -18,6 +18,7 @@ from qwell.errors import InvalidInput, ManifestError
 SPLITS = ("train", "validation", "test")
 DTYPES = ("float32", "float64")
 ROW_ORDERS = ("iid", "grouped")
+STORAGES = ("zarr", "hdf5", "hdf5-single")
 MAX_ROWS = 2**40
 MAX_VALUES_PER_ROW = 2**31
 MAX_CHUNK_BYTES = 2**31
@@ -148,6 +149,7 @@ class Plan:
         row_order: "iid" where every row is drawn independently of its position, else "grouped".
         recipe: plain JSON, exactly what to run again.
         fields, coordinates, splits: the arrays and how they are cut.
+        storage: the back end: "zarr", "hdf5" (one file a shard) or "hdf5-single" (one file in all).
     """
 
     kind: str
@@ -156,8 +158,11 @@ class Plan:
     fields: tuple[Field, ...]
     coordinates: tuple[Coordinate, ...]
     splits: dict[str, SplitLayout]
+    storage: str = "zarr"
 
     def __post_init__(self) -> None:
+        if self.storage not in STORAGES:
+            raise InvalidInput(f"storage is {self.storage!r}; expected one of {', '.join(STORAGES)}")
         if self.row_order not in ROW_ORDERS:
             raise InvalidInput(f"row_order is {self.row_order!r}; expected one of {', '.join(ROW_ORDERS)}")
 
@@ -176,6 +181,7 @@ class Plan:
         return {
             "kind": self.kind,
             "row_order": self.row_order,
+            "storage": self.storage,
             "recipe": self.recipe,
             "fields": [{**asdict(f), "dims": list(f.dims), "shape": list(f.shape)} for f in self.fields],
             "coordinates": [{**asdict(c), "values": list(c.values)} for c in self.coordinates],
@@ -186,7 +192,7 @@ class Plan:
     def from_json(cls, obj: Mapping[str, Any]) -> Plan:
         """Build from untrusted JSON; ManifestError on anything out of bounds."""
         try:
-            kind, row_order, recipe = obj["kind"], obj["row_order"], obj["recipe"]
+            kind, row_order, storage, recipe = (obj[k] for k in ("kind", "row_order", "storage", "recipe"))
             if not isinstance(obj["fields"], list) or not isinstance(obj["coordinates"], list):
                 raise ManifestError("the manifest's fields and coordinates must be lists")
             fields = tuple(Field.from_json(f) for f in obj["fields"])
@@ -204,11 +210,13 @@ class Plan:
             if isinstance(error, ManifestError):
                 raise
             raise ManifestError(f"the manifest lacks or garbles a part: {error}") from error
-        if not isinstance(kind, str) or row_order not in ROW_ORDERS or not isinstance(recipe, dict):
-            raise ManifestError("the manifest's kind, row_order or recipe is malformed")
+        if not isinstance(kind, str) or row_order not in ROW_ORDERS or storage not in STORAGES:
+            raise ManifestError("the manifest's kind, row_order or storage is malformed")
+        if not isinstance(recipe, dict):
+            raise ManifestError("the manifest's recipe is malformed")
         if unknown := set(splits) - set(SPLITS):
             raise ManifestError(f"unknown splits {sorted(unknown)}; expected {', '.join(SPLITS)}")
         for layout in splits.values():
             if any(f.row_bytes * layout.chunk_rows > MAX_CHUNK_BYTES for f in fields):
                 raise ManifestError(f"a chunk of {layout.chunk_rows} rows would pass {MAX_CHUNK_BYTES} bytes")
-        return cls(kind, row_order, recipe, fields, coordinates, splits)
+        return cls(kind, row_order, recipe, fields, coordinates, splits, storage)

@@ -5,25 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from qwell.store.backends import SHARDED
+from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest, file_sha256
 from qwell.store.reader import file_damage
 
 
-def verify_files(root: Path, manifest: Manifest) -> Iterator[str]:
+def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield one line for each thing wrong with the files of a data set; nothing if all is well.
 
     Arguments:
-        root: the directory of the data set.
+        path: what the data set is called by.
+        root: where its files are.
         manifest: as read from it.
     """
     damaged = file_damage(root, manifest)
     yield from damaged
+    storage = manifest.plan.storage
+    if storage not in SHARDED:
+        yield from verify_single(root, manifest)
+        return
     bad = {line.split(" ", 1)[0] for line in damaged}
     for name, record in manifest.files.items():
-        if name not in bad and not (root / name).is_symlink() and file_sha256(root / name) != record.sha256:
-            yield f"{name} was altered: its sha256 is not the manifest's"
+        if name in bad or (root / name).is_symlink():
+            continue
+        try:
+            if file_sha256(root / name) != record.sha256:
+                yield f"{name} was altered: its sha256 is not the manifest's"
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror}"
     known = {*manifest.files, MANIFEST, PROVENANCE}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if not path.is_dir() and name not in known:
+    for file in sorted(root.rglob("*")):
+        name = file.relative_to(root).as_posix()
+        if not file.is_dir() and name not in known:
             yield f"{name} does not belong to the data set"
+    if path != root and not SHARDED[storage].master_is_current(path, manifest.digest):
+        yield f"{path.name} is damaged or of another version; `qdata finalise {path}` makes it again"

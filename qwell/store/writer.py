@@ -1,12 +1,9 @@
 """Writing a data set in three phases: begin, one task a shard, finish.
 
-Everything is made in `<path>.partial` and renamed to `<path>` when it is whole, so that nothing
-half-written ever stands where a data set is expected, and `force` keeps the old until the new is done.
-
-    <path>.partial/zarr.json, train/…    the future data set
-    <path>.partial/progress/plan.json    what is being made; a resume must ask for the same
-    <path>.partial/progress/done/        one record a finished shard, written after its files
-    <path>.partial/progress/scratch/     files not yet whole
+<path>.partial/train/…               the future data set
+<path>.partial/progress/plan.json    what is being made; a resume must ask for the same
+<path>.partial/progress/done/        one record a finished shard, written after its files
+<path>.partial/progress/scratch/     files not yet whole
 """
 
 from __future__ import annotations
@@ -15,19 +12,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
-from qwell.errors import (
-    DatasetDamaged,
-    DatasetExists,
-    DatasetIncomplete,
-    InvalidInput,
-    ManifestError,
-    WriteError,
-)
-from qwell.store.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
+from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError
+from qwell.store.backends import SHARDED
+from qwell.store.files import atomic_write
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,
@@ -38,11 +28,10 @@ from qwell.store.manifest import (
     dump_json,
     file_sha256,
     parse_json,
-    partial_path,
     read_manifest,
 )
-from qwell.store.schema import SPLITS, Plan
-from qwell.store.zarr_backend import create_layout, encode_shard, shard_path
+from qwell.store.schema import Plan
+from qwell.store.staging import Staging, finish_master
 
 
 def _finite(array: np.ndarray) -> bool:
@@ -53,16 +42,19 @@ def _finite(array: np.ndarray) -> bool:
 def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[str, np.ndarray]) -> int:
     """Write one shard of every field below the partial directory `root`, then its completion record.
 
-    Called by the one task that owns the shard, on any machine that sees `root`. Returns the rows written.
+    Called by the one task that owns the shard, on any machine that sees `root`. Should two tasks ever make
+    the same shard (a worker thought dead that was not), both write the same bytes, each whole.
+
+    Returns the rows written.
 
     Raises:
         InvalidInput: a field is missing, misshapen or not finite.
-        WriteError: the disk refused.
+        WriteError: the disk refused, or the data set is no longer being written.
     """
-    layout = plan.splits[split]
-    start, stop = layout.span(shard)
-    scratch = root / PROGRESS / "scratch"
-    record: dict[str, list[Any]] = {}
+    start, stop = plan.splits[split].span(shard)
+    progress = root / PROGRESS
+    if not (progress / "plan.json").is_file():
+        raise WriteError(f"{root} is gone: another process has finished or removed it")
     for field in plan.fields:
         array = values[field.name]
         if array.shape != (stop - start, *field.shape) or not _finite(array):
@@ -70,25 +62,26 @@ def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[
                 f"{split} shard {shard}: {field.name} has shape {array.shape} or holds NaN or infinity;"
                 f" expected {(stop - start, *field.shape)}, all finite"
             )
-        path = shard_path(split, field, shard)
-        content = encode_shard(field, layout, shard, array)
-        atomic_write(root / path, content, scratch, durable=False)
+    record: dict[str, list[Any]] = {}
+    for path, content in SHARDED[plan.storage].encode_shard(plan, split, shard, values):
+        atomic_write(root / path, content, progress / "scratch", durable=False)
         file = FileRecord.of(content)
         record[path] = [file.size, file.sha256]
     atomic_write(
-        root / PROGRESS / "done" / f"{split}-{shard}.json", dump_json(record), scratch, durable=False
+        progress / "done" / f"{split}-{shard}.json", dump_json(record), progress / "scratch", durable=False
     )
     return stop - start
 
 
 class DatasetWriter:
-    """The one coordinator of a data set being written; holds its lock from `begin` to `finish`.
+    """The coordinator of a data set being written; holds its lock from `begin` to `finish`.
 
     Arguments:
         path: where the data set will be.
-        plan: what it will hold.
+        plan: what it will hold; its `storage` decides the back end.
         resume: continue an unfinished data set of the same plan.
         force: start again, replacing what is there once the new data set is whole.
+        share: be one of several writers, each of its own shards (an array job); none of them can `finish`.
 
     Raises:
         DatasetExists: a finished data set, an unfinished one, or something foreign is in the way.
@@ -97,65 +90,46 @@ class DatasetWriter:
         WriteError: the directory cannot be written.
     """
 
-    def __init__(self, path: Path, plan: Plan, *, resume: bool = False, force: bool = False) -> None:
-        self.path, self.plan, self.root = path, plan, partial_path(path)
+    def __init__(
+        self, path: Path, plan: Plan, *, resume: bool = False, force: bool = False, share: bool = False
+    ) -> None:
+        self.plan = plan
+        self._staging = Staging(path, plan.storage)
+        self.path, self.root = self._staging.path, self._staging.root
         self.finished: Manifest | None = None
-        self._lock: DirectoryLock | None = None
-        if path.exists() and not force:
-            self.finished = self._existing(resume)
+        final = self._staging.final
+        if resume and not force and (final / MANIFEST).is_file():
+            self.finished = read_manifest(final)
+            self._check_same(self.finished.plan, self.path)
+            finish_master(self.path, self.finished)
             return
-        if path.exists() and not (path / MANIFEST).is_file():
-            raise DatasetExists(
-                f"{path} exists and is not a qwell data set; qwell never deletes such a thing:"
-                " move it away, or choose another --out"
+        self._staging.check_room(force)
+        if self._staging.begin(self._build, resume=resume, force=force, share=share):
+            try:
+                self._take_up()
+            except BaseException:
+                self.close()
+                raise
+
+    def _build(self, root: Path) -> None:
+        free = shutil.disk_usage(root).free
+        if self.plan.bytes > free:
+            raise WriteError(
+                f"{self.path} needs {self.plan.bytes / 1e6:.0f} MB and only {free / 1e6:.0f} MB are free;"
+                " free some space, or write elsewhere with --out"
             )
-        if self.root.exists() and not (resume or force):
-            raise DatasetExists(
-                f"{self.root} is an unfinished data set; add --resume to continue it,"
-                " or --force to start again"
-            )
-        self._begin(fresh=force and not resume)
+        self._staging.backend.create_layout(root, self.plan)
+        atomic_write(root / PROGRESS / "plan.json", dump_json(self.plan.to_json()))
 
-    def _existing(self, resume: bool) -> Manifest:
-        if (self.path / MANIFEST).is_file() and resume:
-            manifest = read_manifest(self.path)
-            self._check_same(manifest.plan, self.path)
-            return manifest
-        what = "already exists" if (self.path / MANIFEST).is_file() else "exists and is not a qwell data set"
-        remedy = "add --force to replace it, or " if what == "already exists" else ""
-        raise DatasetExists(f"{self.path} {what}; {remedy}choose another --out")
-
-    def _begin(self, fresh: bool) -> None:
-        make_directory(self.root)
-        self._lock = DirectoryLock(self.root)
-        try:
-            progress = self.root / PROGRESS
-            begun, whole = (progress / "plan.json").exists(), (self.root / MANIFEST).exists()
-            if fresh or not (begun or whole):
-                self._clear()
-                self._check_space()
-                create_layout(self.root, self.plan)
-                atomic_write(progress / "plan.json", dump_json(self.plan.to_json()))
-            elif whole:  # killed between the manifest and the rename
-                manifest = read_manifest(self.root)
-                self._check_same(manifest.plan, self.root)
-                self._publish()
-                self.finished = manifest
-            else:
-                self._check_same(self._begun_plan(), self.root)
-                shutil.rmtree(progress / "scratch", ignore_errors=True)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, OSError) and not isinstance(error, WriteError | DatasetExists):
-                raise write_error(error, self.root) from error
-            raise
-
-    def _begun_plan(self) -> Plan:
-        path = self.root / PROGRESS / "plan.json"
-        try:
-            return Plan.from_json(parse_json(path.read_bytes(), str(path)))
-        except ManifestError as error:
-            raise ManifestError(f"{path} is damaged; start again with --force") from error
+    def _take_up(self) -> None:
+        """Go on with what another process began."""
+        if (self.root / MANIFEST).is_file():  # killed between the manifest and the rename
+            manifest = read_manifest(self.root)
+            self._check_same(manifest.plan, self.root)
+            self._staging.rename(manifest.plan, manifest.digest)
+            self.finished = manifest
+        else:
+            self._check_same(begun_plan(self.root), self.root)
 
     def _check_same(self, begun: Plan, where: Path) -> None:
         theirs, ours = begun.to_json(), self.plan.to_json()
@@ -167,31 +141,6 @@ class DatasetWriter:
                         f"{where} was begun with {key} = {a}, now {key} = {b} is asked for; repeat the"
                         " original options to --resume, or add --force to start again"
                     )
-
-    def _check_space(self) -> None:
-        free = shutil.disk_usage(self.root).free
-        if self.plan.bytes > free:
-            raise WriteError(
-                f"{self.path} needs {self.plan.bytes / 1e6:.0f} MB and only {free / 1e6:.0f} MB are free;"
-                " free some space, or write elsewhere with --out"
-            )
-
-    def _clear(self) -> None:
-        """Empty the partial directory, unless something in it is not of our making."""
-        entries = list(self.root.iterdir())
-        foreign = [
-            e.name for e in entries if e.name not in {PROGRESS, "zarr.json", MANIFEST, PROVENANCE, *SPLITS}
-        ]
-        if foreign:
-            raise DatasetExists(
-                f"{self.root} holds {foreign[0]!r}, which is not qwell's; qwell never deletes such a thing:"
-                " move it away, or choose another --out"
-            )
-        for entry in entries:
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
 
     def pending(self) -> list[tuple[str, int]]:
         """The (split, shard) still to be made; a shard counts as made if its files match its record."""
@@ -209,14 +158,16 @@ class DatasetWriter:
                     return None
                 if rehash and file_sha256(self.root / name) != file.sha256:
                     return None
-        except (FileNotFoundError, ManifestError, TypeError):
+        except (FileNotFoundError, ManifestError, TypeError, AttributeError):
             return None
         return record
 
     def finish(self, provenance: Mapping[str, Any]) -> Manifest:
         """Write `provenance.json` and, last, `manifest.json`; give the data set its name.
 
-        Raises DatasetIncomplete if a shard is missing.
+        Raises:
+            DatasetIncomplete: a shard is missing.
+            DatasetDamaged: something foreign lies in the directory.
         """
         if self.finished:
             return self.finished
@@ -228,46 +179,33 @@ class DatasetWriter:
                     f"{self.root}: shard {shard} of {split} is missing; run with --resume"
                 )
             files |= record
+        for name in self._staging.backend.metadata_files(self.plan):
+            files[name] = FileRecord.of((self.root / name).read_bytes())
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
-            if not path.is_file() or name in files or name == PROVENANCE or name.startswith(f"{PROGRESS}/"):
-                continue
-            if not self._is_metadata(name):
+            known = name in files or name == PROVENANCE or name.startswith(f"{PROGRESS}/")
+            if path.is_file() and not known:
                 raise DatasetDamaged(f"{path} does not belong to the data set; move it away")
-            files[name] = FileRecord.of(path.read_bytes())
-        for name in files:
-            sync_file(self.root / name)
-        for directory in {(self.root / name).parent for name in files}:
-            sync_file(directory)
         manifest = Manifest(self.plan, files)
-        scratch = self.root / PROGRESS / "scratch"
-        note = dump_json({**provenance, "manifest_sha256": manifest.digest})
-        atomic_write(self.root / PROVENANCE, note, scratch)
-        atomic_write(self.root / MANIFEST, manifest.encode(), scratch)
-        self._publish()
+        self._staging.publish(manifest, {**provenance, "manifest_sha256": manifest.digest})
         return manifest
-
-    def _is_metadata(self, name: str) -> bool:
-        """Group and array metadata, and the one chunk of each coordinate."""
-        coordinates = {f"{s}/{c.name}/c/0" for s in self.plan.splits for c in self.plan.coordinates}
-        return name.rpartition("/")[2] == "zarr.json" or name in coordinates
-
-    def _publish(self) -> None:
-        shutil.rmtree(self.root / PROGRESS, ignore_errors=True)
-        sync_file(self.root)
-        old = self.path.with_name(f".{self.path.name}.{uuid4().hex}.old")
-        try:
-            if self.path.exists():
-                self.path.rename(old)
-            self.root.rename(self.path)
-            sync_file(self.path.parent)
-        except OSError as error:
-            raise write_error(error, self.path) from error
-        shutil.rmtree(old, ignore_errors=True)
-        self.close()
 
     def close(self) -> None:
         """Give up the lock without finishing; what is written stays for a resume."""
-        if self._lock:
-            self._lock.release()
-            self._lock = None
+        self._staging.close()
+
+
+def begun_plan(root: Path) -> Plan:
+    """The plan of the unfinished data set in the partial directory `root`.
+
+    Raises:
+        ManifestError: it is damaged.
+        DatasetIncomplete: there is none.
+    """
+    path = root / PROGRESS / "plan.json"
+    try:
+        return Plan.from_json(parse_json(path.read_bytes(), str(path)))
+    except FileNotFoundError as error:
+        raise DatasetIncomplete(f"nothing was begun in {root}") from error
+    except ManifestError as error:
+        raise ManifestError(f"{path} is damaged; start again with --force") from error

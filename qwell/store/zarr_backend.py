@@ -1,28 +1,40 @@
 """The Zarr v3 back end: one group a split, one sharded array a field, crc32c on every chunk.
 
 Shards are encoded by zarr in memory and placed by us, whole and once: two tasks never share a file.
-The fill value is NaN, so that a row never written cannot pass for a number.
+The fill value is NaN, so that a row never written cannot pass for a number. Reading a run of rows is
+done here without zarr: uncompressed chunks need one read, one checksum and one copy, and zarr's single
+event loop would keep all threads of a stream waiting for each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from math import nan
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
-from zarr.storage import LocalStore, MemoryStore
 
 from qwell.errors import DatasetDamaged
 from qwell.store.manifest import parse_json
 from qwell.store.schema import Field, Plan, SplitLayout
 
+SUFFIXES: tuple[str, ...] = (".zarr",)
+
+
+def root_of(path: Path) -> Path:
+    """The directory that holds the files of the data set `path`: itself."""
+    return path
+
 
 def create_layout(root: Path, plan: Plan) -> None:
     """Write groups, empty arrays and coordinates of a plan below `root`."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import LocalStore
+
     store = LocalStore(root)
     zarr.create_group(store, zarr_format=3, attributes={"kind": plan.kind})
     for split, layout in plan.splits.items():
@@ -42,7 +54,10 @@ def create_layout(root: Path, plan: Plan) -> None:
             _create_field(store, field, layout, f"{split}/{field.name}")
 
 
-def _create_field(store: Any, field: Field, layout: SplitLayout, name: str | None = None) -> zarr.Array:
+def _create_field(store: Any, field: Field, layout: SplitLayout, name: str | None = None) -> Any:
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
     return zarr.create_array(
         store,
         name=name,
@@ -57,56 +72,121 @@ def _create_field(store: Any, field: Field, layout: SplitLayout, name: str | Non
     )
 
 
+def metadata_files(plan: Plan) -> set[str]:
+    """Every file of a data set besides its shards: group and array metadata, and coordinates."""
+    names = {"zarr.json"}
+    for split in plan.splits:
+        names.add(f"{split}/zarr.json")
+        names |= {f"{split}/{item.name}/zarr.json" for item in (*plan.fields, *plan.coordinates)}
+        names |= {f"{split}/{c.name}/c/0" for c in plan.coordinates}
+    return names
+
+
 def shard_path(split: str, field: Field, shard: int) -> str:
     """Path of one shard of one field, relative to the data set."""
     return "/".join([split, field.name, "c", str(shard), *["0"] * len(field.shape)])
 
 
-def encode_shard(field: Field, layout: SplitLayout, shard: int, values: np.ndarray) -> memoryview:
-    """The exact bytes of one shard file holding `values` (rows of the shard, *field.shape)."""
-    memory = MemoryStore()
+def encode_shard(
+    plan: Plan, split: str, shard: int, values: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, memoryview]]:
+    """The files of one shard, (path, content), one a field; `values` are the rows of the shard."""
+    from zarr.storage import MemoryStore
+
+    layout = plan.splits[split]
     start, stop = layout.span(shard)
-    _create_field(memory, field, layout)[start:stop] = values
-    key = shard_path("", field, shard).split("/", 2)[2]
-    return memory._store_dict[key].as_numpy_array().data
+    for field in plan.fields:
+        memory = MemoryStore()
+        _create_field(memory, field, layout)[start:stop] = values[field.name]
+        path = shard_path(split, field, shard)
+        yield path, memory._store_dict[path.split("/", 2)[2]].as_numpy_array().data
 
 
-CODECS = {"sharding_indexed", "bytes", "crc32c"}
+def write_master(path: Path, plan: Plan, digest: str) -> None:
+    """Nothing: the directory itself is the data set."""
 
 
-def _codec_names(codecs: object) -> Iterator[str]:
-    """Names of all codecs in array metadata, nested ones too."""
-    for codec in codecs if isinstance(codecs, list) else [codecs]:
-        if not isinstance(codec, dict):
-            yield repr(codec)
-            continue
-        yield str(codec.get("name"))
-        inner = codec.get("configuration")
-        if isinstance(inner, dict):
-            yield from _codec_names(inner.get("codecs", []))
-            yield from _codec_names(inner.get("index_codecs", []))
+def master_is_current(path: Path, digest: str) -> bool:
+    """Always: the directory itself is the data set."""
+    return True
 
 
-def open_field(root: Path, split: str, field: Field, layout: SplitLayout) -> zarr.Array:
-    """Open one array for reading.
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_CHECKED = [_LITTLE, {"name": "crc32c"}]
 
-    Only the three codecs we write are accepted: no compressor that a small file could make huge, and none
-    that runs code, is ever asked to decode.
+
+def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> None:
+    """Compare the metadata of an array with the manifest.
+
+    Only the codecs we write are accepted: no compressor that a small file could make huge, and none that
+    runs code, is ever asked to decode.
 
     Raises DatasetDamaged if the array is not what the manifest says.
     """
+    path = root / split / field.name / "zarr.json"
     try:
-        metadata = parse_json((root / split / field.name / "zarr.json").read_bytes(), "zarr.json")
-        foreign = set(_codec_names(metadata.get("codecs"))) - CODECS
-        if foreign:
-            raise ValueError(f"codec {sorted(foreign)[0]!r} is not accepted")
-        array = zarr.open_array(LocalStore(root, read_only=True), path=f"{split}/{field.name}", mode="r")
-    except Exception as error:
-        raise DatasetDamaged(f"{root}/{split}/{field.name} cannot be opened: {error}") from error
-    expected = (layout.rows, *field.shape)
-    if array.shape != expected or array.dtype != np.dtype(field.dtype):
-        raise DatasetDamaged(
-            f"{root}/{split}/{field.name} is {array.dtype}{array.shape}; the manifest says"
-            f" {field.dtype}{expected}: restore the data set from its source"
-        )
-    return array
+        found = parse_json(path.read_bytes(), "zarr.json")
+        codec = found["codecs"][0]
+        inner = codec["configuration"]
+        agrees = {
+            "shape": found["shape"] == [layout.rows, *field.shape],
+            "data type": found["data_type"] == field.dtype,
+            "codecs": len(found["codecs"]) == 1
+            and codec["name"] == "sharding_indexed"
+            and inner["codecs"] == inner["index_codecs"] == _CHECKED
+            and inner.get("index_location", "end") == "end",
+            "shards": found["chunk_grid"]["configuration"]["chunk_shape"]
+            == [layout.shard_rows, *field.shape],
+            "chunks": inner["chunk_shape"] == [layout.chunk_rows, *field.shape],
+            "storage transformers": not found.get("storage_transformers"),
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DatasetDamaged(f"{path.parent} cannot be opened: {error}") from error
+    for what, same in agrees.items():
+        if not same:
+            raise DatasetDamaged(
+                f"{path.parent}: its {what} are not what the manifest says ({field.dtype},"
+                f" {(layout.rows, *field.shape)}) or not accepted: restore the data set from its source"
+            )
+
+
+def read_rows(
+    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+) -> None:
+    """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
+
+    Raises OSError or ValueError where the file cannot be read or a checksum is wrong.
+    """
+    chunk, value = layout.chunk_rows, np.dtype(field.dtype).newbyteorder("<")
+    with (root / shard_path(split, field, shard)).open("rb", buffering=0) as file:
+        index = _index(file, layout.shard_rows // chunk)
+        for i in range(rows.start // chunk, -(-rows.stop // chunk)):
+            offset, size = index[i]
+            if size != chunk * field.row_bytes + 4:
+                raise ValueError(f"chunk {i} is missing or of the wrong size")
+            content = _checked(file, offset, size, f"chunk {i}")
+            values = np.frombuffer(content, value)
+            first, last = max(rows.start, i * chunk), min(rows.stop, (i + 1) * chunk)
+            part = values.reshape(chunk, *field.shape)[first - i * chunk : last - i * chunk]
+            out[first - rows.start : last - rows.start] = part
+
+
+def _index(file: Any, chunks: int) -> list[tuple[int, int]]:
+    """(offset, size) of every chunk of a shard, from the index at its end."""
+    size = 16 * chunks + 4
+    content = _checked(file, file.seek(0, 2) - size, size, "the index")
+    numbers = struct.unpack(f"<{2 * chunks}Q", content)
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _checked(file: Any, offset: int, size: int, what: str) -> bytes:
+    """Read `size` bytes at `offset`, the last four of them the crc32c of the others."""
+    if not 0 <= offset < 2**62:
+        raise ValueError(f"{what} lies outside the shard")
+    file.seek(offset)
+    content, checksum = file.read(size - 4), file.read(4)
+    if len(content) + len(checksum) != size:
+        raise ValueError(f"{what} lies outside the shard")
+    if struct.pack("<I", google_crc32c.value(content)) != checksum:
+        raise ValueError(f"the checksum of {what} is wrong")
+    return content

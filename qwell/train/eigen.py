@@ -137,7 +137,7 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
             stream.close()
     if stopped.signal is None:
         about = {
-            "data": data.path.name,
+            "data": data.name,
             "digest": data.digest,
             "updates": stopped.update,
             "recipe": data.recipe,

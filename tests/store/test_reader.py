@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import root_of, shard_file
 
 from qwell.errors import (
     DatasetDamaged,
@@ -13,20 +14,21 @@ from qwell.errors import (
     DatasetNotFound,
     InvalidInput,
     ManifestError,
+    VersionMismatch,
 )
-from qwell.store.manifest import FileRecord, Manifest, parse_json
+from qwell.store.manifest import Manifest, parse_json
 from qwell.store.reader import Dataset, open_dataset
 from qwell.store.verify import verify_files
 
 
-@pytest.fixture
-def copy(dataset_path: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(dataset_path, tmp_path / "copy.zarr"))
+@pytest.fixture(scope="module")
+def dataset(stored: Path) -> Dataset:
+    return open_dataset(stored)
 
 
 def rewrite(path: Path, **changes: object) -> None:
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(manifest | changes))
+    file = root_of(path) / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def test_slices_shards_and_iteration_agree(dataset: Dataset) -> None:
@@ -39,36 +41,45 @@ def test_slices_shards_and_iteration_agree(dataset: Dataset) -> None:
     assert len(split.shard(3)["energy"]) == 500
 
 
-def test_xarray_opens_it(dataset_path: Path) -> None:
+def test_xarray_opens_it(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user does, from whatever directory."""
     xarray = pytest.importorskip("xarray")
-    opened = xarray.open_zarr(dataset_path, group="train", consolidated=False)
+    monkeypatch.chdir(tmp_path)
+    if stored.suffix == ".zarr":
+        opened = xarray.open_zarr(stored, group="train", consolidated=False)
+        recipe = opened.attrs["recipe"]
+    else:
+        opened = xarray.open_dataset(stored, group="train", engine="h5netcdf")
+        recipe = json.loads(opened.attrs["recipe"])
     assert dict(opened.sizes) == {"sample": 3500, "x": 101, "level": 10}
     assert opened.energy.attrs["long_name"] == "energy eigenvalue E_i"
-    assert opened.attrs["recipe"]["kernel"] == "m3"
+    assert opened.potential.dims == ("sample", "x") and recipe["kernel"] == "m3"
+    np.testing.assert_array_equal(opened.x.values, open_dataset(stored).coordinates["x"])
     np.testing.assert_array_equal(
-        opened.potential[5].values, open_dataset(dataset_path)["train"]["potential"][5]
+        opened.potential[1990:2010].values, open_dataset(stored)["train"]["potential"][1990:2010]
     )
+    opened.close()
 
 
-def test_digest_is_the_sha256_of_the_manifest_file(dataset_path: Path, dataset: Dataset) -> None:
+def test_digest_is_the_sha256_of_the_manifest_file(stored: Path, dataset: Dataset) -> None:
     import hashlib
 
-    assert dataset.digest == hashlib.sha256((dataset_path / "manifest.json").read_bytes()).hexdigest()
+    assert dataset.digest == hashlib.sha256((root_of(stored) / "manifest.json").read_bytes()).hexdigest()
     assert Manifest.decode(dataset.manifest.encode()) == dataset.manifest
 
 
-def test_verify_finds_nothing_wrong_with_a_good_one(dataset_path: Path, dataset: Dataset) -> None:
-    assert list(verify_files(dataset_path, dataset.manifest)) == []
+def test_verify_finds_nothing_wrong_with_a_good_one(stored: Path, dataset: Dataset) -> None:
+    assert list(verify_files(stored, dataset.root, dataset.manifest)) == []
 
 
 def test_missing_shard(copy: Path) -> None:
-    (copy / "train/energy/c/1/0").unlink()
-    with pytest.raises(DatasetDamaged, match="train/energy/c/1/0 is missing"):
+    shard_file(copy).unlink()
+    with pytest.raises(DatasetDamaged, match=f"{shard_file(copy).relative_to(root_of(copy))} is missing"):
         open_dataset(copy)
 
 
 def test_truncated_shard(copy: Path) -> None:
-    victim = copy / "train/energy/c/1/0"
+    victim = shard_file(copy)
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(DatasetDamaged, match="bytes instead of"):
         open_dataset(copy)
@@ -77,63 +88,57 @@ def test_truncated_shard(copy: Path) -> None:
 @pytest.mark.parametrize("field", ["potential", "energy"])
 @pytest.mark.parametrize("where", [0.0, 0.5, 0.9999])
 def test_one_flipped_bit_is_found_by_reading_and_by_verify(copy: Path, field: str, where: float) -> None:
-    victim = copy / f"train/{field}/c/1/0"
+    victim = shard_file(copy, field=field)
     content = bytearray(victim.read_bytes())
     content[int(where * len(content))] ^= 1
     victim.write_bytes(content)
     data = open_dataset(copy)
-    with pytest.raises(DatasetDamaged, match="damaged"):
-        data["train"].shard(1)
-    problems = list(verify_files(copy, data.manifest))
-    assert problems == [f"train/{field}/c/1/0 was altered: its sha256 is not the manifest's"]
-
-
-def test_altered_metadata(copy: Path) -> None:
-    path = copy / "train/energy/zarr.json"
-    path.write_text(path.read_text().replace("3500", "3501"))
-    with pytest.raises(DatasetDamaged, match="altered"):
-        open_dataset(copy)
-
-
-@pytest.mark.parametrize("codec", ["gzip", "zstd", "blosc", "numcodecs.pickle", "evil"])
-def test_only_our_codecs_are_asked_to_decode(copy: Path, codec: str) -> None:
-    """Also where the manifest vouches for the metadata."""
-    path = copy / "train/energy/zarr.json"
-    text = path.read_text().replace('"crc32c"', f'"{codec}"')
-    path.write_text(text)
-    files = json.loads((copy / "manifest.json").read_text())["files"]
-    record = FileRecord.of(text.encode())
-    rewrite(copy, files=files | {"train/energy/zarr.json": [record.size, record.sha256]})
-    with pytest.raises(DatasetDamaged, match=f"codec '{codec}' is not accepted"):
-        open_dataset(copy)["train"]["energy"]
+    if copy.suffix == ".zarr":  # HDF5 has padding that no checksum of its own covers; the sha256 does
+        with pytest.raises(DatasetDamaged, match="damaged"):
+            data["train"].shard(1)
+    problems = list(verify_files(copy, data.root, data.manifest))
+    assert problems == [f"{victim.relative_to(data.root)} was altered: its sha256 is not the manifest's"]
 
 
 def test_a_stranger_among_the_files(copy: Path) -> None:
-    (copy / "train" / "note.txt").write_text("hello")
-    assert list(verify_files(copy, open_dataset(copy).manifest)) == [
+    (root_of(copy) / "train" / "note.txt").write_text("hello")
+    assert list(verify_files(copy, root_of(copy), open_dataset(copy).manifest)) == [
         "train/note.txt does not belong to the data set"
     ]
 
 
 def test_links_are_not_followed(copy: Path, tmp_path: Path) -> None:
-    shard = copy / "train/energy/c/1/0"
+    shard = shard_file(copy)
     shutil.move(shard, tmp_path / "elsewhere")
     shard.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DatasetDamaged, match="not a plain file"):
         open_dataset(copy)
     shard.unlink()
     shutil.move(tmp_path / "elsewhere", shard)
-    shutil.move(copy / "train/energy", tmp_path / "energy")
-    (copy / "train/energy").symlink_to(tmp_path / "energy")
+    shutil.move(shard.parent, tmp_path / "moved")
+    shard.parent.symlink_to(tmp_path / "moved")
     with pytest.raises(DatasetDamaged, match="symbolic link"):
         open_dataset(copy)
 
 
+def test_a_linked_data_set_is_opened(stored: Path, tmp_path: Path) -> None:
+    """The user's own link to a whole data set is the user's business."""
+    if stored.suffix == ".zarr":
+        (tmp_path / "here.zarr").symlink_to(stored)
+        assert open_dataset(tmp_path / "here.zarr").digest == open_dataset(stored).digest
+
+
+def test_a_version_can_be_insisted_on(stored: Path, dataset: Dataset) -> None:
+    assert open_dataset(f"{stored}@{dataset.digest[:8]}").digest == dataset.digest
+    with pytest.raises(VersionMismatch, match="not 0123456789ab"):
+        open_dataset(f"{stored}@0123456789ab")
+
+
 @pytest.mark.parametrize(
-    "path", ["../x", "/etc/passwd", "train/../../x", "train//x", "", "a/./b", "a\nb", "C:\\x", "x" * 2000]
+    "name", ["../x", "/etc/passwd", "train/../../x", "train//x", "", "a/./b", "a\nb", "C:\\x", "x" * 2000]
 )
-def test_paths_out_of_the_data_set_are_refused(copy: Path, path: str) -> None:
-    rewrite(copy, files={path: [1, "0" * 64]})
+def test_paths_out_of_the_data_set_are_refused(copy: Path, name: str) -> None:
+    rewrite(copy, files={name: [1, "0" * 64]})
     with pytest.raises(ManifestError):
         open_dataset(copy)
 
@@ -146,6 +151,7 @@ FIELD = {"name": "a", "dims": ["x"], "shape": [2], "dtype": "float32", "units": 
     [
         {"format": "other"}, {"format_version": 99}, {"state": "begun"}, {"files": []}, {"files": {"a": 1}},
         {"fields": 3}, {"fields": [{"name": "x"}]}, {"splits": {"train": {"rows": -1}}}, {"splits": None},
+        {"storage": "tar"}, {"storage": "hdf5-single"},
         {"splits": {"train": {"rows": 2**60, "shard_rows": 10, "chunk_rows": 10}}}, {"row_order": "?"},
         {"splits": {"../x": {"rows": 1, "shard_rows": 1, "chunk_rows": 1}}}, {"recipe": []},
         {"coordinates": {}},

@@ -1,0 +1,109 @@
+"""One field of a split as an array on disk: indexing in numpy's way, whatever the back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qwell.errors import DatasetDamaged
+from qwell.store.backends import Backend
+from qwell.store.schema import Field, SplitLayout
+
+Fetch = Callable[[Iterable[str]], None]
+
+
+class FieldArray:
+    """One field of a split: slices come as numpy arrays, `split["potential"][10:20]`.
+
+    Arguments:
+        backend: reads rows of one shard.
+        root: where the files are.
+        split, field, layout: which array, and how it is cut.
+        fetch: called with the names of files before they are read (a remote data set brings them).
+    """
+
+    def __init__(
+        self, backend: Backend, root: Path, split: str, field: Field, layout: SplitLayout, fetch: Fetch
+    ) -> None:
+        backend.check_field(root, split, field, layout)
+        self._backend, self._root, self._split, self._fetch = backend, root, split, fetch
+        self.field, self.layout = field, layout
+        self.shape: tuple[int, ...] = (layout.rows, *field.shape)
+        self.dtype = np.dtype(field.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read_into(self, start: int, stop: int, out: np.ndarray) -> None:
+        """Fill `out` (stop − start, *field.shape), of any dtype and strides, with rows start … stop − 1.
+
+        Raises DatasetDamaged if a file is missing, cut short, or fails its checksum.
+        """
+        size = self.layout.shard_rows
+        shards = range(start // size, -(-stop // size))
+        self._fetch(self._backend.shard_path(self._split, self.field, i) for i in shards)
+        for i in shards:
+            first, last = max(start, i * size), min(stop, (i + 1) * size)
+            rows = range(first - i * size, last - i * size)
+            part = out[first - start : last - start]
+            try:
+                self._backend.read_rows(self._root, self._split, self.field, self.layout, i, rows, part)
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                path = self._backend.shard_path(self._split, self.field, i)
+                raise DatasetDamaged(
+                    f"{self._root}/{path} is damaged ({error}); `qdata verify` names all such files; restore"
+                    " them from the source, or make the data set again with --force"
+                ) from error
+
+    def _rows(self, start: int, stop: int) -> np.ndarray:
+        out = np.empty((max(stop - start, 0), *self.field.shape), self.dtype)
+        if len(out):
+            self.read_into(start, stop, out)
+        return out
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if rows is Ellipsis:
+            rows, rest = slice(None), (Ellipsis, *rest)
+        n = len(self)
+        if isinstance(rows, int | np.integer):
+            if not -n <= rows < n:
+                raise IndexError(f"row {rows} is out of range: {self._split} has {n} rows")
+            chosen = self._rows(int(rows) % n, int(rows) % n + 1)[0]
+        elif isinstance(rows, slice):
+            span = range(n)[rows]
+            low, high = (span[0], span[-1]) if len(span) else (0, -1)
+            chosen = (
+                self._rows(min(low, high), max(low, high) + 1)[:: span.step]
+                if len(span)
+                else self._rows(0, 0)
+            )
+        else:
+            return self._gather(np.asarray(rows))[(slice(None), *rest)]
+        return np.asarray(chosen[rest if isinstance(rows, int | np.integer) else (slice(None), *rest)])
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        """Rows in any order; each shard is read once."""
+        n = len(self)
+        if rows.dtype == bool:
+            if rows.shape != (n,):
+                raise IndexError(f"a mask of shape {rows.shape} does not fit {n} rows")
+            rows = np.flatnonzero(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise IndexError("rows are chosen by an integer, a slice, or a 1-D array of integers or booleans")
+        if rows.size and not (-n <= rows.min() and rows.max() < n):
+            raise IndexError(f"a row is out of range: {self._split} has {n} rows")
+        rows = np.where(rows < 0, rows + n, rows).astype(np.int64)
+        out = np.empty((len(rows), *self.field.shape), self.dtype)
+        owners = rows // self.layout.shard_rows
+        for shard in np.unique(owners):
+            mine = np.flatnonzero(owners == shard)
+            low, high = int(rows[mine].min()), int(rows[mine].max())
+            out[mine] = self._rows(low, high + 1)[rows[mine] - low]
+        return out
+
+    def __repr__(self) -> str:
+        return f"<{self._root}/{self._split}/{self.field.name} {self.dtype}{self.shape} {self.field.units}>"

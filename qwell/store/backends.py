@@ -1,0 +1,88 @@
+"""The back ends, by name: what each module of a kind of file must offer to writer and reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.store import hdf5_backend, hdf5_single, zarr_backend
+from qwell.store.schema import Field, Plan, SplitLayout
+
+
+class Backend(Protocol):
+    """What the reader asks of a back end."""
+
+    def shard_path(self, split: str, field: Field, shard: int) -> str:
+        """Path of the file with one shard of a field, relative to the root."""
+        ...
+
+    def check_field(self, root: Path, split: str, field: Field, layout: SplitLayout) -> None:
+        """Raise DatasetDamaged if an array is not what the manifest says."""
+        ...
+
+    def read_rows(
+        self,
+        root: Path,
+        split: str,
+        field: Field,
+        layout: SplitLayout,
+        shard: int,
+        rows: range,
+        out: np.ndarray,
+    ) -> None:
+        """Read rows of one shard into `out`; OSError, ValueError, KeyError or RuntimeError if damaged."""
+        ...
+
+
+class ShardedBackend(Backend, Protocol):
+    """What the writer asks besides."""
+
+    SUFFIXES: tuple[str, ...]
+
+    def root_of(self, path: Path) -> Path:
+        """The directory that holds the files of the data set `path`."""
+        ...
+
+    def create_layout(self, root: Path, plan: Plan) -> None:
+        """Write all that is not a shard."""
+        ...
+
+    def metadata_files(self, plan: Plan) -> set[str]:
+        """Names of all that `create_layout` writes."""
+        ...
+
+    def encode_shard(
+        self, plan: Plan, split: str, shard: int, values: Mapping[str, np.ndarray]
+    ) -> Iterator[tuple[str, bytes | memoryview]]:
+        """(path, content) of the files of one shard."""
+        ...
+
+    def write_master(self, path: Path, plan: Plan, digest: str) -> None:
+        """Write what stands at `path` and makes the files below the root one, last of all."""
+        ...
+
+    def master_is_current(self, path: Path, digest: str) -> bool:
+        """Whether what stands at `path` belongs to the files of this version."""
+        ...
+
+
+SHARDED: dict[str, ShardedBackend] = {"zarr": zarr_backend, "hdf5": hdf5_backend}
+BACKENDS: dict[str, Backend] = {**SHARDED, "hdf5-single": hdf5_single}
+
+
+def storage_of(path: str | Path) -> str:
+    """The back end that a path's suffix asks for: .h5 and .hdf5 are "hdf5", all else is "zarr"."""
+    return "hdf5" if Path(path).suffix.lower() in hdf5_backend.SUFFIXES else "zarr"
+
+
+def check_suffix(path: Path, storage: str) -> None:
+    """Raise InvalidInput if a path's suffix belongs to another back end."""
+    if storage_of(path) != storage:
+        raise InvalidInput(
+            f"{path} does not end like a data set in {storage}; choose a name ending in"
+            f" {' or '.join(SHARDED[storage].SUFFIXES)}"
+        )

@@ -1,0 +1,212 @@
+"""The HDF5 back end: one file a shard with fletcher32 on every chunk, and a virtual master over them.
+
+    x.h5                       the master: virtual data sets, coordinates as dimension scales
+    x.h5.shards/manifest.json
+    x.h5.shards/train/0.h5     shard 0 of every field
+
+An HDF5 file killed in writing is lost as a whole: a shard is therefore encoded in memory and placed whole,
+and the master, which stands for the data set, is written last. The reader never opens the master; it is
+there for h5py, xarray and h5netcdf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qwell.store.files import atomic_write
+from qwell.store.schema import Field, Plan, SplitLayout
+
+if TYPE_CHECKING:
+    import h5py
+
+SUFFIXES: tuple[str, ...] = (".h5", ".hdf5")
+_VERSION = ("v110", "v110")  # checksums on metadata; read by HDF5 1.10 and later
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable."
+
+
+def root_of(path: Path) -> Path:
+    """The directory that holds the files of the data set `path`."""
+    return path.with_name(path.name + ".shards")
+
+
+def create_layout(root: Path, plan: Plan) -> None:
+    """Nothing but directories: shards describe themselves, and the master comes last."""
+    for split in plan.splits:
+        (root / split).mkdir(parents=True, exist_ok=True)
+
+
+def metadata_files(plan: Plan) -> set[str]:
+    """Every file of a data set besides its shards: none."""
+    return set()
+
+
+def shard_path(split: str, field: Field, shard: int) -> str:
+    """Path of one shard, relative to the root; all fields share it."""
+    return f"{split}/{shard}.h5"
+
+
+def _in_memory() -> Any:
+    import h5py
+
+    return h5py.File("memory", "w", driver="core", backing_store=False, libver=_VERSION)
+
+
+def _image(file: Any) -> bytes:
+    file.flush()
+    content: bytes = file.id.get_file_image()
+    file.close()
+    return content
+
+
+def create_array(group: Any, field: Field, rows: int, chunk_rows: int) -> Any:
+    """An empty array of a field with fletcher32 on its chunks, NaN where nothing was written."""
+    array = group.create_dataset(
+        field.name,
+        shape=(rows, *field.shape),
+        dtype=np.dtype(field.dtype).newbyteorder("<"),
+        chunks=(min(chunk_rows, rows), *field.shape) if rows else None,
+        fletcher32=bool(rows),
+        fillvalue=np.nan,
+    )
+    array.attrs["units"], array.attrs["long_name"] = field.units, field.long_name
+    return array
+
+
+def encode_shard(
+    plan: Plan, split: str, shard: int, values: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, bytes]]:
+    """The one file of a shard, (path, content); `values` are the rows of the shard."""
+    layout = plan.splits[split]
+    start, stop = layout.span(shard)
+    file = _in_memory()
+    for field in plan.fields:
+        create_array(file, field, stop - start, layout.chunk_rows)[...] = values[field.name]
+    yield f"{split}/{shard}.h5", _image(file)
+
+
+def add_coordinates(group: Any, plan: Plan, rows: int) -> None:
+    """Dimension scales for every dimension of a split, attached to its fields.
+
+    A dimension without coordinate values gets the placeholder of netCDF-4.
+    """
+    scales = {}
+    for c in plan.coordinates:
+        scales[c.name] = group.create_dataset(c.name, data=np.asarray(c.values, "<f8"))
+        scales[c.name].attrs["units"], scales[c.name].attrs["long_name"] = c.units, c.long_name
+        scales[c.name].make_scale(c.name)
+    lengths = {"sample": rows} | {d: s for f in plan.fields for d, s in zip(f.dims, f.shape, strict=True)}
+    for name, length in lengths.items():
+        if name not in scales:
+            scales[name] = group.create_dataset(name, shape=(length,), dtype=">f4")
+            scales[name].make_scale(f"{_NO_VARIABLE}{length:10d}")
+    for field in plan.fields:
+        for axis, name in enumerate(("sample", *field.dims)):
+            group[field.name].dims[axis].attach_scale(scales[name])
+
+
+def write_master(path: Path, plan: Plan, digest: str) -> None:
+    """Write the virtual master of the shards in `root_of(path)`."""
+    import json
+
+    import h5py
+
+    file = _in_memory()
+    file.attrs["kind"], file.attrs["manifest_sha256"] = plan.kind, digest
+    for split, layout in plan.splits.items():
+        group = file.create_group(split)
+        group.attrs["kind"], group.attrs["split"] = plan.kind, split
+        group.attrs["recipe"] = json.dumps(plan.recipe, sort_keys=True)
+        for field in plan.fields:
+            dtype = np.dtype(field.dtype).newbyteorder("<")
+            virtual = h5py.VirtualLayout((layout.rows, *field.shape), dtype)
+            for i in range(layout.shards):
+                start, stop = layout.span(i)
+                source = f"{root_of(path).name}/{split}/{i}.h5"
+                virtual[start:stop] = h5py.VirtualSource(
+                    source, field.name, (stop - start, *field.shape), dtype
+                )
+            array = (
+                group.create_virtual_dataset(field.name, virtual, fillvalue=np.nan)
+                if layout.rows
+                else group.create_dataset(field.name, shape=(0, *field.shape), dtype=dtype)
+            )
+            array.attrs["units"], array.attrs["long_name"] = field.units, field.long_name
+        add_coordinates(group, plan, layout.rows)
+    atomic_write(path, _image(file))
+
+
+def master_is_current(path: Path, digest: str) -> bool:
+    """Whether the master at `path` is there and of the version `digest`."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return bool(file.attrs.get("manifest_sha256") == digest)
+    except OSError:
+        return False
+
+
+def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> None:
+    """Nothing to compare but what `read_rows` finds in each shard."""
+
+
+def read_rows(
+    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+) -> None:
+    """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
+
+    Raises OSError or ValueError where the file cannot be read, is not what the manifest says, or fails
+    its checksum.
+    """
+    import h5py
+
+    start, stop = layout.span(shard)
+    with h5py.File(root / shard_path(split, field, shard), "r", locking=False) as file:
+        read_checked(file, field.name, field, stop - start, layout.chunk_rows, rows, out)
+
+
+def read_checked(
+    file: h5py.File, name: str, field: Field, length: int, chunk_rows: int, rows: range, out: np.ndarray
+) -> None:
+    """Read rows of an array after making sure that it is one that `create_array` makes.
+
+    Links out of the file, virtual and external storage, compressors (a small file could be made huge) and
+    other types are refused.
+    """
+    array = plain_array(file, name, length, field.shape, np.dtype(field.dtype))
+    properties = array.id.get_create_plist()
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    chunks = (min(chunk_rows, length), *field.shape)
+    if array.chunks != chunks or filters != [_fletcher32()]:
+        raise ValueError(f"{name} has chunks {array.chunks} and filters {filters}; refused")
+    span = np.s_[rows.start : rows.stop]
+    if out.dtype == array.dtype and out.flags.c_contiguous:
+        array.read_direct(out, span)
+    else:
+        out[...] = array[span]
+
+
+def _fletcher32() -> int:
+    import h5py
+
+    return int(h5py.h5z.FILTER_FLETCHER32)
+
+
+def plain_array(file: Any, name: str, length: int, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """The array `name`, if it lies in the file itself and has the shape and type expected."""
+    import h5py
+
+    where = file
+    for part in name.split("/"):
+        if not isinstance(where, h5py.Group) or not isinstance(where.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is missing or a link")
+        where = where[part]
+    if not isinstance(where, h5py.Dataset) or where.shape != (length, *shape):
+        raise ValueError(f"{name} is no array of shape {(length, *shape)}")
+    if where.dtype != dtype or where.is_virtual or where.external:
+        raise ValueError(f"{name} is virtual, external, or of type {where.dtype} instead of {dtype}")
+    return where

@@ -1,0 +1,134 @@
+"""A whole data set in one HDF5 file, to attach to a mail or a paper. Made by `qdata convert --single`.
+
+The manifest lies in the file itself, as the array of bytes `manifest`. What it lists are not files but the
+rows of each shard of each field, little-endian, as `train/potential/0`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from qwell.errors import DatasetNotFound
+from qwell.store.files import sync_file, write_error
+from qwell.store.hdf5_backend import add_coordinates, create_array, plain_array, read_checked
+from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
+from qwell.store.schema import Field, Plan, SplitLayout
+
+_MANIFEST = "manifest"
+
+
+def shard_path(split: str, field: Field, shard: int) -> str:
+    """Name of the rows of one shard in the manifest."""
+    return f"{split}/{field.name}/{shard}"
+
+
+def write_single(
+    path: Path, plan: Plan, shards: Iterable[tuple[str, int, dict[str, np.ndarray]]]
+) -> Manifest:
+    """Write a data set into the one file `path`, whole or not at all.
+
+    Arguments:
+        path: where.
+        plan: of the data set the rows come from.
+        shards: (split, shard, {field: rows}), every shard once.
+
+    Raises WriteError if the disk refuses.
+    """
+    import h5py
+
+    plan = replace(plan, storage="hdf5-single")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    files: dict[str, FileRecord] = {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+            file.attrs["kind"] = plan.kind
+            for split, layout in plan.splits.items():
+                group = file.create_group(split)
+                for field in plan.fields:
+                    create_array(group, field, layout.rows, layout.chunk_rows)
+                add_coordinates(group, plan, layout.rows)
+            for split, shard, rows in shards:
+                span = slice(*plan.splits[split].span(shard))
+                for field in plan.fields:
+                    file[split][field.name][span] = rows[field.name]
+                    files[shard_path(split, field, shard)] = _record(rows[field.name])
+            manifest = Manifest(plan, files)
+            file.create_dataset(_MANIFEST, data=np.frombuffer(manifest.encode(), np.uint8))
+        sync_file(temporary)
+        temporary.replace(path)
+        sync_file(path.parent)
+    except OSError as error:
+        raise write_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return manifest
+
+
+def _record(rows: np.ndarray) -> FileRecord:
+    content = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).tobytes()
+    return FileRecord(len(content), hashlib.sha256(content).hexdigest())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest inside the file `path`.
+
+    Raises:
+        DatasetNotFound: no HDF5 file, or one without a manifest.
+        ManifestError: malformed.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            length = len(file[_MANIFEST])
+            if length > MAX_MANIFEST_BYTES:
+                raise ValueError(f"a manifest of {length} bytes")
+            content = plain_array(file, _MANIFEST, length, (), np.dtype(np.uint8))[:].tobytes()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DatasetNotFound(
+            f"{path} is not a qwell data set ({error}); if it is a virtual master, restore the directory"
+            f" {path.name}.shards beside it; to bring your own potentials use `qdata import`"
+        ) from error
+    return Manifest.decode(content)
+
+
+def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> None:
+    """Nothing to compare but what `read_rows` finds."""
+
+
+def read_rows(
+    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+) -> None:
+    """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype."""
+    import h5py
+
+    start = layout.span(shard)[0]
+    with h5py.File(root, "r", locking=False) as file:
+        span = range(start + rows.start, start + rows.stop)
+        read_checked(file, f"{split}/{field.name}", field, layout.rows, layout.chunk_rows, span, out)
+
+
+def verify_single(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Yield a line for each part of the file whose rows are not those of the manifest."""
+    plan = manifest.plan
+    for split, shard in plan.shards():
+        layout = plan.splits[split]
+        start, stop = layout.span(shard)
+        for field in plan.fields:
+            name = shard_path(split, field, shard)
+            out: Any = np.empty((stop - start, *field.shape), field.dtype)
+            try:
+                read_rows(path, split, field, layout, shard, range(stop - start), out)
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                yield f"{name} cannot be read: {error}"
+                continue
+            if manifest.files.get(name) != _record(out):
+                yield f"{name} was altered: its sha256 is not the manifest's"

@@ -1,0 +1,186 @@
+"""Where a data set is made until it is whole: `<path>.partial`, its lock, and the rename at the end.
+
+Nothing half-written ever stands where a data set is expected, and `force` keeps the old until the new is
+done. A data set in HDF5 has two names, `x.h5.shards` and the master `x.h5`; it is there when the master is.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from qwell.errors import DatasetExists, DatasetIncomplete, DatasetLocked, QwellError
+from qwell.store.backends import SHARDED, check_suffix
+from qwell.store.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
+from qwell.store.manifest import MANIFEST, PROGRESS, PROVENANCE, Manifest, dump_json, partial_path
+from qwell.store.schema import SPLITS, Plan
+
+
+class Staging:
+    """The partial directory of one data set, locked from `begin` to `publish` or `close`.
+
+    Arguments:
+        path: where the data set will be; symbolic links are followed first.
+        storage: the back end.
+    """
+
+    def __init__(self, path: Path, storage: str) -> None:
+        self.path, self.storage = path.resolve(), storage
+        check_suffix(self.path, storage)
+        self.backend = SHARDED[storage]
+        self.final, self.root = self.backend.root_of(self.path), partial_path(self.path)
+        self._lock: DirectoryLock | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """Where files lie until they are whole; on the same file system."""
+        return self.root / PROGRESS / "scratch"
+
+    def check_room(self, force: bool) -> None:
+        """Refuse what may not be overwritten.
+
+        Raises DatasetExists if a finished data set (unless `force`) or something foreign is there.
+        """
+        if (self.final / MANIFEST).is_file():
+            if not force:
+                raise DatasetExists(
+                    f"{self.path} already exists; add --force to replace it, or choose another --out"
+                )
+        elif self.path.exists() or self.final.exists():
+            raise DatasetExists(
+                f"{self.path} exists and is not a qwell data set; qwell never deletes such a thing:"
+                " move it away, or choose another --out"
+            )
+
+    def begin(self, build: Callable[[Path], None], *, resume: bool, force: bool, share: bool = False) -> bool:
+        """Lock the partial directory, made anew by `build(directory)` unless it is taken up.
+
+        Arguments:
+            build: fills an empty directory.
+            resume, force: take up, or replace, a partial directory that is there.
+            share: let other processes in that share it too (the tasks of an array job).
+
+        Returns: whether an earlier beginning was taken up.
+
+        Raises:
+            DatasetExists: one is there, and neither `resume` nor `force`; or it holds something foreign.
+            DatasetLocked: another process is at it.
+            WriteError: the disk refused.
+        """
+        try:
+            make_directory(self.root.parent)
+            if self.root.exists():
+                if not (resume or force):
+                    raise DatasetExists(
+                        f"{self.root} is an unfinished data set; add --resume to continue it,"
+                        " or --force to start again"
+                    )
+                self._take_lock(share and resume)
+                begun = (self.root / PROGRESS / "plan.json").is_file() or (self.root / MANIFEST).is_file()
+                if begun and resume:
+                    if not share:
+                        shutil.rmtree(self.scratch, ignore_errors=True)
+                    return True
+                self._discard()
+            if self._build(build):
+                self._take_lock(share)
+                return False
+            self._take_lock(share)  # another task of the same array job was faster
+            return True
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError) and not isinstance(error, QwellError):
+                raise write_error(error, self.root) from error
+            raise
+
+    def _build(self, build: Callable[[Path], None]) -> bool:
+        """Build beside and rename, so that a partial directory is there with its plan or not at all."""
+        beside = self.root.with_name(f".{self.root.name}.{uuid4().hex}")
+        try:
+            beside.mkdir()
+            build(beside)
+            for path in beside.rglob("*"):
+                sync_file(path)
+            beside.rename(self.root)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and self.root.is_dir():
+                return False
+            raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return True
+
+    def _take_lock(self, share: bool) -> None:
+        self._lock = DirectoryLock(self.root, share)
+        if not self._lock.holds(self.root):
+            self.close()
+            raise DatasetLocked(
+                f"another process has just finished {self.path}; look at it with `qdata info`"
+            )
+
+    def _discard(self) -> None:
+        """Remove the partial directory, unless something in it is not of our making."""
+        ours = {PROGRESS, "zarr.json", MANIFEST, PROVENANCE, *SPLITS}
+        foreign = [e.name for e in self.root.iterdir() if e.name not in ours]
+        if foreign:
+            raise DatasetExists(
+                f"{self.root} holds {foreign[0]!r}, which is not qwell's; qwell never deletes such a thing:"
+                " move it away, or choose another --out"
+            )
+        away = self.root.with_name(f".{self.root.name}.{uuid4().hex}")
+        self.root.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+        self.close()
+
+    def publish(self, manifest: Manifest, provenance: dict[str, object]) -> None:
+        """Make all files survive a power cut, write the manifest, and give the data set its name.
+
+        Raises WriteError if the disk refuses.
+        """
+        for name in manifest.files:
+            sync_file(self.root / name)
+        for directory in {self.root, *(p for n in manifest.files for p in (self.root / n).parents)}:
+            if directory.is_relative_to(self.root):
+                sync_file(directory)
+        atomic_write(self.root / PROVENANCE, dump_json(provenance), self.scratch)
+        atomic_write(self.root / MANIFEST, manifest.encode(), self.scratch)
+        self.rename(manifest.plan, manifest.digest)
+
+    def rename(self, plan: Plan, digest: str) -> None:
+        """Put the whole partial directory in its place; for HDF5, write the master last."""
+        old = self.final.with_name(f".{self.final.name}.{uuid4().hex}.old")
+        try:
+            shutil.rmtree(self.root / PROGRESS, ignore_errors=True)
+            sync_file(self.root)
+            if self.path != self.final:
+                self.path.unlink(missing_ok=True)
+            if self.final.exists():
+                self.final.rename(old)
+            self.root.rename(self.final)
+            sync_file(self.final.parent)
+        except OSError as error:
+            raise write_error(error, self.path) from error
+        self.backend.write_master(self.path, plan, digest)
+        shutil.rmtree(old, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        """Give up the lock; what is written stays for a resume."""
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+
+def finish_master(path: Path, manifest: Manifest) -> None:
+    """Write the master of a data set again that was killed before it got one, or lost it.
+
+    Raises DatasetIncomplete if there is nothing to make it from.
+    """
+    backend = SHARDED[manifest.plan.storage]
+    if not (backend.root_of(path) / MANIFEST).is_file():
+        raise DatasetIncomplete(f"{path}: there is no manifest in {backend.root_of(path)}")
+    if not backend.master_is_current(path, manifest.digest):
+        backend.write_master(path, manifest.plan, manifest.digest)
