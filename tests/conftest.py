@@ -9,6 +9,14 @@ from qwell.datagen.recipes import SpectraRecipe
 from qwell.store.reader import Dataset, open_dataset
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("QWELL_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def dataset_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3,500 + 500 m3 potentials in shards of 1,000."""

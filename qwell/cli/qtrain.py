@@ -29,7 +29,7 @@ device_option = click.option("--device", default="auto", show_default=True, help
 
 
 @cli.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Data set of spectra, e.g. store/m3.zarr.")
+@click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
 @click.option("--model", default="res_sa", show_default=True, help="Name in the zoo; see `qtrain models`.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the model, e.g. hidden=512."
@@ -40,14 +40,22 @@ device_option = click.option("--device", default="auto", show_default=True, help
 @click.option("--last-rate", type=float, default=1e-5, show_default=True, help="Learning rate at the end.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order.")
 @device_option
-@click.option("--precision", default="float32", show_default=True, help="float32, tf32 (GPU) or bf16.")
+@click.option(
+    "--precision", default="float32", show_default=True, help="float32, tf32 (GPU), bf16 or float64 (slow)."
+)
 @click.option(
     "--compile", "compile_", is_flag=True, help="Compile the model (torch.compile; needs a C++ compiler)."
 )
 @click.option(
-    "--stream", default="auto", show_default=True, help="auto, resident (in memory) or pool (streamed)."
+    "--stream",
+    default="auto",
+    show_default=True,
+    help="auto, resident (in memory), mirror (decoded on disk) or pool (streamed).",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run.")
+@click.option(
+    "--log-every", type=int, default=100, show_default=True, help="Updates between lines of metrics.jsonl."
+)
 @click.option(
     "--evaluate-every", type=int, default=1000, show_default=True, help="Updates between validations."
 )
@@ -61,7 +69,7 @@ device_option = click.option("--device", default="auto", show_default=True, help
 @click.pass_context
 def eigen(
     context: click.Context,
-    data: Path | None,
+    data: str | None,
     model: str,
     settings: tuple[str, ...],
     device: str,
@@ -94,27 +102,29 @@ def eigen(
     from qwell.train.devices import choose_device
     from qwell.train.eigen import begin
     from qwell.train.runs import Run, free_run_path
+    from qwell.train.team import join_team
 
-    choose_device(device)
-    if resume:
-        target = Run.open(resume)
-    else:
-        assert data is not None  # checked above
-        opened = open_dataset(data).require("spectra")
-        config = EigenConfig(
-            data=str(data.absolute()),
-            digest=opened.digest,
-            model=model,
-            options=parse_settings(settings),
-            compile=compile_,
-            **options,
-        )
-        target = begin(config, out or free_run_path(Path("runs"), f"{data.stem}-{model}"))
-    _train(target, device)
+    with join_team(choose_device(device)) as (team, where):
+        if resume:
+            target = Run.open(resume)
+        else:
+            assert data is not None  # checked above
+            opened = open_dataset(data).require("spectra")
+            config = EigenConfig(
+                data=data if "://" in data else str(Path(data).absolute()),
+                digest=opened.digest,
+                model=model,
+                options=parse_settings(settings),
+                compile=compile_,
+                **options,
+            )
+            path = out or free_run_path(Path("runs"), f"{opened.stem}-{model}")
+            target = Run(team.tell(str(begin(config, path).path if team.leads else "")))
+        _train(target, str(where), team)
 
 
-def _train(target: Any, device: str) -> None:
-    """Train a run to its end, then evaluate it and write its report."""
+def _train(target: Any, device: str, team: Any) -> None:
+    """Train a run to its end; then the leader of the team evaluates it and writes its report."""
     import signal
 
     from qwell.store.reader import open_dataset
@@ -122,11 +132,14 @@ def _train(target: Any, device: str) -> None:
     from qwell.train.evaluate import evaluate, write_report
 
     config = target.config
-    click.echo(
-        f"{target.path}: {config['model']} on {Path(config['data']).name}, {config['updates']:,} updates"
-    )
-    with _progress(config["updates"]) as report:
-        stopped = train_eigen(target, device, report)
+    if team.leads:
+        many = f" with {team.world} processes" if team.world > 1 else ""
+        name = Path(config["data"]).name
+        click.echo(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
+    with _progress(config["updates"], quiet=not team.leads) as report:
+        stopped = train_eigen(target, device, report, team)
+    if not team.leads:
+        return
     if stopped.signal is not None:
         click.echo(
             f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
@@ -144,13 +157,13 @@ def _train(target: Any, device: str) -> None:
 
 
 @contextmanager
-def _progress(updates: int) -> Any:
+def _progress(updates: int, quiet: bool) -> Any:
     """A tqdm bar of updates on a terminal, a line every so often otherwise."""
     import sys
 
     from tqdm import tqdm
 
-    with tqdm(total=updates, unit=" updates", disable=None, leave=False) as bar:
+    with tqdm(total=updates, unit=" updates", disable=quiet or None, leave=False) as bar:
 
         def report(update: int, row: dict[str, Any]) -> None:
             bar.update(update - bar.n)
@@ -202,13 +215,11 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
 @cli.command()
 @click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="Data set of spectra, of any kernel."
-)
+@click.option("--data", required=True, help="Data set of spectra, of any kernel.")
 @click.option("--split", default="validation", show_default=True)
 @device_option
 @as_json
-def evaluate(run_path: Path, data: Path, split: str, device: str, as_json: bool) -> None:
+def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) -> None:
     """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
     from qwell.store.reader import open_dataset
     from qwell.train.devices import choose_device

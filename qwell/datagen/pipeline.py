@@ -8,6 +8,7 @@ import platform
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,6 +192,20 @@ def _warm_up_workers(recipe: SpectraRecipe) -> None:
 
 
 @contextmanager
+def _main_out_of_sight() -> Iterator[None]:
+    """Workers need nothing of the script that called us; else each would run it again, unless it is guarded
+    by `if __name__ == "__main__"`, and a script read from standard input could not be found."""
+    main = sys.modules["__main__"]
+    names = [name for name in ("__file__", "__spec__") if name in main.__dict__]
+    hidden: dict[str, Any] = {name: main.__dict__.pop(name) for name in names}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+@contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
     """A Dask client: of a local cluster of processes with one thread each, or of a running scheduler."""
     import dask
@@ -209,6 +224,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 yield client
         else:
             with (
+                _main_out_of_sight(),
                 LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,

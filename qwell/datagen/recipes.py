@@ -147,7 +147,7 @@ class SpectraRecipe:
                 Coordinate("level", tuple(float(i) for i in range(self.levels)), "1", "level i"),
             ),
             splits={
-                name: SplitLayout.of(rows, shard_rows, row_bytes)
+                name: SplitLayout.of(rows, shard_rows, row_bytes, storage)
                 for name, rows in [("train", self.n), ("validation", self.validation)]
             },
         )

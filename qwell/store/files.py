@@ -82,14 +82,16 @@ class DirectoryLock:
     Arguments:
         path: the directory.
         share: let others in that share it too, and keep out those who want it alone.
+        wait: until it is free, instead of raising.
 
     Raises DatasetLocked if another process holds it.
     """
 
-    def __init__(self, path: Path, share: bool = False) -> None:
+    def __init__(self, path: Path, share: bool = False, wait: bool = False) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        kind = fcntl.LOCK_SH if share else fcntl.LOCK_EX
         try:
-            fcntl.flock(self._fd, (fcntl.LOCK_SH if share else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, kind if wait else kind | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
             raise DatasetLocked(

@@ -11,6 +11,8 @@ there for h5py, xarray and h5netcdf.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qwell.store.files import atomic_write
+from qwell.store.fletcher32 import fletcher32_agrees
 from qwell.store.schema import Field, Plan, SplitLayout
 
 if TYPE_CHECKING:
@@ -150,6 +153,13 @@ def master_is_current(path: Path, digest: str) -> bool:
         return False
 
 
+def open_to_read(path: Path) -> Any:
+    """Open a file of ours: no lock (the files never change), no chunk cache (every chunk is read once)."""
+    import h5py
+
+    return h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+
+
 def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> None:
     """Nothing to compare but what `read_rows` finds in each shard."""
 
@@ -162,10 +172,8 @@ def read_rows(
     Raises OSError or ValueError where the file cannot be read, is not what the manifest says, or fails
     its checksum.
     """
-    import h5py
-
     start, stop = layout.span(shard)
-    with h5py.File(root / shard_path(split, field, shard), "r", locking=False) as file:
+    with open_to_read(root / shard_path(split, field, shard)) as file:
         read_checked(file, field.name, field, stop - start, layout.chunk_rows, rows, out)
 
 
@@ -183,11 +191,41 @@ def read_checked(
     chunks = (min(chunk_rows, length), *field.shape)
     if array.chunks != chunks or filters != [_fletcher32()]:
         raise ValueError(f"{name} has chunks {array.chunks} and filters {filters}; refused")
-    span = np.s_[rows.start : rows.stop]
-    if out.dtype == array.dtype and out.flags.c_contiguous:
-        array.read_direct(out, span)
-    else:
-        out[...] = array[span]
+    descriptor = file.id.get_vfd_handle()
+    for i in range(rows.start // chunks[0], -(-rows.stop // chunks[0])):
+        begin = i * chunks[0]
+        first, last = max(rows.start, begin), min(rows.stop, begin + chunks[0])
+        values = _chunk(array, descriptor, begin, chunks)
+        out[first - rows.start : last - rows.start] = values[first - begin : last - begin]
+
+
+def _chunk(array: Any, descriptor: int, begin: int, chunks: tuple[int, ...]) -> np.ndarray:
+    """The values of the chunk that begins at a row.
+
+    HDF5 says where it lies; reading and checksum are ours, without HDF5's lock on the whole library: with two
+    threads that is twice as fast (`benchmarks/stream.py`).
+    """
+    info = array.id.get_chunk_info_by_coord((begin, *[0] * (len(chunks) - 1)))
+    size = int(np.prod(chunks)) * array.dtype.itemsize
+    if info.byte_offset is None or info.filter_mask or info.size != size + 4:
+        raise ValueError(f"the chunk at row {begin} is missing or of the wrong size")
+    content = _scratch(info.size)
+    if os.preadv(descriptor, [content], info.byte_offset) != info.size:
+        raise ValueError(f"the chunk at row {begin} lies outside the file")
+    if not fletcher32_agrees(content):
+        raise ValueError(f"the checksum of the chunk at row {begin} is wrong")
+    return content[:-4].view(array.dtype).reshape(chunks)
+
+
+_LOCAL = threading.local()
+
+
+def _scratch(size: int) -> np.ndarray:
+    """A buffer of this thread's, the same every time: fresh pages cost as much as the reading."""
+    buffer: np.ndarray | None = getattr(_LOCAL, "buffer", None)
+    if buffer is None or len(buffer) < size:
+        buffer = _LOCAL.buffer = np.empty(size, np.uint8)
+    return buffer[:size]
 
 
 def _fletcher32() -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from qwell.errors import DatasetNotFound
 from qwell.store.files import sync_file, write_error
-from qwell.store.hdf5_backend import add_coordinates, create_array, plain_array, read_checked
+from qwell.store.hdf5_backend import add_coordinates, create_array, open_to_read, plain_array, read_checked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
 from qwell.store.schema import Field, Plan, SplitLayout
 
@@ -84,10 +84,8 @@ def read_manifest(path: Path) -> Manifest:
         DatasetNotFound: no HDF5 file, or one without a manifest.
         ManifestError: malformed.
     """
-    import h5py
-
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_to_read(path) as file:
             length = len(file[_MANIFEST])
             if length > MAX_MANIFEST_BYTES:
                 raise ValueError(f"a manifest of {length} bytes")
@@ -108,10 +106,8 @@ def read_rows(
     root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
 ) -> None:
     """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype."""
-    import h5py
-
     start = layout.span(shard)[0]
-    with h5py.File(root, "r", locking=False) as file:
+    with open_to_read(root) as file:
         span = range(start + rows.start, start + rows.stop)
         read_checked(file, f"{split}/{field.name}", field, layout.rows, layout.chunk_rows, span, out)
 

@@ -231,8 +231,8 @@ def open_local(path: str | Path) -> Dataset:
     if damage:
         more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
         raise DatasetDamaged(
-            f"{root} is damaged: {damage[0]}{more}; `qdata verify {path}` lists all; restore it from its source,"
-            " or make it again with --force"
+            f"{root} is damaged: {damage[0]}{more}; `qdata verify {path}` lists all; restore it"
+            " from its source, or make it again with --force"
         )
     return Dataset(Path(path), root, manifest)
 

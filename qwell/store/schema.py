@@ -113,12 +113,16 @@ class SplitLayout:
         return start, min(start + self.shard_rows, self.rows)
 
     @classmethod
-    def of(cls, rows: int, shard_rows: int, row_bytes: int) -> SplitLayout:
-        """Choose the largest chunk of at most 2 MiB (a decoding unit) that divides the shard evenly."""
+    def of(cls, rows: int, shard_rows: int, row_bytes: int, storage: str = "zarr") -> SplitLayout:
+        """Choose the largest chunk (a decoding unit) that divides the shard evenly and is small enough.
+
+        That is 2 MiB for Zarr, and 1 MiB for HDF5, whose readers keep that much of decoded chunks.
+        """
+        largest = 2**21 if storage == "zarr" else 2**20
         pieces = next(
             p
             for p in range(1, shard_rows + 1)
-            if shard_rows % p == 0 and (shard_rows // p * row_bytes <= 2 * 2**20 or p == shard_rows)
+            if shard_rows % p == 0 and (shard_rows // p * row_bytes <= largest or p == shard_rows)
         )
         return cls(rows, shard_rows, shard_rows // pieces)
 

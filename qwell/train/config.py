@@ -9,8 +9,8 @@ from typing import Any
 
 from qwell.errors import CheckpointError, InvalidInput
 
-PRECISIONS = ("float32", "tf32", "bf16")
-TIERS = ("auto", "resident", "pool")
+PRECISIONS = ("float32", "tf32", "bf16", "float64")
+TIERS = ("auto", "resident", "mirror", "pool")
 
 
 @dataclass(frozen=True)

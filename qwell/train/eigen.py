@@ -22,6 +22,7 @@ from qwell.train.devices import choose_device
 from qwell.train.loop import Stopped, train
 from qwell.train.runs import Run
 from qwell.train.stream import open_stream
+from qwell.train.team import Team
 
 Progress = Callable[[int, dict[str, Any]], object]
 
@@ -46,13 +47,14 @@ def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndar
     if not np.isfinite(potential).all():
         row = int(np.flatnonzero(~np.isfinite(potential).all(axis=1))[0])
         raise InvalidInput(f"potential {row} holds NaN or infinity; remove or repair it")
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
+    device, dtype = weight.device, weight.dtype
     model.eval()
     parts = []
     with torch.inference_mode():
         for i in range(0, len(potential), batch):
             part = torch.from_numpy(np.ascontiguousarray(potential[i : i + batch], dtype=np.float32))
-            parts.append(model(part.to(device)).double().cpu().numpy())
+            parts.append(model(part.to(device, dtype)).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty((0, model.config.levels))
 
 
@@ -91,13 +93,19 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
     return Run.create(path, {"command": "eigen", **config.to_json(), "about": about, "recipe": data.recipe})
 
 
-def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda update, row: None) -> Stopped:
+def train_eigen(
+    run: Run,
+    device: str = "auto",
+    progress: Progress = lambda update, row: None,
+    team: Team | None = None,
+) -> Stopped:
     """Train, or continue to train, the model of a run; on completion save it in `run.model`.
 
     Arguments:
         run: begun by `begin`; its last checkpoint is taken up.
         device: "auto", "cpu", "cuda", "cuda:1" …
         progress: called after each measurement with the update and its row.
+        team: the processes that train together (`join_team`); alone by default.
 
     Returns: the last update, and the signal that stopped it if any.
 
@@ -106,7 +114,7 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
         DeviceUnavailable, TrainingDiverged: as they say.
     """
     config = EigenConfig.from_json(run.config)
-    where = choose_device(device)
+    where, team = choose_device(device), team or Team()
     data = open_dataset(config.data).require("spectra")
     if data.digest != config.digest:
         raise CheckpointError(
@@ -115,6 +123,8 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
         )
     torch.manual_seed(config.seed)
     model = create_model(config.model, **fitting_options(data), **config.options).to(where)
+    if config.precision == "float64":
+        model.double()
     if entry_of(config.model).closed_form:
         model.fit(batches_of(data))  # type: ignore[operator]
         row: dict[str, Any] = {"update": 0, **_validation(model, data)}
@@ -122,7 +132,15 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
         progress(0, row)
         stopped = Stopped(0)
     else:
-        stream = open_stream(data, config.stream, batch=config.batch, seed=config.seed, device=where)
+        stream = open_stream(
+            data,
+            config.stream,
+            batch=config.batch,
+            seed=config.seed,
+            device=where,
+            rank=team.rank,
+            world=team.world,
+        )
         try:
             stopped = train(
                 model,
@@ -130,12 +148,13 @@ def train_eigen(run: Run, device: str = "auto", progress: Progress = lambda upda
                 config,
                 run,
                 evaluate=lambda: _validation(model, data),
+                team=team,
                 energy_power=float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean()),
                 progress=progress,
             )
         finally:
             stream.close()
-    if stopped.signal is None:
+    if stopped.signal is None and team.leads:
         about = {
             "data": data.name,
             "digest": data.digest,

@@ -20,6 +20,9 @@ from qwell.train.runs import Run
 from qwell.train.schedules import geometric
 from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step, set_rate
 from qwell.train.stream import Stream
+from qwell.train.team import Team
+
+AGREE_EVERY = 20  # updates between asking the other processes whether to stop
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def train(
     *,
     evaluate: Callable[[], dict[str, float]],
     energy_power: float,
+    team: Team,
     progress: Callable[[int, dict[str, Any]], object] = lambda update, row: None,
 ) -> Stopped:
     """Train until `config.updates`, from the last checkpoint of the run if there is one.
@@ -51,6 +55,7 @@ def train(
         config: the recipe.
         run: where metrics and checkpoints go.
         evaluate: measures the model; its numbers go to `metrics.jsonl`.
+        team: the processes that train together; only its leader writes and reports.
         energy_power: ⟨E²⟩ of the training set, which turns the loss into an NMSE.
         progress: called after each measurement with the update and its row.
 
@@ -65,22 +70,23 @@ def train(
         update, before = state["update"], state["seconds"]
         stream.load_state_dict(state["stream"])
         loss_sum.fill_(state["loss_sum"])
-        run.rewind(update)
-    if config.tensorboard:
+        if team.leads:
+            run.rewind(update)
+    if config.tensorboard and team.leads:
         run.open_events(update)
-    step = make_step(model, optimizer, config.precision, config.compile)
+    step = make_step(model, optimizer, config.precision, config.compile, team)
     model.train()
     clock = time.perf_counter() - before
 
     def save() -> None:
-        seconds = time.perf_counter() - clock
         state = {
             "update": update,
             "stream": stream.state_dict(),
-            "loss_sum": loss_sum.item(),
-            "seconds": seconds,
+            "loss_sum": team.mean(loss_sum),
+            "seconds": time.perf_counter() - clock,
         }
-        save_checkpoint(run.checkpoints, model, optimizer, state)
+        if team.leads:
+            save_checkpoint(run.checkpoints, model, optimizer, state)
 
     with _signals() as caught:
         while update < config.updates:
@@ -89,7 +95,7 @@ def train(
             update += 1
             last = update == config.updates
             if update % config.log_every == 0 or last:
-                loss = loss_sum.item() / ((update - 1) % config.log_every + 1)
+                loss = team.mean(loss_sum) / ((update - 1) % config.log_every + 1)
                 loss_sum.zero_()
                 if not math.isfinite(loss):
                     raise TrainingDiverged(
@@ -97,15 +103,18 @@ def train(
                     )
                 row = {"update": update, "loss": loss, "train_nmse": loss * ENERGY_SCALE**2 / energy_power}
                 row["seconds"] = round(time.perf_counter() - clock, 3)
-                if update % config.evaluate_every == 0 or last:
-                    row |= evaluate()
-                    model.train()
-                run.log(row)
-                progress(update, row)
-            if update % config.checkpoint_every == 0 or last or caught:
+                if team.leads:
+                    if update % config.evaluate_every == 0 or last:
+                        row |= evaluate()
+                        model.train()
+                    run.log(row)
+                    progress(update, row)
+            together = team.world == 1 or update % AGREE_EVERY == 0
+            stop = together and team.any(bool(caught), stream.device)
+            if update % config.checkpoint_every == 0 or last or stop:
                 save()
-            if caught:
-                return Stopped(update, caught[0])
+            if stop:
+                return Stopped(update, caught[0] if caught else signal.SIGTERM)
     return Stopped(update)
 
 

@@ -12,13 +12,17 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from qwell.train.team import Team
+
 ENERGY_SCALE = 100.0
 Step = Callable[[Tensor, Tensor], Tensor]
 
 
 def loss_of(prediction: Tensor, energy: Tensor) -> Tensor:
     """⟨((f − E)/100)²⟩ over batch and levels."""
-    return nn.functional.mse_loss(prediction.float() / ENERGY_SCALE, energy / ENERGY_SCALE)
+    if prediction.dtype == torch.bfloat16:
+        prediction = prediction.float()
+    return nn.functional.mse_loss(prediction / ENERGY_SCALE, energy / ENERGY_SCALE)
 
 
 def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Adam:
@@ -44,19 +48,26 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def make_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, precision: str = "float32", compile: bool = False
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    precision: str = "float32",
+    compile: bool = False,
+    team: Team | None = None,
 ) -> Step:
     """An update as a function (potential, energy) → loss.
 
     Arguments:
         model, optimizer: changed in place by every call.
-        precision: "float32"; "tf32" (float32 with 10-bit mantissa products, GPU only); "bf16" (autocast).
+        precision: "float32"; "tf32" (float32 with 10-bit mantissa products, GPU only); "bf16" (autocast);
+            "float64" (for checks; the model must be in double precision).
         compile: pass the model through torch.compile.
+        team: the processes that share the batch; gradients are averaged over them.
 
     On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards; the
     arguments of later calls must be the same tensors (as `Stream` gives them).
     """
     device = next(model.parameters()).device
+    team = team or Team()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -64,10 +75,13 @@ def make_step(
 
     def step(potential: Tensor, energy: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
+        if precision == "float64":
+            potential, energy = potential.double(), energy.double()
         with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
             prediction = forward(potential)
         loss = loss_of(prediction, energy)
         loss.backward()
+        team.average_gradients(model)
         optimizer.step()
         return loss.detach()
 

@@ -1,69 +1,115 @@
-"""Shuffled batches from the shards of a split, in an order that is a function of (digest, seed, epoch) alone.
+"""Shuffled batches of a split, in an order that is a function of (digest, seed, epoch) alone.
 
-Two tiers: `resident` holds the whole split as one float32 record array on the device and gathers rows
-there; `pool` reads whole shards ahead in threads, mixes K of them in memory, and gathers from the mixture.
+Three tiers: `resident` holds the whole split as one float32 record array on the device and gathers rows
+there; `mirror` does the same with a decoded copy on the local disk, memory-mapped and shared by all
+processes of a machine; `pool` reads shards ahead in threads and mixes K of them in memory at a time.
 A record is a row's input and target side by side, so that a batch is one gather.
 
-A batch is valid until the next one is asked for: its memory is reused (a CUDA graph reads it in place).
+Batch t of an epoch is rows [tB, (t+1)B) of its order; of several ranks each takes an equal, contiguous part
+of every batch, so that results do not depend on how many there are.
+
+A batch is valid until the next one is asked for: its memory is reused.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
-from qwell.store.reader import Dataset, Split
+from qwell.store.cache import cache_root
+from qwell.store.files import DirectoryLock, make_directory, write_error
+from qwell.store.reader import Dataset
 from qwell.train.config import TIERS
 
 
 class Records:
     """Rows of a split as float32 records [input | target]."""
 
-    def __init__(self, split: Split, inputs: str, targets: str) -> None:
-        self.split, self.inputs, self.targets = split, inputs, targets
-        self.width_in = int(np.prod(split.fields[inputs].shape))
-        self.width = self.width_in + int(np.prod(split.fields[targets].shape))
+    def __init__(self, data: Dataset, split: str, inputs: str, targets: str) -> None:
+        self.data, self.split, self.inputs, self.targets = data, data[split], inputs, targets
+        self.width_in = int(np.prod(self.split.fields[inputs].shape))
+        self.width = self.width_in + int(np.prod(self.split.fields[targets].shape))
 
     @property
     def bytes(self) -> int:
         return 4 * self.width * len(self.split)
 
-    def read_shard(self, index: int, out: np.ndarray) -> None:
-        """Fill `out` (rows of the shard, width) float32."""
-        rows = self.split.shard(index, (self.inputs, self.targets))
-        out[:, : self.width_in] = rows[self.inputs].reshape(len(out), -1)
-        out[:, self.width_in :] = rows[self.targets].reshape(len(out), -1)
+    def read(self, start: int, stop: int, out: np.ndarray) -> None:
+        """Fill `out` (stop − start, width) float32 with rows start … stop − 1."""
+        for name, columns in (
+            (self.inputs, out[:, : self.width_in]),
+            (self.targets, out[:, self.width_in :]),
+        ):
+            array = self.split[name]
+            array.read_into(start, stop, columns.reshape(stop - start, *array.shape[1:]))
 
-    def read_all(self) -> np.ndarray:
-        """The whole split, (rows, width) float32, shards read in parallel."""
-        records = np.empty((len(self.split), self.width), np.float32)
-        spans = [slice(*self.split.layout.span(i)) for i in range(self.split.shards)]
+    def read_all(self, out: np.ndarray) -> np.ndarray:
+        """Fill `out` (rows, width) float32 with the whole split, shards read in parallel."""
+        spans = [self.split.layout.span(i) for i in range(self.split.shards)]
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda i: self.read_shard(i, records[spans[i]]), range(len(spans))))
-        return records
+            list(threads.map(lambda span: self.read(span[0], span[1], out[slice(*span)]), spans))
+        return out
+
+    def mirror(self) -> np.ndarray:
+        """The whole split from a decoded copy in the cache, memory-mapped; made if it is not there.
+
+        Raises WriteError if the disk refuses.
+        """
+        folder = cache_root() / "mirror" / self.data.digest[:32]
+        path = folder / f"{self.split.name}-{self.inputs}-{self.targets}.npy"
+        make_directory(folder)
+        lock = DirectoryLock(folder, wait=True)  # one process makes it, the others wait
+        try:
+            if not path.exists():
+                self._decode_to(path)
+            copy: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+        finally:
+            lock.release()
+        return copy
+
+    def _decode_to(self, path: Path) -> None:
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        try:
+            if len(self.split):
+                shape = (len(self.split), self.width)
+                file = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+                with temporary.open("r+b") as room:  # a full disk is said here, not by a signal while writing
+                    os.posix_fallocate(room.fileno(), 0, temporary.stat().st_size)
+                self.read_all(file)
+                file.flush()
+            else:
+                np.save(temporary, np.empty((0, self.width), np.float32))
+            temporary.replace(path)
+        except OSError as error:
+            raise write_error(error, path) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class Stream:
-    """Endless batches of a split; the base of both tiers.
+    """Endless batches of a split; the base of the tiers.
 
     Arguments:
         data: the data set (its digest seeds the order).
         split: which split.
-        batch: rows a batch; the last, incomplete batch of an epoch is left out.
+        batch: rows a batch over all ranks; the last, incomplete batch of an epoch is left out.
         seed: of the order.
         device: where batches are wanted.
         inputs, targets: fields.
-        pool: shards mixed at a time (tier `pool`).
+        rank, world: this process among how many.
 
     Raises:
-        InvalidInput: `batch` is not in 1 … rows.
+        InvalidInput: `batch` is not in 1 … rows, or no multiple of `world`.
     """
 
     def __init__(
@@ -76,19 +122,25 @@ class Stream:
         device: str | torch.device = "cpu",
         inputs: str = "potential",
         targets: str = "energy",
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        self.records = Records(data[split], inputs, targets)
+        self.records = Records(data, split, inputs, targets)
         self.rows, self.batch, self.seed = len(data[split]), batch, seed
         self.device = torch.device(device)
         if not 1 <= batch <= self.rows:
             raise InvalidInput(
                 f"batch is {batch}; {data.path} has {self.rows} rows of {split}, choose 1 to {self.rows}"
             )
+        if batch % world:
+            raise InvalidInput(f"batch is {batch}; it must be a multiple of the {world} processes")
+        self.share = batch // world  # rows of a batch that are ours, from `offset` on
+        self.offset = rank * self.share
         self.batches = self.rows // batch  # an epoch
         self.epoch, self.index = 0, 0
         self._digest = int(data.digest[:16], 16)
-        self._buffer = torch.empty(batch, self.records.width, device=self.device)
-        self._open: Iterator[None] | None = None
+        self._buffer = torch.empty(self.share, self.records.width, device=self.device)
+        self._open: Iterator[Tensor] | None = None
 
     def _generator(self) -> np.random.Generator:
         """The random numbers of this epoch's order."""
@@ -96,25 +148,27 @@ class Stream:
             np.random.SFC64(np.random.SeedSequence([self._digest, self.seed, self.epoch]))
         )
 
-    def _fill(self) -> Iterator[None]:
-        """Fill the buffer with batch after batch of this epoch, from `self.index` on."""
+    def _fill(self) -> Iterator[Tensor]:
+        """Our part, (share, width), of batch after batch of this epoch, from `self.index` on."""
         raise NotImplementedError
 
     def __next__(self) -> tuple[Tensor, Tensor]:
-        """The next (inputs, targets), each (batch, …) float32 on the device."""
+        """The next (inputs, targets), each (batch / world, …) float32 on the device."""
         if self.index == self.batches:
             self.epoch, self.index, self._open = self.epoch + 1, 0, None
         if self._open is None:
             self._open = self._fill()
-        next(self._open)
+        records = next(self._open)
+        if records.device != self.device:  # always the same memory there: a CUDA graph reads it in place
+            records = self._buffer.copy_(records, non_blocking=True)
         self.index += 1
-        return self._buffer[:, : self.records.width_in], self._buffer[:, self.records.width_in :]
+        return records[:, : self.records.width_in], records[:, self.records.width_in :]
 
     def __iter__(self) -> Stream:
         return self
 
     def state_dict(self) -> dict[str, int]:
-        """Where the stream is; `load_state_dict` continues with the very next batch."""
+        """Where the stream is; `load_state_dict` goes on with the very next batch, on any number of ranks."""
         return {"epoch": self.epoch, "index": self.index}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -132,107 +186,151 @@ class ResidentStream(Stream):
 
     def __init__(self, data: Dataset, **options: Any) -> None:
         super().__init__(data, **options)
-        self._rows = torch.from_numpy(self.records.read_all()).to(self.device)
+        self._rows = self._load().to(self.device)
 
-    def _fill(self) -> Iterator[None]:
-        order = torch.from_numpy(self._generator().permutation(self.rows)).to(self.device)
+    def _load(self) -> Tensor:
+        return torch.from_numpy(self.records.read_all(np.empty((self.rows, self.records.width), np.float32)))
+
+    def _fill(self) -> Iterator[Tensor]:
+        order = torch.from_numpy(self._generator().permutation(self.rows)).to(self._rows.device)
+        out = (
+            self._buffer if self._rows.device == self.device else torch.empty_like(self._buffer, device="cpu")
+        )
+        out = out.pin_memory() if out.device != self.device else out
         for i in range(self.index, self.batches):
-            torch.index_select(self._rows, 0, order[i * self.batch : (i + 1) * self.batch], out=self._buffer)
-            yield
+            first = i * self.batch + self.offset
+            torch.index_select(self._rows, 0, order[first : first + self.share], out=out)
+            yield out
+
+
+class MirrorStream(ResidentStream):
+    """The order of `resident`, from a memory-mapped copy on the local disk."""
+
+    def __init__(self, data: Dataset, **options: Any) -> None:
+        Stream.__init__(self, data, **options)
+        self._rows = torch.from_numpy(self.records.mirror())
+
+
+POOL_BYTES = 64 * 2**20  # of a pool of chunks, at least
 
 
 class PoolStream(Stream):
-    """Whole shards read ahead; K of them mixed at a time. For splits larger than memory.
+    """Shards read ahead, K of them mixed at a time. For splits larger than memory.
 
-    The shards of an epoch are permuted, cut into groups of K, and the rows of a group permuted; batches
-    run on across groups. With rows that are i.i.d. by position any K gives exact statistics; for grouped
-    rows a larger K mixes better.
+    The units of an epoch are permuted, cut into groups of K, and the rows of a group permuted; batches run on
+    across groups. Where rows are i.i.d. by position a unit is a shard, and any K gives exact statistics.
+    Where they are grouped (trajectories, merged sets) a unit is a chunk, so that a pool holds many places of
+    the data set: the variance of a batch's mean exceeds that of independent rows by a factor of at most
+    1 + (B − 1)/K · (1 − K/C), with K units pooled of C.
+
+    Arguments:
+        pool: units mixed at a time; by default 2 shards, or chunks of 64 MiB in all and at least 32.
+        threads: readers.
     """
 
-    def __init__(self, data: Dataset, *, pool: int = 2, threads: int = 2, **options: Any) -> None:
+    def __init__(self, data: Dataset, *, pool: int | None = None, threads: int = 2, **options: Any) -> None:
         super().__init__(data, **options)
+        layout = self.records.split.layout
+        size = layout.shard_rows if data.row_order == "iid" else layout.chunk_rows
+        self.units = [(i, min(i + size, self.rows)) for i in range(0, self.rows, size)]
+        if pool is None:
+            pool = 2 if data.row_order == "iid" else max(32, POOL_BYTES // (4 * self.records.width * size))
         if pool < 1 or threads < 1:
-            raise InvalidInput(f"pool is {pool} shards and threads {threads}; both must be at least 1")
-        self.pool, self.threads = pool, threads
+            raise InvalidInput(f"pool is {pool} and threads {threads}; both must be at least 1")
+        self.pool, self.threads = min(pool, len(self.units)), threads
+        self._spare: list[np.ndarray] | None = None
 
-    def _fill(self) -> Iterator[None]:
-        random, layout = self._generator(), self.records.split.layout
-        shards = random.permutation(layout.shards)
-        groups = [shards[i : i + self.pool] for i in range(0, len(shards), self.pool)]
-        sizes = [sum(np.diff(layout.span(int(s)))[0] for s in group) for group in groups]
-        orders = [random.permutation(size) for size in sizes]
-        ends = np.cumsum(sizes)
-        start = self.index * self.batch
-        first = int(np.searchsorted(ends, start, side="right"))
-        staging = self._buffer if self.device.type == "cpu" else torch.empty_like(self._buffer, device="cpu")
-        staging = staging if self.device.type == "cpu" else staging.pin_memory()
+    def _fill(self) -> Iterator[Tensor]:
+        random = self._generator()
+        units = [self.units[i] for i in random.permutation(len(self.units))]
+        groups = [units[i : i + self.pool] for i in range(0, len(units), self.pool)]
+        sizes = [sum(stop - start for start, stop in group) for group in groups]
+        firsts = np.cumsum([0, *sizes[:-1]])
+        orders = [self._ours(random.permutation(n), int(a)) for n, a in zip(sizes, firsts, strict=True)]
+        wanted = [(group, order) for group, order in zip(groups, orders, strict=True) if len(order)]
+        device = self.device.type
+        out = self._buffer if device == "cpu" else torch.empty_like(self._buffer, device="cpu").pin_memory()
         filled = 0
-        # one pool is filled while the other is emptied; they are this epoch's own, so that reads left over
-        # from an abandoned epoch never land in them
-        pools = [np.empty((max(sizes), self.records.width), np.float32) for _ in range(2)]
-        threads = ThreadPoolExecutor(self.threads)
+        for rows, order in self._read_ahead(wanted):
+            position = 0
+            while position < len(order):
+                take = min(self.share - filled, len(order) - position)
+                chosen = order[position : position + take]
+                torch.index_select(rows, 0, chosen, out=out[filled : filled + take])
+                position, filled = position + take, (filled + take) % self.share
+                if not filled:
+                    yield out
+
+    def _read_ahead(
+        self, wanted: list[tuple[list[tuple[int, int]], np.ndarray]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows of group after group, and their order; while one is used the next is read."""
+        largest = self.pool * max(stop - start for start, stop in self.units)
+        # kept for the next epoch only when this one was not abandoned, with reads still under way
+        pools = self._spare or [np.empty((largest, self.records.width), np.float32) for _ in range(2)]
+        self._spare = None
+        readers = ThreadPoolExecutor(self.threads)
+
+        def read(k: int) -> list[Future[None]]:
+            """Begin to read group k, if there is one, into its pool."""
+            group = wanted[k][0] if k < len(wanted) else []
+            ends = np.cumsum([0, *(stop - start for start, stop in group)])
+            parts = [pools[k % 2][ends[i] : ends[i + 1]] for i in range(len(group))]
+            return [
+                readers.submit(self.records.read, *unit, out) for unit, out in zip(group, parts, strict=True)
+            ]
+
         try:
-            ahead = self._read(threads, groups[first], pools[first % 2])
-            for g in range(first, len(groups)):
-                records = self._wait(ahead)
-                if g + 1 < len(groups):
-                    ahead = self._read(threads, groups[g + 1], pools[(g + 1) % 2])
-                order = torch.from_numpy(orders[g])
-                position = max(start - int(ends[g] - sizes[g]), 0)
-                while position < len(order):
-                    take = min(self.batch - filled, len(order) - position)
-                    torch.index_select(
-                        records, 0, order[position : position + take], out=staging[filled : filled + take]
-                    )
-                    position, filled = position + take, filled + take
-                    if filled == self.batch:
-                        if staging is not self._buffer:
-                            self._buffer.copy_(staging)
-                        filled = 0
-                        yield
+            ahead = read(0)
+            for k, (_, order) in enumerate(wanted):
+                for task in ahead:
+                    task.result()
+                ahead = read(k + 1)
+                yield torch.from_numpy(pools[k % 2]), torch.from_numpy(order)
+            self._spare = pools
         finally:  # never wait: an abandoned stream may be collected in a thread that its reads depend on
-            threads.shutdown(wait=False, cancel_futures=True)
+            readers.shutdown(wait=False, cancel_futures=True)
 
-    def _read(
-        self, threads: ThreadPoolExecutor, group: np.ndarray, pool: np.ndarray
-    ) -> tuple[np.ndarray, list[Future[None]]]:
-        """Begin to read a group of shards into the first rows of a pool."""
-        spans = [self.records.split.layout.span(int(s)) for s in group]
-        offsets = np.cumsum([0, *(stop - start for start, stop in spans)])
-        records = pool[: offsets[-1]]
-        tasks = [
-            threads.submit(self.records.read_shard, int(shard), records[offsets[i] : offsets[i + 1]])
-            for i, shard in enumerate(group)
-        ]
-        return records, tasks
+    def _ours(self, order: np.ndarray, first: int) -> np.ndarray:
+        """Of a group's order, which starts at row `first` of the epoch's, what is ours and still to come."""
+        place = first + np.arange(len(order))
+        coming = (place >= self.index * self.batch) & (place < self.batches * self.batch)
+        within = place % self.batch - self.offset
+        return order[coming & (within >= 0) & (within < self.share)]
 
-    def _wait(self, ahead: tuple[np.ndarray, list[Future[None]]]) -> Tensor:
-        records, tasks = ahead
-        for task in tasks:
-            task.result()
-        return torch.from_numpy(records)
+
+_TIERS: dict[str, type[Stream]] = {"resident": ResidentStream, "mirror": MirrorStream, "pool": PoolStream}
 
 
 def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
-    """Open the tier asked for; `auto` is resident if the split fits in half of the device's free memory.
+    """Open the tier asked for.
+
+    `auto` is resident if the split fits in half of the device's free memory; else pool, or mirror where rows
+    are grouped and the cache's disk has room for them.
 
     Arguments:
         data: the data set.
-        tier: "auto", "resident" or "pool".
-        options: see `Stream`.
+        tier: "auto", "resident", "mirror" or "pool".
+        options: see `Stream` and `PoolStream`.
 
     Raises InvalidInput for an unknown tier.
     """
     if tier not in TIERS:
         raise InvalidInput(f"unknown stream tier {tier!r}; choose one of {', '.join(TIERS)}")
     if tier == "auto":
-        names = {key: options[key] for key in ("inputs", "targets") if key in options}
-        records = Records(
-            data[options.get("split", "train")], **{"inputs": "potential", "targets": "energy", **names}
-        )
-        free = _free_memory(torch.device(options.get("device", "cpu")))
-        tier = "resident" if records.bytes < free / 2 else "pool"
-    return ResidentStream(data, **options) if tier == "resident" else PoolStream(data, **options)
+        names = {"split": "train", "inputs": "potential", "targets": "energy"}
+        size = Records(data, *(options.get(key, default) for key, default in names.items())).bytes
+        if size < _free_memory(torch.device(options.get("device", "cpu"))) / 2:
+            tier = "resident"
+        else:
+            tier = "mirror" if data.row_order == "grouped" and size < _free_disk() / 2 else "pool"
+    return _TIERS[tier](data, **options)
+
+
+def _free_disk() -> int:
+    """Bytes free where the cache is."""
+    folder = next(p for p in (cache_root(), *cache_root().absolute().parents) if p.exists())
+    return shutil.disk_usage(folder).free
 
 
 def _free_memory(device: torch.device) -> int:

@@ -64,6 +64,20 @@ def test_a_running_scheduler_does_not_change_a_byte(tmp_path: Path, reference: d
     assert content(tmp_path / "m3.zarr") == reference
 
 
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """Neither from a file nor from standard input is it run again by the workers."""
+    script = (
+        "print('once'); from qwell import generate, SpectraRecipe;"
+        "generate(SpectraRecipe('m3', n=2000, validation=0), '{}', workers=2, shard_rows=1000)"
+    )
+    (tmp_path / "script.py").write_text(script.format(tmp_path / "a.zarr"))
+    for arguments, text in (([str(tmp_path / "script.py")], ""), (["-"], script.format(tmp_path / "b.zarr"))):
+        done = subprocess.run(
+            [sys.executable, *arguments], input=text, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == ["once"], done.stderr
+
+
 def test_shard_size_does_not_change_a_number(tmp_path: Path, reference: dict[str, bytes]) -> None:
     pipeline.generate(RECIPE, tmp_path / "a.zarr", workers=0, shard_rows=1000)
     pipeline.generate(RECIPE, tmp_path / "b.zarr", workers=0, shard_rows=3000)

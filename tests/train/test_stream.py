@@ -1,15 +1,20 @@
 """Batches: every row once an epoch, in an order that depends on data, seed and epoch alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from qwell.errors import InvalidInput
-from qwell.store.reader import Dataset
+from qwell.store.cache import cache_root
+from qwell.store.reader import Dataset, open_dataset
+from qwell.store.schema import Field, Plan, SplitLayout
+from qwell.store.writer import DatasetWriter, write_shard
 from qwell.train import stream as streams
 from qwell.train.stream import PoolStream, ResidentStream, Stream, open_stream
 
-TIERS = pytest.mark.parametrize("tier", ["resident", "pool"])
+TIERS = pytest.mark.parametrize("tier", ["resident", "mirror", "pool"])
 
 
 def take(stream: Stream, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -48,6 +53,64 @@ def test_epochs_and_seeds_differ(dataset: Dataset, tier: str) -> None:
     assert not np.array_equal(first[0], second[0]) and not np.array_equal(first[0], other[0])
 
 
+@TIERS
+@pytest.mark.parametrize("world", [2, 5])
+def test_ranks_take_contiguous_parts_of_every_batch(dataset: Dataset, tier: str, world: int) -> None:
+    """The batch of all ranks together does not depend on how many they are; nor does a resume."""
+    whole = open_stream(dataset, tier, batch=70, seed=2)
+    parts = [open_stream(dataset, tier, batch=70, seed=2, rank=r, world=world) for r in range(world)]
+    take(whole, 13)
+    for part in parts:
+        part.load_state_dict(whole.state_dict())
+    for expected, *ours in zip(take(whole, 80), *(take(p, 80) for p in parts), strict=True):
+        for i in (0, 1):
+            np.testing.assert_array_equal(np.concatenate([o[i] for o in ours]), expected[i])
+
+
+def test_resident_and_mirror_give_the_identical_order(dataset: Dataset) -> None:
+    a, b = (take(open_stream(dataset, tier, batch=70), 60) for tier in ("resident", "mirror"))
+    for ours, theirs in zip(a, b, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_the_mirror_is_made_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = take(open_stream(dataset, "mirror", batch=70), 3)
+    files = list((cache_root() / "mirror" / dataset.digest[:32]).iterdir())
+    assert [f.name for f in files] == ["train-potential-energy.npy"]
+    assert np.load(files[0]).shape == (3500, 111)
+    monkeypatch.setattr(streams.Records, "read", None)
+    for ours, theirs in zip(take(open_stream(dataset, "mirror", batch=70), 3), first, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def grouped(tmp_path: Path) -> Dataset:
+    """Rows in 200 groups of 50 with one value each: a batch of one group says nothing about the others."""
+    layout = SplitLayout(10_000, 5_000, 50)
+    field = (("potential", "x"), ("energy", "level"))
+    fields = tuple(Field(name, (dim,), (1,), "float32", "1", name) for name, dim in field)
+    plan = Plan("spectra", "grouped", {}, fields, (), {"train": layout})
+    writer = DatasetWriter(tmp_path / "grouped.zarr", plan)
+    for i in range(2):
+        rows = np.repeat(np.arange(100 * i, 100 * i + 100), 50)[:, None].astype(np.float32)
+        write_shard(writer.root, plan, "train", i, {"potential": rows, "energy": rows})
+    writer.finish({})
+    return open_dataset(tmp_path / "grouped.zarr")
+
+
+@pytest.mark.parametrize("pool", [32, 100])
+def test_the_pool_of_a_grouped_set_mixes_as_theory_says(tmp_path: Path, pool: int) -> None:
+    """Var of a batch's mean is that of independent rows times 1 + (B − 1)/K · (1 − K/C)."""
+    data, size, chunks = grouped(tmp_path), 100, 200
+    means: list[float] = []
+    for seed in range(20):
+        stream = PoolStream(data, batch=size, seed=seed, pool=pool)
+        means += [float(v.mean()) for v, _ in take(stream, stream.batches)]
+    independent = (chunks**2 - 1) / 12 / size
+    expected = 1 + (size - 1) / pool * (1 - pool / chunks)
+    assert np.var(means) / independent == pytest.approx(expected, rel=0.25)
+    assert open_stream(data, "pool", batch=10).pool >= 32
+
+
 def test_threads_do_not_change_the_order(dataset: Dataset) -> None:
     one, three = (PoolStream(dataset, batch=70, threads=n) for n in (1, 3))
     for a, b in zip(take(one, 120), take(three, 120), strict=True):
@@ -76,5 +139,5 @@ def test_batches_are_on_the_device_as_float32(dataset: Dataset) -> None:
 def test_refusals(dataset: Dataset) -> None:
     with pytest.raises(InvalidInput, match="3500 rows"):
         open_stream(dataset, batch=3501)
-    with pytest.raises(InvalidInput, match="auto, resident, pool"):
+    with pytest.raises(InvalidInput, match="auto, resident, mirror, pool"):
         open_stream(dataset, "river")

@@ -1,0 +1,56 @@
+"""Two processes with gloo learn what one process learns from the same batches."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qwell.store.reader import Dataset
+from qwell.train.runs import Run, load_model
+
+OPTIONS = ["--model", "mlp", "--set", "hidden=[64]", "--batch", "50", "--updates", "200", "--log-every", "1"]
+
+
+def torchrun(
+    world: int, arguments: list[str], folder: Path, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """`torchrun … qtrain eigen` as a user types it; world 1 is the plain command."""
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
+    )
+    command = [sys.executable, *launcher, "-m", "qwell.cli.qtrain", "eigen", *arguments]
+    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def losses(run: Path) -> np.ndarray:
+    return np.array([row["loss"] for row in Run(run).metrics()])
+
+
+def train(dataset: Dataset, folder: Path, world: int, *extra: str) -> Path:
+    run = folder / f"run-{world}"
+    done = torchrun(world, ["--data", str(dataset.path), *OPTIONS, *extra, "--out", str(run)], folder)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stream", "precision"), [("resident", "float32"), ("pool", "float64")])
+def test_two_processes_give_the_loss_curve_of_one(
+    dataset: Dataset, tmp_path: Path, stream: str, precision: str
+) -> None:
+    extra = ["--precision", precision, "--stream", stream]
+    one, two = (train(dataset, tmp_path, world, *extra) for world in (1, 2))
+    assert len(losses(one)) == 200
+    np.testing.assert_allclose(losses(two), losses(one), rtol=1e-6)
+    x = dataset["validation"]["potential"][:5]
+    import torch
+
+    a, b = (load_model(run)(torch.from_numpy(x)).detach().numpy() for run in (one, two))
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+    assert json.loads((two / "evaluation.json").read_text())["split"] == "validation"
