@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "qwell"
 SCIENCE = {"numpy", "scipy"}
 ALLOWED = {
     "errors": set(),
-    "store": {"qwell.errors", "numpy", "zarr", "h5py", "google_crc32c"},
+    "store": {"qwell.errors", "numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
     "figures": {"numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
     "datagen": {"qwell.errors", "qwell.store", "numba", "dask", "distributed", "threadpoolctl", *SCIENCE},

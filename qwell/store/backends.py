@@ -61,8 +61,8 @@ class ShardedBackend(Backend, Protocol):
         """(path, content) of the files of one shard."""
         ...
 
-    def write_master(self, path: Path, plan: Plan, digest: str) -> None:
-        """Write what stands at `path` and makes the files below the root one, last of all."""
+    def master_of(self, name: str, plan: Plan, digest: str) -> bytes | None:
+        """The content of the file `name` that makes the files below the root one; None if there is none."""
         ...
 
     def master_is_current(self, path: Path, digest: str) -> bool:

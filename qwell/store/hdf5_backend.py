@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwell.store.files import atomic_write
 from qwell.store.fletcher32 import fletcher32_agrees
 from qwell.store.schema import Field, Plan, SplitLayout
 
@@ -111,8 +110,8 @@ def add_coordinates(group: Any, plan: Plan, rows: int) -> None:
             group[field.name].dims[axis].attach_scale(scales[name])
 
 
-def write_master(path: Path, plan: Plan, digest: str) -> None:
-    """Write the virtual master of the shards in `root_of(path)`."""
+def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
+    """The content of the virtual master `name` of the shards in the directory beside it."""
     import json
 
     import h5py
@@ -128,7 +127,7 @@ def write_master(path: Path, plan: Plan, digest: str) -> None:
             virtual = h5py.VirtualLayout((layout.rows, *field.shape), dtype)
             for i in range(layout.shards):
                 start, stop = layout.span(i)
-                source = f"{root_of(path).name}/{split}/{i}.h5"
+                source = f"{root_of(Path(name)).name}/{split}/{i}.h5"
                 virtual[start:stop] = h5py.VirtualSource(
                     source, field.name, (stop - start, *field.shape), dtype
                 )
@@ -139,7 +138,7 @@ def write_master(path: Path, plan: Plan, digest: str) -> None:
             )
             array.attrs["units"], array.attrs["long_name"] = field.units, field.long_name
         add_coordinates(group, plan, layout.rows)
-    atomic_write(path, _image(file))
+    return _image(file)
 
 
 def master_is_current(path: Path, digest: str) -> bool:
@@ -210,7 +209,7 @@ def _chunk(array: Any, descriptor: int, begin: int, chunks: tuple[int, ...]) -> 
     if info.byte_offset is None or info.filter_mask or info.size != size + 4:
         raise ValueError(f"the chunk at row {begin} is missing or of the wrong size")
     content = _scratch(info.size)
-    if os.preadv(descriptor, [content], info.byte_offset) != info.size:
+    if os.preadv(descriptor, [content.data], info.byte_offset) != info.size:
         raise ValueError(f"the chunk at row {begin} lies outside the file")
     if not fletcher32_agrees(content):
         raise ValueError(f"the checksum of the chunk at row {begin} is wrong")

@@ -75,8 +75,8 @@ class Staging:
             if self.root.exists():
                 if not (resume or force):
                     raise DatasetExists(
-                        f"{self.root} is an unfinished data set; add --resume to continue it,"
-                        " or --force to start again"
+                        f"{self.root} is an unfinished data set; continue it with the command that began it"
+                        " and --resume, or add --force to start again"
                     )
                 self._take_lock(share and resume)
                 begun = (self.root / PROGRESS / "plan.json").is_file() or (self.root / MANIFEST).is_file()
@@ -163,7 +163,7 @@ class Staging:
             sync_file(self.final.parent)
         except OSError as error:
             raise write_error(error, self.path) from error
-        self.backend.write_master(self.path, plan, digest)
+        write_master(self.path, plan, digest)
         shutil.rmtree(old, ignore_errors=True)
         self.close()
 
@@ -172,6 +172,13 @@ class Staging:
         if self._lock:
             self._lock.release()
             self._lock = None
+
+
+def write_master(path: Path, plan: Plan, digest: str) -> None:
+    """Write the file that stands for a data set whose files are elsewhere, if its back end has one."""
+    content = SHARDED[plan.storage].master_of(path.name, plan, digest)
+    if content is not None:
+        atomic_write(path, content)
 
 
 def finish_master(path: Path, manifest: Manifest) -> None:
@@ -183,4 +190,4 @@ def finish_master(path: Path, manifest: Manifest) -> None:
     if not (backend.root_of(path) / MANIFEST).is_file():
         raise DatasetIncomplete(f"{path}: there is no manifest in {backend.root_of(path)}")
     if not backend.master_is_current(path, manifest.digest):
-        backend.write_master(path, manifest.plan, manifest.digest)
+        write_master(path, manifest.plan, manifest.digest)

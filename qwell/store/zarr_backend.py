@@ -77,7 +77,8 @@ def metadata_files(plan: Plan) -> set[str]:
     names = {"zarr.json"}
     for split in plan.splits:
         names.add(f"{split}/zarr.json")
-        names |= {f"{split}/{item.name}/zarr.json" for item in (*plan.fields, *plan.coordinates)}
+        arrays = [f.name for f in plan.fields] + [c.name for c in plan.coordinates]
+        names |= {f"{split}/{name}/zarr.json" for name in arrays}
         names |= {f"{split}/{c.name}/c/0" for c in plan.coordinates}
     return names
 
@@ -102,8 +103,9 @@ def encode_shard(
         yield path, memory._store_dict[path.split("/", 2)[2]].as_numpy_array().data
 
 
-def write_master(path: Path, plan: Plan, digest: str) -> None:
-    """Nothing: the directory itself is the data set."""
+def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
+    """None: the directory itself is the data set."""
+    return None
 
 
 def master_is_current(path: Path, digest: str) -> bool:

@@ -1,0 +1,257 @@
+"""Places that are not on this machine, by address: s3://, gs://, az://, ssh://, sftp://, https://, file://.
+
+Everything goes through fsspec; how to sign in is its business and that of its back ends (environment
+variables, `~/.aws`, `~/.ssh`, `~/.config/fsspec`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from qwell.errors import (
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    MissingExtra,
+    QwellError,
+    TransferError,
+)
+from qwell.store.backends import SHARDED, storage_of
+from qwell.store.files import write_error
+from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest, file_sha256
+
+JOBS = 8  # transfers at a time
+ATTEMPTS = 3
+PUSHING = "push.json"  # in a data set being pushed: which version
+_EXTRAS = {
+    "s3": "s3", "s3a": "s3", "ssh": "ssh", "sftp": "ssh", "http": "http",
+    "https": "http", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
+}  # fmt: skip
+_READ_ONLY = ("http", "https")
+_RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
+T = TypeVar("T")
+
+
+class Place:
+    """A directory or prefix at an address.
+
+    Arguments:
+        url: its address.
+
+    Raises:
+        InvalidInput: an address that fsspec does not know.
+        MissingExtra: its back end is not installed.
+        TransferError: the place cannot be reached.
+    """
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url.rstrip("/")
+        self.protocol = url.partition("://")[0].lower()
+        try:
+            self.fs, path = fsspec.core.url_to_fs(self.url)
+        except ValueError as error:
+            raise InvalidInput(f"{url}: {error}; give an address like s3://team/m3.zarr") from error
+        except ImportError as error:
+            extra = _EXTRAS.get(self.protocol)
+            remedy = f"pip install 'qwell[{extra}]'" if extra else str(error)
+            raise MissingExtra(f"{url} needs a package that is not installed: {remedy}") from error
+        except Exception as error:
+            raise TransferError(f"{url} cannot be reached: {_reason(error)}") from error
+        self._path = path.rstrip("/")
+
+    @property
+    def writable(self) -> bool:
+        return self.protocol not in _READ_ONLY
+
+    def _try(self, what: str, action: Callable[[], T]) -> T:
+        """Do it, again if the connection fails.
+
+        Raises FileNotFoundError if it is not there, TransferError if it fails for good.
+        """
+        failure: BaseException
+        for attempt in range(ATTEMPTS):
+            try:
+                return action()
+            except QwellError:
+                raise
+            except FileNotFoundError as error:
+                if not _is_no_answer(error.__cause__):
+                    raise
+                failure = error.__cause__ or error
+            except PermissionError as error:
+                raise TransferError(
+                    f"{what}: access denied ({_reason(error)}); check your credentials"
+                ) from error
+            except Exception as error:
+                failure = error
+            if attempt < ATTEMPTS - 1:
+                time.sleep(0.2 * 4**attempt)
+        raise TransferError(
+            f"{what}: {_reason(failure)}; repeat the command, what has arrived is kept"
+        ) from failure
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}" if name else self._path
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of a small file.
+
+        Raises FileNotFoundError, or TransferError (also if it is longer than `limit`).
+        """
+
+        def action() -> bytes:
+            with self.fs.open(self._at(name), "rb", block_size=2**20, cache_type="none") as file:
+                content: bytes = file.read(limit + 1)
+            return content
+
+        content = self._try(f"cannot read {self.url}/{name}", action)
+        if len(content) > limit:
+            raise TransferError(f"{self.url}/{name} is longer than {limit} bytes; this is not ours")
+        return content
+
+    def fetch(self, name: str, record: FileRecord, target: Path) -> int:
+        """Bring a file to `target`, whole and of the sha256 expected, or not at all. Returns its bytes.
+
+        Raises TransferError, or WriteError if the local disk refuses.
+        """
+        temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+
+        def action() -> int:
+            self.fs.get_file(self._at(name), str(temporary))
+            size = temporary.stat().st_size
+            if size != record.size or file_sha256(temporary) != record.sha256:
+                raise OSError(f"{size} bytes came that are not those of the manifest ({record.size} bytes)")
+            return size
+
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            size = self._try(f"cannot bring {self.url}/{name}", action)
+            temporary.replace(target)
+        except FileNotFoundError as error:
+            raise TransferError(f"{self.url}/{name} is missing; tell whoever keeps the data set") from error
+        except QwellError:
+            raise
+        except OSError as error:
+            raise write_error(error, target) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return size
+
+    def put(self, source: Path, name: str) -> int:
+        """Send a file; under its name it is whole or not there. Returns its bytes."""
+        target = self._at(name)
+        renames = self.protocol in _RENAMES
+        sent = f"{target}.{uuid4().hex}.tmp" if renames else target
+
+        def action() -> None:
+            if renames:
+                self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self.fs.put_file(str(source), sent)
+            if renames:
+                self.fs.mv(sent, target)
+
+        self._try(f"cannot send {self.url}/{name}", action)
+        return source.stat().st_size
+
+    def write(self, name: str, content: bytes) -> None:
+        """Send a small file made in memory."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "content"
+            path.write_bytes(content)
+            self.put(path, name)
+
+    def sizes(self) -> dict[str, int]:
+        """Names (relative) and sizes of all files below."""
+        self.fs.invalidate_cache()
+        try:
+            found = self._try(f"cannot list {self.url}", lambda: self.fs.find(self._path, detail=True))
+        except FileNotFoundError:
+            return {}
+        return {
+            name.removeprefix(self._path).lstrip("/"): info.get("size") or 0
+            for name, info in found.items()
+            if name.rstrip("/") != self._path
+        }
+
+    def names(self) -> list[str]:
+        """Names of what lies directly below.
+
+        Raises DatasetNotFound if there is no such place.
+        """
+        self.fs.invalidate_cache()
+        try:
+            found = self._try(f"cannot list {self.url}", lambda: self.fs.ls(self._path, detail=False))
+        except FileNotFoundError as error:
+            raise DatasetNotFound(f"there is nothing at {self.url}") from error
+        return sorted({name.rstrip("/").rpartition("/")[2] for name in found})
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files, where they are."""
+        for name in names:
+            try:
+                self._try(f"cannot remove {self.url}/{name}", lambda n=name: self.fs.rm_file(self._at(n)))  # type: ignore[misc]
+            except FileNotFoundError:
+                continue
+
+    def manifest(self) -> Manifest:
+        """The manifest of the data set here.
+
+        Raises DatasetNotFound, DatasetIncomplete, ManifestError or TransferError.
+        """
+        try:
+            return Manifest.decode(self.read(MANIFEST, MAX_MANIFEST_BYTES))
+        except FileNotFoundError as error:
+            try:
+                self.read(PUSHING, 1000)
+            except (FileNotFoundError, TransferError):
+                raise DatasetNotFound(
+                    f"there is no data set at {self.url}; `qdata list` shows what is there"
+                ) from error
+            raise DatasetIncomplete(
+                f"{self.url} is being pushed, or its push was interrupted; repeat the push"
+            ) from error
+
+
+def place_of(url: str) -> Place:
+    """Where the files of the data set called `url` are: below it, or below its `.shards` for HDF5."""
+    name = url.rstrip("/").rpartition("/")[2]
+    root = SHARDED[storage_of(name)].root_of(Path(name)).name
+    return Place(url.rstrip("/").removesuffix(name) + root)
+
+
+def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Callable[[int], object]) -> int:
+    """Do it for all items, several at a time; the sum of what it returns, told to `progress` piece by piece.
+
+    The first failure ends it, once what is under way is done.
+    """
+    total = 0
+    with ThreadPoolExecutor(JOBS) as threads:
+        tasks = [threads.submit(action, item) for item in items]
+        try:
+            for task in as_completed(tasks):
+                total += task.result()
+                progress(task.result())
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+    return total
+
+
+def _is_no_answer(cause: BaseException | None) -> bool:
+    """Whether a "file not found" of fsspec's really is a web server that does not answer, or is broken."""
+    unreachable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+    return unreachable or getattr(cause, "status", 0) >= 500
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

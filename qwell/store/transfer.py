@@ -1,0 +1,238 @@
+"""Sharing finished data sets: `push` to a place, `pull` from it.
+
+A data set never changes, so its version (the sha256 of its manifest) says all: what is already there is
+not sent again, another version is never overwritten unasked. The manifest goes last and is read first: a
+data set is there when its manifest is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from qwell.errors import (
+    DatasetDamaged,
+    DatasetExists,
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    ManifestError,
+    TransferError,
+)
+from qwell.store.backends import SHARDED, check_suffix
+from qwell.store.files import atomic_write
+from qwell.store.manifest import (
+    MANIFEST,
+    PROGRESS,
+    PROVENANCE,
+    FileRecord,
+    Manifest,
+    dump_json,
+    file_sha256,
+    parse_json,
+    read_manifest,
+)
+from qwell.store.places import PUSHING, Place, in_parallel, place_of
+from qwell.store.reader import Dataset, check_version, open_local, split_version
+from qwell.store.staging import Staging
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a push or pull did.
+
+    Arguments:
+        digest: the version now at `target`.
+        target: where it is.
+        sent: bytes that had to be moved.
+        kept: bytes that were there already.
+    """
+
+    digest: str
+    target: str
+    sent: int
+    kept: int
+
+
+def push(
+    path: str | Path, url: str, *, force: bool = False, progress: Progress = lambda size: None
+) -> Transfer:
+    """Copy a finished data set to a place; repeated after an interruption, it sends what is missing.
+
+    Arguments:
+        path: of the data set.
+        url: where to; ends in "/" for a place to put it into under its own name.
+        force: replace another version that is there.
+        progress: called with the bytes done since its last call.
+
+    Raises:
+        DatasetExists: another version is there, or something that is no data set.
+        DatasetDamaged: a local file is not what the manifest says; nothing damaged is ever sent.
+        TransferError: the place refuses.
+    """
+    data = open_local(path)
+    if data.plan.storage not in SHARDED:
+        raise InvalidInput(f"{path} is a single file; copy it by any means, or `qdata convert` it first")
+    url = url + data.name if url.endswith("/") else url
+    parent, _, name = url.rpartition("/")
+    check_suffix(Path(name), data.plan.storage)
+    place, files = place_of(url), data.manifest.files
+    if not place.writable:
+        raise InvalidInput(f"{url} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
+    if _digest_at(place) == data.digest:
+        return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
+    present = _make_room(place, data, force)
+
+    def send(name: str) -> int:
+        if file_sha256(data.root / name) != files[name].sha256:
+            raise DatasetDamaged(f"{data.root / name} is damaged; `qdata verify {path}` names all such files")
+        return place.put(data.root / name, name)
+
+    kept = {name for name, record in files.items() if present.get(name) == record.size}
+    kept_bytes = sum(files[name].size for name in kept)
+    progress(kept_bytes)
+    sent = in_parallel(send, sorted(files.keys() - kept), progress)
+    if (data.root / PROVENANCE).is_file():
+        place.put(data.root / PROVENANCE, PROVENANCE)
+    arrived = place.sizes()
+    if wrong := [n for n, record in files.items() if arrived.get(n) != record.size]:
+        raise TransferError(f"{place.url}/{wrong[0]} did not arrive whole; repeat the push")
+    place.remove(sorted(arrived.keys() - files.keys() - {PUSHING, PROVENANCE}))
+    place.write(MANIFEST, data.manifest.encode())
+    master = SHARDED[data.plan.storage].master_of(name, data.plan, data.digest)
+    if master is not None:
+        Place(parent).write(name, master)
+    place.remove([PUSHING])
+    return Transfer(data.digest, url, sent, kept_bytes)
+
+
+def _digest_at(place: Place) -> str:
+    """The version of the data set at a place; empty if there is none, "?" if its manifest is unreadable."""
+    try:
+        return place.manifest().digest
+    except (DatasetNotFound, DatasetIncomplete):
+        return ""
+    except ManifestError:
+        return "?"
+
+
+def _make_room(place: Place, data: Dataset, force: bool) -> dict[str, int]:
+    """Mark a place as being pushed to; names and sizes of what an interrupted push of this version left.
+
+    Raises DatasetExists if another version or something foreign is there, unless `force`.
+    """
+    there, present = _digest_at(place), place.sizes()
+    if there and not force:
+        raise DatasetExists(
+            f"{place.url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
+            " or add --force to replace it"
+        )
+    if not there and present and PUSHING not in present:
+        raise DatasetExists(
+            f"{place.url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
+            " choose another name"
+        )
+    if not there and PUSHING in present and _pushing(place) == data.digest:
+        return present
+    place.remove([MANIFEST])
+    place.write(PUSHING, dump_json({"digest": data.digest}))
+    return {}
+
+
+def _pushing(place: Place) -> str:
+    """The version that an interrupted push left unfinished, or nothing."""
+    with suppress(FileNotFoundError, ManifestError, TransferError):
+        record = parse_json(place.read(PUSHING, 1000), PUSHING)
+        return str(record.get("digest")) if isinstance(record, dict) else ""
+    return ""
+
+
+def pull(
+    url: str, path: str | Path, *, force: bool = False, progress: Progress = lambda size: None
+) -> Transfer:
+    """Copy a data set from a place; repeated after an interruption, it brings what is missing.
+
+    Arguments:
+        url: its address; "…@3f2a91c0" insists on a version.
+        path: where to; a directory that is there gets it under its own name.
+        force: replace another version, or an unfinished data set, that is there.
+        progress: called with the bytes done since its last call.
+
+    Raises:
+        DatasetExists: another version or something foreign is at `path`.
+        VersionMismatch: the place has another version than the one insisted on.
+        TransferError: the place cannot be reached, or gives what the manifest does not list.
+    """
+    url, wanted = split_version(url)
+    place = place_of(url)
+    manifest = place.manifest()
+    check_version(url, manifest.digest, wanted)
+    target = Path(path) / url.rstrip("/").rpartition("/")[2] if Path(path).is_dir() else Path(path)
+    if (Path(path) / MANIFEST).is_file():
+        target = Path(path)
+    files = manifest.files
+    staging = Staging(target, manifest.plan.storage)
+    if (staging.final / MANIFEST).is_file() and read_manifest(staging.final).digest == manifest.digest:
+        open_local(target)  # refuses what is damaged
+        return Transfer(manifest.digest, str(target), 0, sum(r.size for r in files.values()))
+    staging.check_room(force)
+    mark, record = PROGRESS + "/pull.json", dump_json({"digest": manifest.digest})
+
+    def build(root: Path) -> None:
+        atomic_write(root / PROGRESS / "plan.json", dump_json(manifest.plan.to_json()))
+        atomic_write(root / mark, record)
+
+    begun = staging.root / mark
+    resume = begun.is_file() and begun.read_bytes() == record
+    staging.begin(build, resume=resume, force=force)
+    try:
+        kept = {name for name, r in files.items() if _matches(staging.root / name, r)}
+        kept_bytes = sum(files[name].size for name in kept)
+        progress(kept_bytes)
+        sent = in_parallel(
+            lambda name: place.fetch(name, files[name], staging.root / name),
+            sorted(files.keys() - kept),
+            progress,
+        )
+        staging.publish(manifest, _provenance(place))
+    finally:
+        staging.close()
+    return Transfer(manifest.digest, str(target), sent, kept_bytes)
+
+
+def _matches(path: Path, record: FileRecord) -> bool:
+    return path.is_file() and path.stat().st_size == record.size and file_sha256(path) == record.sha256
+
+
+def _provenance(place: Place) -> dict[str, object]:
+    """What the place says about how the data was made; empty if it says nothing readable."""
+    with suppress(FileNotFoundError, TransferError, ManifestError):
+        content = parse_json(place.read(PROVENANCE, 2**20), PROVENANCE)
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
+def verify_remote(url: str) -> tuple[Manifest, Iterator[str]]:
+    """The manifest of a remote data set, and a line for each file there that is not what it says.
+
+    Every file is brought, checked and dropped.
+    """
+    place = place_of(url)
+    manifest = place.manifest()
+
+    def problems() -> Iterator[str]:
+        with TemporaryDirectory() as folder:
+            for name, record in manifest.files.items():
+                target = Path(folder) / "file"
+                try:
+                    place.fetch(name, record, target)
+                except TransferError as error:
+                    yield f"{name}: {error}"
+                target.unlink(missing_ok=True)
+
+    return manifest, problems()

@@ -1,0 +1,265 @@
+"""Sharing: what arrives is what was sent; only what is missing travels; nothing is overwritten unasked."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from servers import http_server, s3_server, ssh_server
+from support import content, copy_of, root_of, shard_file
+
+from qwell.datagen.pipeline import generate
+from qwell.datagen.recipes import SpectraRecipe
+from qwell.errors import (
+    DatasetDamaged,
+    DatasetExists,
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    ManifestError,
+    TransferError,
+    VersionMismatch,
+)
+from qwell.store import places
+from qwell.store.catalog import catalog
+from qwell.store.places import PUSHING, place_of
+from qwell.store.reader import open_dataset
+from qwell.store.transfer import pull, push, verify_remote
+from qwell.train.stream import open_stream
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, dict[str, str]]]]:
+    """Addresses to push to, and the environment that their clients need."""
+    folder = tmp_path_factory.mktemp("servers")
+    for name in ("local", "ssh"):
+        (folder / name).mkdir()
+    (folder / "sshd").mkdir()
+    with s3_server() as s3, ssh_server(folder / "sshd") as (ssh, home):
+        yield {
+            "file": (f"file://{folder}/local", {}),
+            "s3": ("s3://team", s3),
+            "ssh": (f"{ssh}{folder}/ssh", home),
+        }
+
+
+@pytest.fixture(params=["file", "s3", "ssh"])
+def base(
+    request: pytest.FixtureRequest,
+    servers: dict[str, tuple[str, dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> str:
+    """An empty place of the test's own, on each kind of server in turn."""
+    address, environment = servers[request.param]
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    return f"{address}/{tmp_path.name}"
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Another data set with files of the same sizes, in both formats."""
+    folder = tmp_path_factory.mktemp("other")
+    paths = {suffix: folder / f"m3{suffix}" for suffix in (".zarr", ".h5")}
+    for path in paths.values():
+        recipe = SpectraRecipe("m3", n=3500, validation=500, seed=1, solver="lanes")
+        generate(recipe, path, workers=0, shard_rows=1000)
+    return paths
+
+
+def test_pushed_and_pulled_is_the_same(stored: Path, base: str, tmp_path: Path) -> None:
+    sent = push(stored, f"{base}/")
+    url = f"{base}/{stored.name}"
+    size = sum(r.size for r in open_dataset(stored).manifest.files.values())
+    assert sent.target == url and sent.sent == size and sent.kept == 0
+    assert push(stored, url).sent == 0
+    got = pull(url, tmp_path)
+    copy = tmp_path / stored.name
+    assert got.sent == size and content(copy) == content(stored)
+    assert copy.is_dir() or copy.read_bytes() == stored.read_bytes()
+    assert open_dataset(copy).provenance == open_dataset(stored).provenance
+    assert pull(url, tmp_path).sent == 0
+    manifest, problems = verify_remote(url)
+    assert manifest == open_dataset(stored).manifest and list(problems) == []
+
+
+def test_a_remote_data_set_is_read_shard_by_shard(stored: Path, base: str, cache: Path) -> None:
+    push(stored, f"{base}/")
+    remote, local = open_dataset(f"{base}/{stored.name}"), open_dataset(stored)
+    assert repr(remote).startswith(f"<Dataset {base}/{stored.name} spectra")
+    np.testing.assert_array_equal(remote["train"]["energy"][1200:1210], local["train"]["energy"][1200:1210])
+    arrays = [p for p in (cache / "remote").rglob("train/*/c/*/0") if p.parts[-5:-3] != ("train", "x")]
+    arrays += (cache / "remote").rglob("train/*.h5")
+    assert {p.stem if p.suffix else p.parent.name for p in arrays} == {"1"}  # the second of four shards
+    for tier in ("resident", "mirror", "pool"):
+        ours, theirs = (next(open_stream(d, tier, batch=100, seed=4)) for d in (remote, local))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_an_interrupted_push_sends_only_the_rest(
+    stored: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, url = places.Place.put, f"{base}/{stored.name}"
+    files = open_dataset(stored).manifest.files
+    done: list[str] = []
+
+    def breaks(self: places.Place, source: Path, name: str) -> int:
+        if len(done) == 3:
+            raise TransferError("the cable")
+        done.extend([name] if name in files else [])
+        return put(self, source, name)
+
+    monkeypatch.setattr(places.Place, "put", breaks)
+    monkeypatch.setattr(places, "JOBS", 1)
+    with pytest.raises(TransferError, match="cable"):
+        push(stored, url)
+    monkeypatch.undo()
+    with pytest.raises(DatasetIncomplete, match="repeat the push"):
+        place_of(url).manifest()
+    again = push(stored, url)
+    arrived = sum(files[name].size for name in done)
+    assert again.kept == arrived and again.sent == sum(r.size for r in files.values()) - arrived
+    assert PUSHING not in place_of(url).sizes()
+
+
+def test_another_version_is_never_overwritten_unasked(
+    stored: Path, other: dict[str, Path], base: str, tmp_path: Path
+) -> None:
+    """Not even where all its files have the same sizes."""
+    url = f"{base}/{stored.name}"
+    push(stored, url)
+    with pytest.raises(DatasetExists, match="--force"):
+        push(other[stored.suffix], url)
+    pull(url, tmp_path)
+    assert push(other[stored.suffix], url, force=True).kept == 0
+    assert list(verify_remote(url)[1]) == []
+    with pytest.raises(DatasetExists, match="--force"):
+        pull(url, tmp_path)
+    with pytest.raises(VersionMismatch):
+        pull(f"{url}@{open_dataset(stored).digest[:10]}", tmp_path / "x")
+    pull(url, tmp_path, force=True)
+    assert content(tmp_path / stored.name) == content(other[stored.suffix])
+
+
+def test_a_place_with_something_else_is_not_touched(stored: Path, base: str, tmp_path: Path) -> None:
+    url = f"{base}/{stored.name}"
+    place_of(url).write("thesis.tex", b"years of work")
+    for force in (False, True):
+        with pytest.raises(DatasetExists, match=r"thesis.tex"):
+            push(stored, url, force=force)
+    assert place_of(url).read("thesis.tex", 100) == b"years of work"
+
+
+def test_the_catalog(stored: Path, base: str, tmp_path: Path) -> None:
+    push(stored, f"{base}/b{stored.suffix}")
+    push(stored, f"{base}/a{stored.suffix}")
+    entries = [entry.to_json() for entry in catalog(base)]
+    assert [e["name"] for e in entries] == [f"a{stored.suffix}", f"b{stored.suffix}"]
+    assert entries[0]["rows"] == {"train": 3500, "validation": 500}
+    assert entries[0]["digest"] == open_dataset(stored).digest
+    with pytest.raises((DatasetNotFound, TransferError)):
+        list(catalog(f"{base}/nowhere"))
+
+
+def test_what_is_not_there(base: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFound):
+        open_dataset(f"{base}/none.zarr")
+    with pytest.raises(DatasetNotFound):
+        pull(f"{base}/none.zarr", tmp_path / "x.zarr")
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_damage_is_not_sent(stored: Path, tmp_path: Path) -> None:
+    copy = copy_of(stored, tmp_path / stored.name)
+    victim = shard_file(copy)
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
+    with pytest.raises(DatasetDamaged, match="qdata verify"):
+        push(copy, f"file://{tmp_path}/there/{stored.name}")
+
+
+def test_damage_is_not_taken(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+    copy = copy_of(stored, tmp_path / stored.name)
+    victim = shard_file(copy)
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
+    with pytest.raises(TransferError, match="not those of the manifest"):
+        pull(f"file://{copy}", tmp_path / f"mine{stored.suffix}")
+    assert not (tmp_path / f"mine{stored.suffix}").exists()
+    with pytest.raises(TransferError, match="not those of the manifest"):
+        open_dataset(f"file://{copy}")["train"].shard(1)
+
+
+def test_https_is_read_and_not_written(stored: Path, tmp_path: Path) -> None:
+    with http_server(stored.parent) as (address, _):
+        url = f"{address}/{stored.name}"
+        assert [e.name for e in catalog(address)] == [stored.name]
+        pull(url, tmp_path)
+        np.testing.assert_array_equal(
+            open_dataset(url)["train"]["energy"][5], open_dataset(stored)["train"]["energy"][5]
+        )
+        with pytest.raises(InvalidInput, match="read-only"):
+            push(tmp_path / stored.name, f"{address}/new{stored.suffix}")
+    assert content(tmp_path / stored.name) == content(stored)
+
+
+def test_after_a_cut_connection_only_the_rest_comes(
+    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by the server."""
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+    size = sum(r.size for r in open_dataset(stored).manifest.files.values())
+    with http_server(stored.parent) as (address, handler):
+        handler.break_after = size // 2
+        with pytest.raises(TransferError, match="repeat the command"):
+            pull(f"{address}/{stored.name}", tmp_path)
+        first, handler.break_after = handler.sent, None
+        got = pull(f"{address}/{stored.name}", tmp_path)
+        small = sum((root_of(stored) / n).stat().st_size for n in ("manifest.json", "provenance.json"))
+        assert got.kept > 0 and got.sent + got.kept == size
+        assert handler.sent - first <= got.sent + 2 * small < size
+    assert content(tmp_path / stored.name) == content(stored)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "train/../../evil"])
+def test_a_manifest_that_leads_out_is_refused(stored: Path, tmp_path: Path, name: str) -> None:
+    copy = copy_of(stored, tmp_path / "far" / stored.name)
+    file = root_of(copy) / "manifest.json"
+    obj = json.loads(file.read_text())
+    obj["files"][name] = [1, "0" * 64]
+    file.write_text(json.dumps(obj))
+    (tmp_path / "near").mkdir()
+    with pytest.raises(ManifestError, match="outside"):
+        pull(f"file://{copy}", tmp_path / "near")
+    assert not list((tmp_path / "near").iterdir())
+
+
+def test_addresses_that_make_no_sense(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+    with pytest.raises(InvalidInput, match="s3://team"):
+        open_dataset("nonsense://a/b.zarr")
+    with pytest.raises(TransferError, match="cannot read"):
+        open_dataset("http://127.0.0.1:9/b.zarr")
+    wrong = {".zarr": ".h5", ".h5": ".zarr"}[stored.suffix]
+    with pytest.raises(InvalidInput, match="does not end like"):
+        push(stored, f"file://{tmp_path}/x{wrong}")
+
+
+def test_no_permission_at_the_place(stored: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(TransferError, match="access denied"):
+        push(stored, f"file://{tmp_path}/closed/{stored.name}")
+
+
+def test_a_pull_into_a_foreign_directory(stored: Path, tmp_path: Path) -> None:
+    target = tmp_path / f"mine{stored.suffix}"
+    target.mkdir()
+    (target / stored.name).mkdir()
+    shutil.copy(__file__, target / stored.name / "precious.py")
+    with pytest.raises(DatasetExists, match="never deletes"):
+        pull(f"file://{stored}", target, force=True)
