@@ -114,8 +114,6 @@ def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
     """The content of the virtual master `name` of the shards in the directory beside it."""
     import json
 
-    import h5py
-
     file = _in_memory()
     file.attrs["kind"], file.attrs["manifest_sha256"] = plan.kind, digest
     for split, layout in plan.splits.items():
@@ -123,22 +121,30 @@ def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
         group.attrs["kind"], group.attrs["split"] = plan.kind, split
         group.attrs["recipe"] = json.dumps(plan.recipe, sort_keys=True)
         for field in plan.fields:
-            dtype = np.dtype(field.dtype).newbyteorder("<")
-            virtual = h5py.VirtualLayout((layout.rows, *field.shape), dtype)
-            for i in range(layout.shards):
-                start, stop = layout.span(i)
-                source = f"{root_of(Path(name)).name}/{split}/{i}.h5"
-                virtual[start:stop] = h5py.VirtualSource(
-                    source, field.name, (stop - start, *field.shape), dtype
-                )
-            array = (
-                group.create_virtual_dataset(field.name, virtual, fillvalue=np.nan)
-                if layout.rows
-                else group.create_dataset(field.name, shape=(0, *field.shape), dtype=dtype)
-            )
+            array = _create_virtual(group, field, layout, f"{root_of(Path(name)).name}/{split}")
             array.attrs["units"], array.attrs["long_name"] = field.units, field.long_name
         add_coordinates(group, plan, layout.rows)
     return _image(file)
+
+
+def _create_virtual(group: Any, field: Field, layout: SplitLayout, folder: str) -> Any:
+    """A virtual array of the shards in a folder. (h5py's own notes the time, so that no two are equal.)"""
+    import h5py
+    from h5py import h5d, h5p, h5s, h5t
+
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    properties.set_fill_value(np.array(np.nan, field.dtype))
+    whole = h5s.create_simple((layout.rows, *field.shape))
+    for i in range(layout.shards):
+        start, stop = layout.span(i)
+        count = (stop - start, *field.shape)
+        whole.select_hyperslab((start, *[0] * len(field.shape)), count)
+        source = h5s.create_simple(count)
+        properties.set_virtual(whole, f"{folder}/{i}.h5".encode(), field.name.encode(), source)
+    whole.select_all()
+    kind = h5t.py_create(np.dtype(field.dtype).newbyteorder("<"))
+    return h5py.Dataset(h5d.create(group.id, field.name.encode(), kind, whole, properties))
 
 
 def master_is_current(path: Path, digest: str) -> bool:
