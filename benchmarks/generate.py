@@ -22,7 +22,7 @@ import psutil
 from common import report
 from scipy.linalg import eigh_tridiagonal
 
-from qwell.datagen import kernels, pipeline, potentials, spectrum
+from qwell.datagen import clusters, kernels, pipeline, potentials, spectrum
 from qwell.datagen.grid import Grid
 from qwell.datagen.recipes import SpectraRecipe
 from qwell.store.writer import DatasetWriter
@@ -73,9 +73,8 @@ def running_rate(solver: str, folder: Path) -> float:
 
     Everything is done three times and the median counts: fresh memory of a virtual machine is slow to touch.
     """
-    recipe = SpectraRecipe("m3", n=200_000, validation=0, solver=solver)
-    pipeline._warm_up_workers(recipe)
-    with pipeline._client(1, None) as client:
+    clusters.warm_up(["qwell.datagen.pipeline", "qwell.datagen.lanes"])
+    with clusters.open_client(clusters.Workers(1), 1) as client:
         return float(
             np.median([client.submit(_running_rate, solver, folder, pure=False).result() for _ in range(3)])
         )
@@ -121,7 +120,7 @@ def main() -> None:
         seconds, memory = whole_command(n, "scipy", folder)
         fast, fast_memory = whole_command(n, "lanes", folder)
         bare = (before + bare_seconds()) / 2
-        ideal = n * bare / pipeline.available_cores()
+        ideal = n * bare / clusters.available_cores()
         rows |= {
             "bare eigh_tridiagonal [us]": bare * 1e6,
             "ideal [s]": ideal,

@@ -14,7 +14,9 @@ ALLOWED = {
     "store": {"qwell.errors", "numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
     "figures": {"numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
-    "datagen": {"qwell.errors", "qwell.store", "numba", "dask", "distributed", "threadpoolctl", *SCIENCE},
+    "datagen": {
+        "qwell.errors", "qwell.store", "numba", "dask", "distributed", "dask_jobqueue", "threadpoolctl", *SCIENCE,
+    },
     "train": {
         "qwell.errors", "qwell.store", "qwell.models", "qwell.figures", "torch", "safetensors", *SCIENCE,
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 import qwell
-from qwell.errors import QwellError
+from qwell.errors import InvalidInput, QwellError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
@@ -19,6 +20,39 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for s
 def echo_json(obj: Any) -> None:
     """Print plain JSON."""
     click.echo(json.dumps(obj, indent=1))
+
+
+def parse_settings(settings: tuple[str, ...], example: str) -> dict[str, Any]:
+    """KEY=VALUE pairs as a dictionary; values are JSON, or text if they are not."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InvalidInput(f"{setting!r} has no value; write KEY=VALUE, e.g. {example}")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+def parse_range(text: str, length: int) -> slice:
+    """A:B as a slice of something of this length, 0 <= A < B <= length."""
+    start, _, stop = text.partition(":")
+    if not start.isdecimal() or not stop.isdecimal() or not int(start) < int(stop) <= length:
+        raise InvalidInput(f"the range is {text!r}; expected A:B with 0 <= A < B <= {length}")
+    return slice(int(start), int(stop))
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """A size like 500MB or 2GiB in bytes."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if not match:
+        raise InvalidInput(f"the size is {text!r}; write it like 500MB or 2GiB")
+    number, prefix, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix.lower() or " "))
 
 
 class Failed(Exception):

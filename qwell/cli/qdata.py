@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, run, version_option
+from qwell.cli.common import (
+    CONTEXT,
+    Failed,
+    as_json,
+    echo_json,
+    parse_bytes,
+    parse_range,
+    parse_settings,
+    run,
+    version_option,
+)
+from qwell.cli.qdata_store import COMMANDS, progress_bar
 
 
 @click.group(context_settings=CONTEXT)
@@ -21,15 +30,6 @@ def cli() -> None:
     First: `qdata generate --kernel m3 --n 100000`, then `qtrain eigen --data store/m3.zarr`.
     Add --debug to any command for a traceback.
     """
-
-
-@contextmanager
-def progress_bar(rows: int, quiet: bool) -> Iterator[Any]:
-    """A tqdm bar of samples with rate and ETA; silent when not on a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=rows, unit=" samples", unit_scale=True, disable=quiet or None, leave=False) as bar:
-        yield bar
 
 
 def out_path(out: Path | None, storage: str | None, name: str) -> Path:
@@ -44,6 +44,23 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
     if storage is not None:
         check_suffix(out, storage)
     return out
+
+
+def worker_options(command: Any) -> Any:
+    """The options that say who does the work."""
+    options = [
+        click.option("--workers", type=int, help="Processes; 0: in this one.  [default: all cores]"),
+        click.option("--max-memory", metavar="SIZE", help="Of all local processes together, e.g. 2GB."),
+        click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."),
+        click.option("--cluster", metavar="NAME", help="Start jobs of slurm, pbs, sge, lsf, htcondor, oar."),
+        click.option(
+            "--cluster-option", "cluster_options", multiple=True, metavar="KEY=VALUE",
+            help="Of the cluster's jobs, e.g. queue=short.",
+        ),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @cli.command()
@@ -72,14 +89,14 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
 @click.option(
     "--shard-size", type=int, default=20_000, show_default=True, help="Rows a shard, a multiple of 1000."
 )
-@click.option(
-    "--workers", type=int, help="Processes on this machine; 0: in this process.  [default: all cores]"
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port.")
+@worker_options
 @click.option("--resume", is_flag=True, help="Continue an interrupted generation.")
 @click.option("--force", is_flag=True, help="Replace an existing data set (kept until the new one is whole).")
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be made, how large and how long; write nothing."
+)
+@click.option(
+    "--shards", metavar="A:B", help="Make only these shards (array jobs); then `qdata finalise` the whole."
 )
 @click.option(
     "--format", "storage", default=None, help="zarr or hdf5.  [default: by the suffix of --out, else zarr]"
@@ -88,150 +105,179 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
 @as_json
 def generate(
     shard_size: int,
-    workers: int | None,
-    scheduler: str | None,
     resume: bool,
     force: bool,
     dry_run: bool,
+    shards: str | None,
     storage: str | None,
     out: Path | None,
     as_json: bool,
+    workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    cluster_options: tuple[str, ...],
+    max_memory: str | None,
     **recipe_options: Any,
 ) -> None:
     """Make random potentials from a Gaussian process, and their lowest energies."""
-    from qwell.datagen.pipeline import SECONDS_PER_ROW, available_cores
+    from qwell.datagen.clusters import Workers
     from qwell.datagen.pipeline import generate as make
+    from qwell.datagen.pipeline import generate_shards
     from qwell.datagen.recipes import SpectraRecipe
     from qwell.store.backends import storage_of
 
     recipe = SpectraRecipe(**recipe_options)
     path = out_path(out, storage, recipe.name)
     plan = recipe.plan(shard_size, storage_of(path))
-    rows = recipe.n + recipe.validation
+    options = parse_settings(cluster_options, "--cluster-option queue=short")
+    who = Workers(workers, scheduler, cluster, options, parse_bytes(max_memory))
     if dry_run:
-        cores = available_cores() if workers is None else max(workers, 1)
-        each = SECONDS_PER_ROW[recipe.solver] + recipe.densities * SECONDS_PER_ROW["densities"]
-        answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
-        answer |= {"seconds_estimated": round(1 + rows * each / cores, 1), "recipe": recipe.to_json()}
-        if as_json:
-            echo_json(answer)
-        else:
-            click.echo(
-                f"{path}: {rows:,} rows in {answer['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-                f" about {answer['seconds_estimated']:g} s on {cores} cores. Nothing was written."
-            )
+        _dry_run(recipe, path, plan, who, as_json)
         return
+    part = parse_range(shards, len(plan.shards())) if shards else slice(None)
+    wanted = plan.shards()[part]
+    rows = sum(b - a for a, b in (plan.splits[s].span(i) for s, i in wanted))
     clock = time.perf_counter()
     try:
         with progress_bar(rows, quiet=as_json) as bar:
-            manifest = make(
-                recipe,
-                path,
-                shard_rows=shard_size,
-                workers=workers,
-                scheduler=scheduler,
-                resume=resume,
-                force=force,
-                progress=bar.update,
-            )
+            if shards:
+                generate_shards(recipe, path, part, shard_rows=shard_size, workers=who, progress=bar.update)
+            else:
+                manifest = make(
+                    recipe,
+                    path,
+                    shard_rows=shard_size,
+                    workers=who,
+                    resume=resume,
+                    force=force,
+                    progress=bar.update,
+                )
     except KeyboardInterrupt:
         click.echo(
             f"\nqdata: interrupted; continue with the same command and --resume ({path}.partial)", err=True
         )
         raise Failed(130) from None
-    seconds = time.perf_counter() - clock
-    if as_json:
-        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows, "seconds": round(seconds, 3)})
+    seconds = round(time.perf_counter() - clock, 3)
+    if shards:
+        answer = {
+            "path": str(path),
+            "shards": [part.start, part.stop],
+            "of": len(plan.shards()),
+            "rows": rows,
+        }
+        text = (
+            f"{path}: shards {part.start}:{part.stop} of {len(plan.shards())} in {seconds:.1f} s;"
+            f" when all are made, `qdata finalise {path}`"
+        )
     else:
-        click.echo(
+        answer = {"path": str(path), "digest": manifest.digest, "rows": rows}
+        text = (
             f"{path}: {recipe.n:,} + {recipe.validation:,} rows, {plan.bytes / 1e6:,.1f} MB"
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
+        )
+    if as_json:
+        echo_json({**answer, "seconds": seconds})
+    else:
+        click.echo(text)
+
+
+def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any, as_json: bool) -> None:
+    """Say what would be made; with a batch system, also the script of its jobs."""
+    from qwell.datagen.clusters import job_script, memory_of_worker
+    from qwell.datagen.pipeline import SECONDS_PER_ROW
+
+    rows = sum(layout.rows for layout in plan.splits.values())
+    count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
+    each = SECONDS_PER_ROW[recipe.solver] + recipe.densities * SECONDS_PER_ROW["densities"]
+    answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
+    answer |= {"seconds_estimated": round(1 + rows * each / count, 1), "workers": count}
+    answer |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
+    if workers.cluster:
+        answer["job_script"] = job_script(workers)
+    if as_json:
+        echo_json(answer)
+        return
+    click.echo(
+        f"{path}: {rows:,} rows in {answer['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
+        f" about {answer['seconds_estimated']:g} s on {count} cores"
+        f" with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
+        " Nothing was written."
+    )
+    if workers.cluster:
+        click.echo(f"\nEach of {count} jobs:\n\n{answer['job_script']}")
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@as_json
+def finalise(path: Path, as_json: bool) -> None:
+    """Make a data set of the shards that `qdata generate --shards` made; exit code 2 if some are missing."""
+    from qwell.datagen.pipeline import finalise as finish
+
+    manifest = finish(path)
+    rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
+    if as_json:
+        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
+    else:
+        click.echo(
+            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, version {manifest.digest[:12]}"
+        )
+
+
+@cli.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--potential", default="potential", show_default=True, help="Name of the potentials in the file."
+)
+@click.option("--energy", default="energy", show_default=True, help="Name of the energies, if there are any.")
+@click.option("--levels", type=int, default=10, show_default=True, help="Energies to solve for.")
+@click.option("--solver", default="scipy", show_default=True, help="scipy or lanes.")
+@click.option(
+    "--dtype", default="float32", show_default=True, help="Of stored potentials: float32 or float64."
+)
+@click.option("--validation", type=int, default=0, show_default=True, help="Rows drawn for validation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of that choice.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted import.")
+@click.option("--force", is_flag=True, help="Replace an existing data set (kept until the new one is whole).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where.  [default: store/<name of the file>.zarr]"
+)
+@as_json
+def import_(
+    source: Path, potential: str, energy: str, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.
+
+    They are values on equally spaced points from wall to wall, in ħ²/(m·length²) with length half the box.
+    Energies that come with them are kept; else they are solved for.
+    """
+    from qwell.datagen.imports import import_spectra
+    from qwell.store.tables import read_arrays
+
+    arrays = read_arrays(source, {"potential": potential, "energy": energy})
+    path = out or Path("store") / f"{source.stem}.zarr"
+    with progress_bar(len(arrays["potential"]), quiet=as_json) as bar:
+        manifest = import_spectra(
+            arrays["potential"],
+            path,
+            arrays.get("energy"),
+            source=source.name,
+            progress=bar.update,
+            **options,
+        )
+    rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
+    if as_json:
+        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
+    else:
+        energies = "as given" if "energy" in arrays else f"by {options['solver']}"
+        click.echo(
+            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, energies {energies},"
+            f" version {manifest.digest[:12]}"
         )
 
 
 @cli.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@as_json
-def info(path: Path, as_json: bool) -> None:
-    """Say what a data set holds, how it was made, and its version."""
-    from qwell.store.reader import open_dataset
-
-    data = open_dataset(path)
-    plan = data.manifest.plan
-    size = sum(record.size for record in data.manifest.files.values())
-    if as_json:
-        plain = {**plan.to_json(), "path": str(path), "digest": data.digest, "bytes": size}
-        echo_json({**plain, "provenance": data.provenance})
-        return
-    click.echo(f"{path}: {data.kind}, version {data.digest}")
-    for name, split in data.splits.items():
-        click.echo(f"  {name:<12}{len(split):>12,} rows in {split.shards} shards")
-    for field in plan.fields:
-        shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
-        click.echo(f"  {field.name:<12}{field.dtype:<9}{shape:<18}{field.units:<22}{field.long_name}")
-    click.echo(f"  {size / 1e6:,.1f} MB in {len(data.manifest.files)} files")
-    recipe = {k: v for k, v in data.recipe.items() if v is not None}
-    click.echo("  recipe      " + ", ".join(f"{k} {v}" for k, v in recipe.items()))
-    made = data.provenance
-    if made:
-        click.echo(f"  made        {made.get('created')} on {made.get('host')} by qwell {made.get('qwell')}")
-
-
-@cli.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--full", is_flag=True, help="Also read every value, and solve a random sample again with scipy."
-)
-@click.option(
-    "--samples", type=int, default=1000, show_default=True, help="Potentials a split solved again by --full."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@as_json
-def verify(path: Path, full: bool, samples: int, seed: int, as_json: bool) -> None:
-    """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
-    from qwell.store.reader import load_manifest, locate, open_dataset
-    from qwell.store.verify import verify_files
-
-    root = locate(path)
-    manifest = load_manifest(root)
-    problems = list(verify_files(path, root, manifest))
-    answer: dict[str, Any] = {"path": str(path), "digest": manifest.digest, "files": len(manifest.files)}
-    if full and not problems and manifest.plan.kind == "spectra":
-        from qwell.datagen.audit import TOLERANCE, check_values, solve_again
-
-        data = open_dataset(path)
-        problems = list(check_values(data))
-        if not problems:
-            answer["solved_again"], answer["largest_deviation"] = solve_again(data, samples, seed)
-            if answer["largest_deviation"] > TOLERANCE:
-                problems.append(
-                    f"energies deviate from scipy's by up to {answer['largest_deviation']:.1e},"
-                    f" more than {TOLERANCE:g}"
-                )
-    answer["problems"] = problems
-    if as_json:
-        echo_json(answer)
-    else:
-        for problem in problems:
-            click.echo(f"  {problem}")
-        checked = f"{len(manifest.files)} files"
-        if "solved_again" in answer:
-            checked += (
-                f"; {answer['solved_again']:,} potentials solved again, largest deviation"
-                f" {answer['largest_deviation']:.1e} of max(|E|, π²/8)"
-            )
-        verdict = "DAMAGED" if problems else "good"
-        click.echo(f"{path}: {verdict} ({checked}), version {manifest.digest[:12]}")
-        if problems:
-            click.echo(
-                "remedy: copy the data set again from its source, or `qdata generate … --force`", err=True
-            )
-    if problems:
-        raise Failed(1)
-
-
-@cli.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path")
 @click.option("--split", default="train", show_default=True)
 @click.option(
     "--rows", default="0:6", show_default=True, metavar="A:B", help="Which rows; at most six are drawn."
@@ -239,29 +285,31 @@ def verify(path: Path, full: bool, samples: int, seed: int, as_json: bool) -> No
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG, SVG or PDF.  [default: <name>-samples.png]"
 )
-def plot(path: Path, split: str, rows: str, out: Path | None) -> None:
+def plot(path: str, split: str, rows: str, out: Path | None) -> None:
     """Draw a page of samples: potentials with their levels, and densities if the data set has them."""
-    from qwell.errors import InvalidInput
     from qwell.figures.samples import sample_page
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path).require("spectra")
     part = data[split]
-    start, _, stop = rows.partition(":")
-    if not start.isdigit() or not stop.isdigit() or not int(start) < int(stop) <= len(part):
-        raise InvalidInput(f"rows is {rows!r}; expected A:B with 0 <= A < B <= {len(part)}")
-    chosen = slice(int(start), min(int(stop), int(start) + 6))
+    asked = parse_range(rows, len(part))
+    chosen = slice(asked.start, min(asked.stop, asked.start + 6))
     density = part["density"][chosen] if "density" in part.fields else None
     recipe = data.recipe
+    title = (
+        f"{recipe['kernel']}, σ = {recipe['sigma']:g}, L = {recipe['length']:g}"
+        if "kernel" in recipe
+        else (str(recipe.get("recipe", data.kind)))
+    )
     figure = sample_page(
         data.coordinates["x"],
         part["potential"][chosen],
         part["energy"][chosen],
         density,
         [f"{split} {i}" for i in range(chosen.start, chosen.stop)],
-        f"{path.name}: {recipe.get('kernel')}, σ = {recipe.get('sigma'):g}, L = {recipe.get('length'):g}",
+        f"{data.name}: {title}",
     )
-    out = out or Path(f"{path.stem}-samples.png")
+    out = out or Path(f"{data.stem}-samples.png")
     save_figure(figure, out)
     click.echo(f"{out}")
 
@@ -277,6 +325,10 @@ def save_figure(figure: Any, path: Path) -> None:
         raise InvalidInput(f"cannot draw {path}: {error}") from error
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main() -> None:

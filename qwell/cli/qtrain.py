@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, run, version_option
+from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, parse_settings, run, version_option
 
 if TYPE_CHECKING:
     from qwell.train.evaluate import Evaluation
@@ -114,7 +114,7 @@ def eigen(
                 data=data if "://" in data else str(Path(data).absolute()),
                 digest=opened.digest,
                 model=model,
-                options=parse_settings(settings),
+                options=parse_settings(settings, "--set hidden=512"),
                 compile=compile_,
                 **options,
             )
@@ -149,7 +149,7 @@ def _train(target: Any, device: str, team: Any) -> None:
         raise Failed(128 + stopped.signal)
     data = open_dataset(config["data"])
     if len(data["validation"]):
-        evaluation = evaluate(target.path, data, solvers=_solvers(data.recipe))
+        evaluation = evaluate(target.path, data, solvers=_solvers(data))
         write_report(target, evaluation)
         _print_table(evaluation)
         click.echo(f"report: {target.path / 'report.md'}")
@@ -175,13 +175,14 @@ def _progress(updates: int, quiet: bool) -> Any:
         yield report
 
 
-def _solvers(recipe: dict[str, Any]) -> dict[str, tuple[Callable[[Any], Any], int]]:
+def _solvers(data: Any) -> dict[str, tuple[Callable[[Any], Any], int]]:
     """The direct solvers to compare with, for the grid of a data set: name → (solver, sample size)."""
     from qwell.datagen.galerkin import galerkin
     from qwell.datagen.grid import Grid
     from qwell.datagen.spectrum import eigenvalues
 
-    grid, levels = Grid(recipe["mesh"]), recipe["levels"]
+    grid = Grid(len(data.coordinates["x"]) - 1)
+    levels = len(data.coordinates["level"])
     solvers: dict[str, tuple[Callable[[Any], Any], int]] = {
         "direct solver (scipy)": (lambda v: eigenvalues(v, grid, levels), 2000)
     }
@@ -193,24 +194,6 @@ def _solvers(recipe: dict[str, Any]) -> dict[str, tuple[Callable[[Any], Any], in
 def _print_table(evaluation: Evaluation) -> None:
     click.echo(f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})")
     click.echo(evaluation.markdown())
-
-
-def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE pairs as a dictionary; values are JSON, or text if they are not."""
-    import json
-
-    from qwell.errors import InvalidInput
-
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise InvalidInput(f"--set {setting} has no value; write KEY=VALUE, e.g. --set hidden=512")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 @cli.command()
@@ -227,9 +210,7 @@ def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) 
     from qwell.train.evaluate import per_level_table
 
     opened = open_dataset(data).require("spectra")
-    answer = measure(
-        run_path, opened, split=split, device=choose_device(device), solvers=_solvers(opened.recipe)
-    )
+    answer = measure(run_path, opened, split=split, device=choose_device(device), solvers=_solvers(opened))
     if as_json:
         echo_json(answer.to_json())
         return
@@ -251,10 +232,10 @@ def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) 
 @as_json
 def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_json: bool) -> None:
     """Predict the lowest energies of your own potentials with a trained model."""
+    from qwell.store.tables import read_table, write_table
     from qwell.train.devices import choose_device
     from qwell.train.eigen import predict as infer
     from qwell.train.runs import load_model
-    from qwell.train.tables import read_table, write_table
 
     model = load_model(run_path, choose_device(device))
     energies = infer(model, read_table(potential))

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import platform
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import qwell
 from qwell.datagen import potentials
+from qwell.datagen.clusters import Workers, explain, open_client, warm_up
 from qwell.datagen.kernels import covariance
 from qwell.datagen.recipes import DEFAULT_SHARD_ROWS, SpectraRecipe
 from qwell.datagen.spectrum import eigenstates, eigenvalues
-from qwell.errors import InvalidInput, QwellError, WorkerError
-from qwell.store.backends import storage_of
-from qwell.store.manifest import Manifest
+from qwell.errors import DatasetIncomplete, DatasetNotFound, InvalidInput, QwellError
+from qwell.store.backends import SHARDED, storage_of
+from qwell.store.manifest import MANIFEST, Manifest, partial_path, read_manifest
+from qwell.store.provenance import provenance
 from qwell.store.schema import Plan
-from qwell.store.writer import DatasetWriter, write_shard
-
-if TYPE_CHECKING:
-    from distributed import Client
+from qwell.store.staging import finish_master
+from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
 # What one core of a common machine takes for a potential, in seconds; for the estimate of --dry-run only.
 SECONDS_PER_ROW = {"scipy": 150e-6, "lanes": 5e-6, "densities": 500e-6}
@@ -81,8 +69,7 @@ def generate(
     path: str | Path,
     *,
     shard_rows: int = DEFAULT_SHARD_ROWS,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    workers: int | Workers | None = None,
     resume: bool = False,
     force: bool = False,
     progress: Callable[[int], object] = lambda rows: None,
@@ -94,9 +81,7 @@ def generate(
         path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5; the content is a
             function of the recipe alone.
         shard_rows: rows a shard, a multiple of 1000.
-        workers: processes on this machine; 0 works in this process; None takes all cores.
-        scheduler: address of a running Dask scheduler, "tcp://host:port", instead of local processes. Its
-            workers must see `path` under the same name.
+        workers: processes on this machine (0 works in this process, None takes all cores), or `Workers`.
         resume: continue what was interrupted.
         force: replace what is there, once the new data set is whole.
         progress: called with the number of rows done since its last call.
@@ -106,43 +91,127 @@ def generate(
     Raises:
         InvalidInput, DatasetExists, DatasetLocked, WriteError, WorkerError: see their messages.
     """
-    if workers is not None and workers < 0:
-        raise InvalidInput(f"workers is {workers}; it must be 0 (in this process) or more")
+    workers = workers if isinstance(workers, Workers) else Workers(workers)
     plan = recipe.plan(shard_rows, storage_of(path))
     began = time.time()
-    if scheduler is None and workers != 0:
-        _warm_up_workers(recipe)
+    _get_ready(recipe, plan, workers)
     writer = DatasetWriter(Path(path), plan, resume=resume, force=force)
     try:
-        pending = writer.pending()
-        done = sum(layout.rows for layout in plan.splits.values())
-        progress(done - sum(np.diff(plan.splits[split].span(i))[0] for split, i in pending))
-        for rows in _run(recipe, plan, str(writer.root), pending, workers, scheduler):
-            progress(rows)
-        return writer.finish(_provenance(began, workers, scheduler))
+        _make_pending(recipe, writer, plan.shards(), workers, progress)
+        return writer.finish(provenance(began, workers=workers.describe()))
     finally:
         writer.close()
 
 
-def _run(
+def generate_shards(
     recipe: SpectraRecipe,
-    plan: Plan,
-    root: str,
-    pending: list[tuple[str, int]],
-    workers: int | None,
-    scheduler: str | None,
+    path: str | Path,
+    shards: slice,
+    *,
+    shard_rows: int = DEFAULT_SHARD_ROWS,
+    workers: int | Workers | None = None,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> tuple[int, int]:
+    """Make some of the shards of a data set, while other processes or machines make others.
+
+    For array jobs of a batch system without Dask: each runs this with its own shards, repeated if it is
+    killed, and when all are made `finalise` makes the data set of them.
+
+    Arguments:
+        shards: which of `plan.shards()`.
+        others: see `generate`.
+
+    Returns: how many of these shards are made, and how many the data set has.
+
+    Raises:
+        InvalidInput: no such shards.
+        DatasetLocked: somebody generates or finalises the whole.
+    """
+    workers = workers if isinstance(workers, Workers) else Workers(workers)
+    plan = recipe.plan(shard_rows, storage_of(path))
+    every = plan.shards()
+    wanted = every[shards]
+    if not wanted or (shards.stop is not None and shards.stop > len(every)):
+        raise InvalidInput(
+            f"shards is {shards.start}:{shards.stop}; this data set has {len(every)}: 0:{len(every)}"
+        )
+    _get_ready(recipe, plan, workers)
+    writer = DatasetWriter(Path(path), plan, resume=True, share=True)
+    try:
+        _make_pending(recipe, writer, wanted, workers, progress)
+    finally:
+        writer.close()
+    return len(wanted), len(every)
+
+
+def finalise(path: str | Path) -> Manifest:
+    """Make a data set of the shards that array jobs have made; or write the master of one in HDF5 again.
+
+    Raises:
+        DatasetNotFound: nothing was begun here.
+        DatasetIncomplete: shards are missing; says which.
+        DatasetLocked: shards are still being made.
+    """
+    path, began = Path(path), time.time()
+    final = SHARDED[storage_of(path)].root_of(path)
+    if (final / MANIFEST).is_file():
+        manifest = read_manifest(final)
+        finish_master(path, manifest)
+        return manifest
+    partial = partial_path(path)
+    if not partial.is_dir():
+        raise DatasetNotFound(f"nothing was begun at {path}; start with `qdata generate --shards 0:10 …`")
+    begun = (partial / MANIFEST).is_file()
+    plan = read_manifest(partial).plan if begun else begun_plan(partial)
+    writer = DatasetWriter(path, plan, resume=True)
+    try:
+        if missing := writer.pending():
+            every = plan.shards()
+            numbers = ", ".join(str(every.index(s)) for s in missing[:10]) + (", …" if missing[10:] else "")
+            raise DatasetIncomplete(
+                f"{path}: {len(missing)} of {len(every)} shards are missing or damaged ({numbers}); make them"
+                " with `qdata generate … --shards A:B`, or all with `qdata generate … --resume`"
+            )
+        return writer.finish(provenance(began, workers="array jobs"))
+    finally:
+        writer.close()
+
+
+def _get_ready(recipe: SpectraRecipe, plan: Plan, workers: Workers) -> None:
+    """Fail early, and let local workers import while the writer begins."""
+    if workers.local and workers.allowed(plan):
+        warm_up([__name__, *(["qwell.datagen.lanes"] if recipe.solver == "lanes" else [])])
+
+
+def _make_pending(
+    recipe: SpectraRecipe,
+    writer: DatasetWriter,
+    wanted: list[tuple[str, int]],
+    workers: Workers,
+    progress: Callable[[int], object],
+) -> None:
+    """Make those of the wanted shards that are not there yet."""
+    missing = set(writer.pending())
+    rows = {s: np.diff(writer.plan.splits[s[0]].span(s[1]))[0] for s in wanted}
+    progress(sum(n for s, n in rows.items() if s not in missing))
+    for count in _run(recipe, writer.plan, str(writer.root), [s for s in wanted if s in missing], workers):
+        progress(count)
+
+
+def _run(
+    recipe: SpectraRecipe, plan: Plan, root: str, pending: list[tuple[str, int]], workers: Workers
 ) -> Iterator[int]:
-    """Make the pending shards, yielding the rows of each as it is done."""
+    """Make shards, yielding the rows of each as it is done."""
     if not pending:
         return
-    count = min(available_cores() if workers is None else workers, len(pending))
-    if count == 0 and scheduler is None:
+    count = min(workers.allowed(plan), len(pending)) if workers.local else 0
+    if count == 0 and workers.local:
         for split, shard in pending:
             yield make_shard(recipe, plan, root, split, shard)
         return
     from distributed import as_completed
 
-    with _client(count, scheduler) as client:
+    with open_client(workers, count) as client:
         tasks = [
             client.submit(make_shard, recipe, plan, root, split, shard, pure=False, priority=-i)
             for i, (split, shard) in enumerate(pending)
@@ -152,123 +221,7 @@ def _run(
                 rows = future.result()
             except QwellError:
                 raise
-            except Exception as error:
-                raise WorkerError(
-                    f"a worker failed: {type(error).__name__}: {error}; what is finished is kept, mend the"
-                    " cause and run the same command with --resume"
-                ) from error
+            except (Exception, CancelledError) as error:
+                raise explain(error, plan) from error
             future.release()
             yield rows
-
-
-# Local workers are forked from one server process that has imported everything once.
-_DASK = {
-    "distributed.worker.multiprocessing-method": "forkserver",
-    "distributed.admin.tick.limit": "1h",
-}
-
-
-def _warm_up_workers(recipe: SpectraRecipe) -> None:
-    """Start the server from which local workers are forked, so that it imports while we go on."""
-    import multiprocessing
-    from multiprocessing import forkserver
-
-    needed = ["distributed", "distributed.nanny", __name__]
-    if recipe.solver == "lanes":
-        needed.append("qwell.datagen.lanes")
-    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
-        # glibc keeps the buffers of a shard for the next, instead of faulting fresh pages in: 8 % with lanes
-        os.environ.setdefault(name, str(2**28))
-    multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
-    if threading.current_thread() is not threading.main_thread():
-        forkserver.ensure_running()
-        return
-    # Ctrl-C goes to every process of a terminal; started like this, workers leave it to us
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, ours)
-
-
-@contextmanager
-def _main_out_of_sight() -> Iterator[None]:
-    """Workers need nothing of the script that called us; else each would run it again, unless it is guarded
-    by `if __name__ == "__main__"`, and a script read from standard input could not be found."""
-    main = sys.modules["__main__"]
-    names = [name for name in ("__file__", "__spec__") if name in main.__dict__]
-    hidden: dict[str, Any] = {name: main.__dict__.pop(name) for name in names}
-    main.__spec__ = None
-    try:
-        yield
-    finally:
-        main.__dict__.update(hidden)
-
-
-@contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
-    """A Dask client: of a local cluster of processes with one thread each, or of a running scheduler."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    with dask.config.set(_DASK):
-        if scheduler:
-            try:
-                client = Client(scheduler, timeout=10)
-            except (OSError, ValueError, TimeoutError) as error:
-                raise InvalidInput(
-                    f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`,"
-                    " or leave --scheduler out to use this machine's cores"
-                ) from error
-            with client:
-                yield client
-        else:
-            with (
-                _main_out_of_sight(),
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=None,
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
-                yield client
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _provenance(began: float, workers: int | None, scheduler: str | None) -> dict[str, Any]:
-    """Circumstances of a run that do not change the content: when, where, with which libraries."""
-    return {
-        "qwell": qwell.__version__,
-        "git": _git_revision(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.time() - began, 3),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in ("numpy", "scipy", "numba", "zarr", "dask")},
-        "workers": "scheduler" if scheduler else available_cores() if workers is None else workers,
-    }
-
-
-def _git_revision() -> str | None:
-    """The revision of the checkout that this package runs from, if it is one."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(qwell.__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except OSError:
-        return None
-    return answer.stdout.strip() or None

@@ -123,34 +123,54 @@ class SpectraRecipe:
         """
         if shard_rows <= 0 or shard_rows % BLOCK:
             raise InvalidInput(f"shard size is {shard_rows} rows; it must be a positive multiple of {BLOCK}")
-        points = self.mesh + 1
-        arrays = [
-            Field("potential", ("x",), (points,), self.dtype, ENERGY, "potential V(x)"),
-            Field("energy", ("level",), (self.levels,), "float64", ENERGY, "energy eigenvalue E_i"),
-        ]
-        if self.densities:
-            shape = (self.levels, points)
-            arrays.append(
-                Field(
-                    "density", ("level", "x"), shape, "float32", "1", "squared wave function, sum over x = 1"
-                )
-            )
-        row_bytes = max(field.row_bytes for field in arrays)
-        return Plan(
-            kind="spectra",
-            row_order="iid",
-            storage=storage,
-            recipe=self.to_json(),
-            fields=tuple(arrays),
-            coordinates=(
-                Coordinate("x", tuple(self.grid.x.tolist()), "half box width", "position"),
-                Coordinate("level", tuple(float(i) for i in range(self.levels)), "1", "level i"),
-            ),
-            splits={
-                name: SplitLayout.of(rows, shard_rows, row_bytes, storage)
-                for name, rows in [("train", self.n), ("validation", self.validation)]
-            },
+        rows = {"train": self.n, "validation": self.validation}
+        return spectra_plan(
+            self.to_json(), self.mesh + 1, self.levels, self.dtype, rows, shard_rows, storage, self.densities
         )
+
+
+def spectra_plan(
+    recipe: dict[str, Any],
+    points: int,
+    levels: int,
+    dtype: str,
+    rows: Mapping[str, int],
+    shard_rows: int,
+    storage: str,
+    densities: bool = False,
+    row_order: str = "iid",
+) -> Plan:
+    """The plan of any data set of spectra.
+
+    Arguments:
+        recipe: plain JSON.
+        points, levels: columns of `potential` and `energy`.
+        dtype: of the potentials.
+        rows: of each split.
+        shard_rows, storage: how they are cut and kept.
+        densities: whether there is a field `density`.
+        row_order: "iid" or "grouped".
+    """
+    fields = [
+        Field("potential", ("x",), (points,), dtype, ENERGY, "potential V(x)"),
+        Field("energy", ("level",), (levels,), "float64", ENERGY, "energy eigenvalue E_i"),
+    ]
+    if densities:
+        name = "squared wave function, sum over x = 1"
+        fields.append(Field("density", ("level", "x"), (levels, points), "float32", "1", name))
+    row_bytes = max(field.row_bytes for field in fields)
+    return Plan(
+        kind="spectra",
+        row_order=row_order,
+        recipe=recipe,
+        fields=tuple(fields),
+        coordinates=(
+            Coordinate("x", tuple(Grid(points - 1).x.tolist()), "half box width", "position"),
+            Coordinate("level", tuple(float(i) for i in range(levels)), "1", "level i"),
+        ),
+        splits={k: SplitLayout.of(n, shard_rows, row_bytes, storage) for k, n in rows.items()},
+        storage=storage,
+    )
 
 
 def _is(value: object, annotation: str) -> bool:

@@ -114,10 +114,12 @@ class SplitLayout:
 
     @classmethod
     def of(cls, rows: int, shard_rows: int, row_bytes: int, storage: str = "zarr") -> SplitLayout:
-        """Choose the largest chunk (a decoding unit) that divides the shard evenly and is small enough.
+        """Cut `rows` into shards of `shard_rows`, or one shorter shard, and shards evenly into chunks.
 
-        That is 2 MiB for Zarr, and 1 MiB for HDF5, whose readers keep that much of decoded chunks.
+        A chunk (a decoding unit) is at most 2 MiB for Zarr, and 1 MiB for HDF5, whose readers keep that much
+        of decoded chunks.
         """
+        shard_rows = min(shard_rows, max(-(-rows // 1000), 1) * 1000)  # zarr pads a shard to its full length
         largest = 2**21 if storage == "zarr" else 2**20
         pieces = next(
             p

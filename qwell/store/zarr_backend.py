@@ -8,6 +8,7 @@ event loop would keep all threads of a stream waiting for each other.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping
 from math import nan
@@ -18,7 +19,7 @@ import google_crc32c
 import numpy as np
 
 from qwell.errors import DatasetDamaged
-from qwell.store.manifest import parse_json
+from qwell.store.manifest import dump_json, parse_json
 from qwell.store.schema import Field, Plan, SplitLayout
 
 SUFFIXES: tuple[str, ...] = (".zarr",)
@@ -36,9 +37,10 @@ def create_layout(root: Path, plan: Plan) -> None:
     from zarr.storage import LocalStore
 
     store = LocalStore(root)
+    recipe = json.loads(dump_json(plan.recipe))  # keys in one order, wherever the plan comes from
     zarr.create_group(store, zarr_format=3, attributes={"kind": plan.kind})
     for split, layout in plan.splits.items():
-        attributes = {"kind": plan.kind, "split": split, "recipe": plan.recipe}
+        attributes = {"kind": plan.kind, "split": split, "recipe": recipe}
         zarr.create_group(store, path=split, zarr_format=3, attributes=attributes)
         for coordinate in plan.coordinates:
             array = zarr.create_array(

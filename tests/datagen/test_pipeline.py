@@ -14,6 +14,7 @@ import pytest
 
 from qwell.datagen import pipeline, spectrum
 from qwell.datagen.audit import check_values, solve_again
+from qwell.datagen.clusters import Workers
 from qwell.datagen.recipes import SpectraRecipe
 from qwell.errors import DatasetExists, InvalidInput, WorkerError
 from qwell.store.reader import open_dataset
@@ -60,7 +61,12 @@ def test_a_running_scheduler_does_not_change_a_byte(tmp_path: Path, reference: d
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
-        pipeline.generate(RECIPE, tmp_path / "m3.zarr", scheduler=cluster.scheduler_address, shard_rows=1000)
+        pipeline.generate(
+            RECIPE,
+            tmp_path / "m3.zarr",
+            workers=Workers(scheduler=cluster.scheduler_address),
+            shard_rows=1000,
+        )
     assert content(tmp_path / "m3.zarr") == reference
 
 
@@ -204,7 +210,7 @@ def test_a_failing_worker_is_reported_and_the_rest_kept(
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         pytest.raises(WorkerError, match="--resume"),
     ):
-        pipeline.generate(RECIPE, path, scheduler=cluster.scheduler_address, shard_rows=1000)
+        pipeline.generate(RECIPE, path, workers=Workers(scheduler=cluster.scheduler_address), shard_rows=1000)
     monkeypatch.undo()
     with pytest.raises(DatasetExists, match="--resume"):
         pipeline.generate(RECIPE, path, workers=0, shard_rows=1000)

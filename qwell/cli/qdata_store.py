@@ -1,0 +1,321 @@
+"""The commands of `qdata` that work on any data set, whatever is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qwell.cli.common import Failed, as_json, echo_json
+
+resume_option = click.option("--resume", is_flag=True, help="Continue after an interruption.")
+force_option = click.option("--force", is_flag=True, help="Replace what is there, once the new is whole.")
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Where: …/name.zarr, or …/name.h5 for HDF5."
+)
+
+
+@contextmanager
+def progress_bar(total: int, quiet: bool, unit: str = " samples") -> Iterator[Any]:
+    """A tqdm bar with rate and ETA; silent when not on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, unit_scale=True, disable=quiet or None, leave=False) as bar:
+        yield bar
+
+
+def _rows(data: Any) -> int:
+    return sum(len(split) for split in data.splits.values())
+
+
+def _size(data: Any) -> int:
+    return sum(record.size for record in data.manifest.files.values())
+
+
+@click.command()
+@click.argument("path")
+@as_json
+def info(path: str, as_json: bool) -> None:
+    """Say what a data set holds, how it was made, and its version. PATH may be an address."""
+    from qwell.store.card import describe_recipe
+    from qwell.store.reader import open_dataset
+
+    data = open_dataset(path)
+    plan, size = data.plan, _size(data)
+    if as_json:
+        plain = {**plan.to_json(), "path": str(path), "digest": data.digest, "bytes": size}
+        echo_json({**plain, "provenance": data.provenance})
+        return
+    click.echo(f"{path}: {data.kind}, version {data.digest}")
+    for name, split in data.splits.items():
+        click.echo(f"  {name:<12}{len(split):>12,} rows in {split.shards} shards")
+    for field in plan.fields:
+        shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
+        click.echo(f"  {field.name:<12}{field.dtype:<9}{shape:<18}{field.units:<22}{field.long_name}")
+    click.echo(f"  {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {plan.storage}")
+    click.echo(f"  recipe      {describe_recipe(data.recipe)}")
+    made = data.provenance
+    if made:
+        click.echo(f"  made        {made.get('created')} on {made.get('host')} by qwell {made.get('qwell')}")
+
+
+@click.command()
+@click.argument("path")
+@click.option(
+    "--full", is_flag=True, help="Also read every value, and solve a random sample again with scipy."
+)
+@click.option(
+    "--samples", type=int, default=1000, show_default=True, help="Potentials a split solved again by --full."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@as_json
+def verify(path: str, full: bool, samples: int, seed: int, as_json: bool) -> None:
+    """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
+    from qwell.store.reader import load_manifest, locate, open_dataset
+    from qwell.store.transfer import verify_remote
+    from qwell.store.verify import verify_files
+
+    if "://" in path:
+        manifest, found = verify_remote(path)
+        problems = list(found)
+    else:
+        root = locate(path)
+        manifest = load_manifest(root)
+        problems = list(verify_files(Path(path), root, manifest))
+    answer: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
+    if full and not problems and manifest.plan.kind == "spectra":
+        from qwell.datagen.audit import TOLERANCE, check_values, solve_again
+
+        data = open_dataset(path)
+        problems = list(check_values(data))
+        if not problems:
+            answer["solved_again"], answer["largest_deviation"] = solve_again(data, samples, seed)
+            given = manifest.plan.recipe.get("solver") == "given"
+            if answer["largest_deviation"] > TOLERANCE and not given:
+                problems.append(
+                    f"energies deviate from scipy's by up to {answer['largest_deviation']:.1e},"
+                    f" more than {TOLERANCE:g}"
+                )
+    answer["problems"] = problems
+    if as_json:
+        echo_json(answer)
+    else:
+        for problem in problems:
+            click.echo(f"  {problem}")
+        checked = f"{len(manifest.files)} files"
+        if "solved_again" in answer:
+            checked += (
+                f"; {answer['solved_again']:,} potentials solved again, largest deviation"
+                f" {answer['largest_deviation']:.1e} of max(|E|, π²/8)"
+            )
+        verdict = "DAMAGED" if problems else "good"
+        click.echo(f"{path}: {verdict} ({checked}), version {manifest.digest[:12]}")
+        if problems:
+            click.echo(
+                "remedy: copy the data set again from its source, or `qdata generate … --force`", err=True
+            )
+    if problems:
+        raise Failed(1)
+
+
+@click.command()
+@click.argument("path")
+@as_json
+def stats(path: str, as_json: bool) -> None:
+    """Mean, standard deviation and range of every field; with --json also of every element of a row."""
+    from qwell.store.reader import open_dataset
+    from qwell.store.stats import stats as measure
+
+    data = open_dataset(path)
+    answer = measure(data)
+    if as_json:
+        echo_json({"path": path, "digest": data.digest, "stats": answer})
+        return
+    click.echo(f"{'split':<12}{'field':<12}{'rows':>12}{'mean':>13}{'std':>13}{'min':>13}{'max':>13}")
+    for split, fields in answer.items():
+        for field, s in fields.items():
+            numbers = [f"{s[k]:>13.5g}" if s["rows"] else f"{'-':>13}" for k in ("mean", "std", "min", "max")]
+            click.echo(f"{split:<12}{field:<12}{s['rows']:>12,}{''.join(numbers)}")
+
+
+@click.command()
+@click.argument("path")
+@out_option
+@click.option("--single", is_flag=True, help="One portable HDF5 file instead of one a shard.")
+@resume_option
+@force_option
+@as_json
+def convert(path: str, out: Path, single: bool, resume: bool, force: bool, as_json: bool) -> None:
+    """Write the same rows in another format: Zarr to HDF5, HDF5 to Zarr, or into a single HDF5 file."""
+    from qwell.store.derive import convert as make
+
+    _derive(
+        path,
+        out,
+        as_json,
+        lambda data, bar: make(data, out, single=single, resume=resume, force=force, progress=bar),
+    )
+
+
+@click.command()
+@click.argument("path")
+@click.option("--n", type=int, required=True, help="Training rows to keep; validation stays whole.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Subsets of one seed are nested.")
+@out_option
+@resume_option
+@force_option
+@as_json
+def subset(path: str, n: int, seed: int, out: Path, resume: bool, force: bool, as_json: bool) -> None:
+    """Keep a random part of the training rows."""
+    from qwell.store.derive import subset as make
+
+    _derive(
+        path,
+        out,
+        as_json,
+        lambda data, bar: make(data, out, n, seed=seed, resume=resume, force=force, progress=bar),
+    )
+
+
+def _derive(path: str, out: Path, as_json: bool, make: Callable[[Any, Any], Any]) -> None:
+    from qwell.store.reader import open_dataset
+
+    data = open_dataset(path)
+    with progress_bar(_rows(data), quiet=as_json) as bar:
+        manifest = make(data, bar.update)
+    _made(out, manifest, as_json)
+
+
+def _made(out: Path, manifest: Any, as_json: bool) -> None:
+    rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
+    if as_json:
+        echo_json({"path": str(out), "digest": manifest.digest, "rows": rows, "bytes": manifest.plan.bytes})
+    else:
+        counts = " + ".join(f"{n:,}" for n in rows.values())
+        click.echo(
+            f"{out}: {counts} rows, {manifest.plan.bytes / 1e6:,.1f} MB, version {manifest.digest[:12]}"
+        )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@out_option
+@resume_option
+@force_option
+@as_json
+def merge(paths: tuple[str, ...], out: Path, resume: bool, force: bool, as_json: bool) -> None:
+    """Put data sets with the same fields one after the other, split by split."""
+    from qwell.store.derive import merge as make
+    from qwell.store.reader import open_dataset
+
+    parts = [open_dataset(path) for path in paths]
+    with progress_bar(sum(map(_rows, parts)), quiet=as_json) as bar:
+        manifest = make(parts, out, resume=resume, force=force, progress=bar.update)
+    _made(out, manifest, as_json)
+
+
+@click.command("list")
+@click.argument("root", default="store")
+@as_json
+def list_(root: str, as_json: bool) -> None:
+    """List the data sets in a directory or at an address, without reading arrays."""
+    from qwell.store.catalog import catalog
+
+    entries = [entry.to_json() for entry in catalog(root)]
+    if as_json:
+        echo_json(entries)
+        return
+    if not entries:
+        click.echo(f"{root}: no data sets; make one with `qdata generate --kernel m3 --n 100000`")
+    for e in entries:
+        if "problem" in e:
+            click.echo(f"{e['name']:<24}{e['problem']}")
+            continue
+        rows = " + ".join(f"{n:,}" for n in e["rows"].values())
+        kernel = e["recipe"].get("kernel") or e["recipe"].get("recipe")
+        click.echo(
+            f"{e['name']:<24}{e['digest'][:12]}  {e['kind']:<13}{kernel!s:<9}{rows:>22} rows"
+            f"{e['bytes'] / 1e6:>12,.1f} MB"
+        )
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("url")
+@click.option("--force", is_flag=True, help="Replace another version that is there.")
+@as_json
+def push(path: Path, url: str, force: bool, as_json: bool) -> None:
+    """Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).
+
+    A URL that ends in / gets it under its own name. Repeated after an interruption, it sends what is missing.
+    """
+    from qwell.store.reader import open_local
+    from qwell.store.transfer import push as send
+
+    _transfer(_size(open_local(path)), as_json, lambda bar: send(path, url, force=force, progress=bar))
+
+
+@click.command()
+@click.argument("url")
+@click.argument("path", type=click.Path(path_type=Path), default="store")
+@click.option("--force", is_flag=True, help="Replace another version that is there.")
+@as_json
+def pull(url: str, path: Path, force: bool, as_json: bool) -> None:
+    """Copy a data set from an address (s3://, gs://, az://, ssh://, https://) to PATH, or into store/.
+
+    name@digest insists on a version. Repeated after an interruption, it brings what is missing.
+    """
+    from qwell.store.places import place_of
+    from qwell.store.reader import split_version
+    from qwell.store.transfer import pull as bring
+
+    files = place_of(split_version(url)[0]).manifest().files
+    if str(path) == "store":
+        path.mkdir(exist_ok=True)
+    size = sum(record.size for record in files.values())
+    _transfer(size, as_json, lambda bar: bring(url, path, force=force, progress=bar))
+
+
+def _transfer(size: int, as_json: bool, action: Callable[[Any], Any]) -> None:
+    from dataclasses import asdict
+
+    with progress_bar(size, quiet=as_json, unit="B") as bar:
+        done = action(bar.update)
+    if as_json:
+        echo_json(asdict(done))
+    else:
+        kept = f", {done.kept / 1e6:,.1f} MB were there already" if done.kept else ""
+        click.echo(f"{done.target}: version {done.digest[:12]}, {done.sent / 1e6:,.1f} MB moved{kept}")
+
+
+@click.command()
+@click.argument("path")
+@click.option("--url", default="", help="Where the data set can be had, for the Croissant file.")
+@click.option("--license", "license_", default="", help="Address of its license.")
+@click.option("--out", type=click.Path(path_type=Path), default=".", help="Directory.  [default: here]")
+@as_json
+def card(path: str, url: str, license_: str, out: Path, as_json: bool) -> None:
+    """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""
+    import json
+
+    from qwell.store.card import croissant, markdown
+    from qwell.store.files import atomic_write
+    from qwell.store.reader import open_dataset
+
+    data = open_dataset(path)
+    description = croissant(data, url, license_)
+    if as_json:
+        echo_json(description)
+        return
+    for name, text in (
+        (f"{data.stem}.md", markdown(data)),
+        (f"{data.stem}.croissant.json", json.dumps(description, indent=1, ensure_ascii=False) + "\n"),
+    ):
+        atomic_write(out / name, text.encode())
+        click.echo(str(out / name))
+
+
+COMMANDS = (info, verify, stats, list_, convert, subset, merge, push, pull, card)

@@ -1,0 +1,229 @@
+"""Who does the work: processes on this machine, a running Dask scheduler, or jobs of a batch system."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Any
+
+from qwell.errors import InvalidInput, MissingExtra, WorkerError
+from qwell.store.schema import Plan
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+BATCH_SYSTEMS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+}
+# Memory of a worker: what its libraries take, and how often it holds the rows of its shard (as numbers, as
+# encoded files, in temporaries). Measured; see docs/beyond-one-machine.md.
+LIBRARIES = 200 * 10**6
+COPIES = 3
+# Local workers are forked from one server process that has imported everything once.
+_DASK = {
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.admin.tick.limit": "1h",
+}
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who makes the shards of a data set.
+
+    Arguments:
+        count: processes, or jobs of a batch system; 0 works in this process; None takes all cores (one job).
+        scheduler: address of a running Dask scheduler, "tcp://host:port", instead of local processes. Its
+            workers must see the data set's path under the same name.
+        cluster: name of a batch system, e.g. "slurm", whose jobs are to be workers (dask-jobqueue).
+        options: of that cluster, e.g. {"queue": "short", "memory": "2GB"}; others from Dask's configuration.
+        max_memory: bytes that all local processes together may take.
+
+    Raises InvalidInput for what makes no sense together.
+    """
+
+    count: int | None = None
+    scheduler: str | None = None
+    cluster: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    max_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 0:
+            raise InvalidInput(f"workers is {self.count}; it must be 0 (in this process) or more")
+        if self.scheduler and self.cluster:
+            raise InvalidInput("give --scheduler (one that runs) or --cluster (jobs to start), not both")
+        if self.cluster and self.cluster not in BATCH_SYSTEMS:
+            raise InvalidInput(f"unknown cluster {self.cluster!r}; choose one of {', '.join(BATCH_SYSTEMS)}")
+
+    @property
+    def local(self) -> bool:
+        """Whether the work is done by processes of ours on this machine."""
+        return not (self.scheduler or self.cluster)
+
+    def describe(self) -> str | int:
+        """For `provenance.json`."""
+        return (self.scheduler and "scheduler") or self.cluster or self.local_count()
+
+    def local_count(self) -> int:
+        """Processes on this machine."""
+        return available_cores() if self.count is None else self.count
+
+    def allowed(self, plan: Plan) -> int:
+        """Local processes that `max_memory` leaves room for.
+
+        Raises InvalidInput if not even one, with the shard size that would do.
+        """
+        if self.max_memory is None:
+            return self.local_count()
+        room = self.max_memory // memory_of_worker(plan)
+        if room < 1:
+            largest = max(layout.shard_rows for layout in plan.splits.values())
+            rows = (self.max_memory - LIBRARIES) * largest // (memory_of_worker(plan) - LIBRARIES)
+            remedy = f"lower --shard-size to {rows // 1000 * 1000}" if rows >= 1000 else "allow more"
+            raise InvalidInput(
+                f"one worker needs about {memory_of_worker(plan) / 1e6:.0f} MB and --max-memory allows"
+                f" {self.max_memory / 1e6:.0f} MB; {remedy}"
+            )
+        return min(room, self.local_count())
+
+
+def memory_of_worker(plan: Plan) -> int:
+    """Bytes that a worker takes at most, about."""
+    row = sum(f.row_bytes for f in plan.fields)
+    return LIBRARIES + COPIES * row * max(min(s.shard_rows, s.rows) for s in plan.splits.values())
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warm_up(modules: list[str]) -> None:
+    """Start the server from which local workers are forked, so that it imports while we go on."""
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
+        # glibc keeps the buffers of a shard for the next, instead of faulting fresh pages in: 8 % with lanes
+        os.environ.setdefault(name, str(2**28))
+    needed = ["distributed", "distributed.nanny", *modules]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return
+    # Ctrl-C goes to every process of a terminal; started like this, workers leave it to us
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, ours)
+
+
+@contextmanager
+def open_client(workers: Workers, count: int) -> Iterator[Client]:
+    """A Dask client of the workers; `count` local processes, with one thread each.
+
+    Raises:
+        InvalidInput: no scheduler answers, or the batch system's options make no sense.
+        MissingExtra: dask-jobqueue is not installed.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set(_DASK):
+        if workers.scheduler:
+            with _running(workers.scheduler) as client:
+                yield client
+        elif workers.cluster:
+            with _batch_cluster(workers) as cluster, Client(cluster) as client:
+                cluster.scale(workers.count or 1)
+                yield client
+        else:
+            with (
+                _main_out_of_sight(),
+                LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                ) as cluster,
+                Client(cluster) as client,
+            ):
+                yield client
+
+
+def _running(address: str) -> Client:
+    """A client of a scheduler that runs, of the same versions of what travels between us."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=10, name="qdata")
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InvalidInput(
+            f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`,"
+            " or leave --scheduler out to use this machine's cores"
+        ) from error
+    return client
+
+
+def _batch_cluster(workers: Workers) -> Any:
+    assert workers.cluster is not None  # by our caller
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise MissingExtra("--cluster needs dask-jobqueue: pip install 'qwell[jobqueue]'") from error
+    options = {"cores": 1, "processes": 1, "memory": "2GB", **workers.options}
+    try:
+        return getattr(dask_jobqueue, BATCH_SYSTEMS[workers.cluster])(**options)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"--cluster {workers.cluster} does not take these options ({error}); see dask-jobqueue's"
+            " documentation for --cluster-option KEY=VALUE"
+        ) from error
+
+
+def job_script(workers: Workers) -> str:
+    """The script that would be handed to the batch system for each worker."""
+    with _batch_cluster(workers) as cluster:
+        script: str = cluster.job_script()
+    return script
+
+
+@contextmanager
+def _main_out_of_sight() -> Iterator[None]:
+    """Workers need nothing of the script that called us; else each would run it again, unless it is guarded
+    by `if __name__ == "__main__"`, and a script read from standard input could not be found."""
+    main = sys.modules["__main__"]
+    names = [name for name in ("__file__", "__spec__") if name in main.__dict__]
+    hidden: dict[str, Any] = {name: main.__dict__.pop(name) for name in names}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+def explain(error: BaseException, plan: Plan) -> WorkerError:
+    """What to tell a person about work that failed on a cluster."""
+    kind = type(error).__name__
+    kept = "what is finished is kept: mend the cause and run the same command with --resume"
+    if kind == "KilledWorker":
+        return WorkerError(
+            f"workers died again and again on one shard, perhaps for want of memory: one needs about"
+            f" {memory_of_worker(plan) / 1e6:.0f} MB; give them more, or lower --shard-size. {kept}"
+        )
+    if "Cancelled" in kind or "Comm" in kind:
+        return WorkerError(f"the scheduler is gone ({kind}); {kept}")
+    return WorkerError(f"a worker failed: {kind}: {error}; {kept}")

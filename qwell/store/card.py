@@ -1,0 +1,225 @@
+"""The data card of a data set: Markdown for people, Croissant 1.1 (JSON-LD) for catalogs and machines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qwell.store.backends import SHARDED
+from qwell.store.manifest import MANIFEST, FileRecord, file_sha256
+from qwell.store.reader import Dataset
+
+CROISSANT = "http://mlcommons.org/croissant/1.1"
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}  # the vocabulary that the standard asks every document to declare
+_MEDIA = {"zarr": "application/vnd.zarr", "hdf5": "application/x-hdf5", "hdf5-single": "application/x-hdf5"}
+
+
+def summary(data: Dataset) -> str:
+    """What a data set is, in one sentence."""
+    rows = " and ".join(f"{len(split):,} rows of {name}" for name, split in data.splits.items())
+    return f"One-dimensional quantum mechanics, {data.kind}: {rows} ({describe_recipe(data.recipe)})."
+
+
+def describe_recipe(recipe: dict[str, Any]) -> str:
+    """A recipe on one line, nested ones in brackets."""
+    parts = []
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            value = f"[{describe_recipe(value)}]"
+        elif isinstance(value, list):
+            items = [describe_recipe(v) if isinstance(v, dict) else str(v) for v in value]
+            value = "[" + "; ".join(items) + "]"
+        if value is not None:
+            parts.append(f"{key} {value}")
+    return ", ".join(parts)
+
+
+def markdown(data: Dataset) -> str:
+    """A data card: what is in it, how it was made, how to read and check it."""
+    size = sum(record.size for record in data.manifest.files.values())
+    splits = "\n".join(f"| {n} | {len(s):,} | {s.shards} |" for n, s in data.splits.items())
+    fields = "\n".join(
+        f"| `{f.name}` | sample{''.join(f', {d} ({s})' for d, s in zip(f.dims, f.shape, strict=True))}"
+        f" | {f.dtype} | {f.units} | {f.long_name} |"
+        for f in data.plan.fields
+    )
+    axes = "\n".join(
+        f"| `{c.name}` | {len(c.values)} | {c.values[0]:g} … {c.values[-1]:g} | {c.units} | {c.long_name} |"
+        for c in data.plan.coordinates
+    )
+    made = data.provenance
+    about = [f"qwell {made.get('qwell')}", str(made.get("created")), f"Python {made.get('python')}"]
+    about += [f"{k} {v}" for k, v in (made.get("libraries") or {}).items()]
+    recipe = json.dumps(data.recipe, indent=1, sort_keys=True)
+    return f"""# {data.name}
+
+{summary(data)}
+
+- version `{data.digest}`
+- {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {data.plan.storage}
+- rows are {"independent of their position" if data.row_order == "iid" else "grouped by their source"}
+
+| split | rows | shards |
+|---|---|---|
+{splits}
+
+| field | dimensions | type | units | content |
+|---|---|---|---|---|
+{fields}
+
+| axis | points | values | units | content |
+|---|---|---|---|---|
+{axes}
+
+## How it was made
+
+```json
+{recipe}
+```
+
+{", ".join(about) if made else "Its provenance is not recorded."}
+
+## How to read and check it
+
+```python
+from qwell import open_dataset
+
+data = open_dataset("{data.name}@{data.digest[:12]}")
+data["train"]["{data.plan.fields[0].name}"][:10]
+```
+
+`qdata verify {data.name}` compares every file with its sha256; with `--full` it solves a sample again.
+
+The potentials are random and contain no personal data.
+"""
+
+
+def croissant(data: Dataset, url: str = "", license: str = "") -> dict[str, Any]:
+    """The data set as Croissant 1.1: files with their sha256, and one record set a split.
+
+    Arguments:
+        data: the data set.
+        url: where it can be had; by default the names of its files only.
+        license: its address, e.g. "https://creativecommons.org/licenses/by/4.0/".
+    """
+    base = url.rstrip("/") + "/" if url else ""
+    name = data.name.replace(".", "-")
+    manifest = FileRecord.of(data.manifest.encode())
+    storage = data.plan.storage
+    single = storage not in SHARDED
+    files = [_file_object(MANIFEST, base, manifest, "application/json")] if not single else []
+    if single:
+        digest = {
+            "@type": "cr:FileObject",
+            "@id": data.name,
+            "name": data.name,
+            "contentUrl": base + data.name,
+        }
+        files.append({**digest, "encodingFormat": _MEDIA[storage], "sha256": file_sha256(data.root)})
+    else:
+        files += [_file_object(p, base, r, _MEDIA[storage]) for p, r in sorted(data.manifest.files.items())]
+    sets = []
+    for split in (s for s in data.splits.values() if len(s)):
+        records = [
+            {
+                "@type": "cr:Field",
+                "@id": f"{split.name}/{f.name}",
+                "name": f.name,
+                "description": f"{f.long_name}, {f.units}",
+                "dataType": f"cr:Float{f.dtype.removeprefix('float')}",
+                "isArray": True,
+                "arrayShape": ",".join(str(s) for s in f.shape),
+                "source": {
+                    "fileObject": {"@id": _first_file(data, split.name, f.name)},
+                    "extract": {"fileProperty": "content"},
+                },
+            }
+            for f in data.plan.fields
+        ]
+        text = f"{len(split):,} rows; row i of every field belongs together"
+        sets.append(
+            {
+                "@type": "cr:RecordSet",
+                "@id": split.name,
+                "name": split.name,
+                "description": text,
+                "field": records,
+            }
+        )
+    made = data.provenance
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": name,
+        "description": summary(data),
+        "conformsTo": CROISSANT,
+        **({"license": license} if license else {}),
+        "url": url or f"urn:sha256:{data.digest}",
+        "version": f"1.0.0+{data.digest[:12]}",
+        "datePublished": str(made.get("created", "1970-01-01"))[:10],
+        "citeAs": f"qwell data set {data.name}, version {data.digest}",
+        "keywords": ["quantum mechanics", "Schrödinger equation", data.kind],
+        "distribution": files,
+        "recordSet": sets,
+    }
+
+
+def _file_object(path: str, base: str, record: FileRecord, media: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path.replace("/", "-"),
+        "contentUrl": base + path,
+        "contentSize": f"{record.size} B",
+        "encodingFormat": "application/json" if path.endswith(".json") else media,
+        "sha256": record.sha256,
+    }
+
+
+def _first_file(data: Dataset, split: str, field: str) -> str:
+    if data.plan.storage not in SHARDED:
+        return data.name
+    array = next(f for f in data.plan.fields if f.name == field)
+    return SHARDED[data.plan.storage].shard_path(split, array, 0)

@@ -1,0 +1,59 @@
+"""The circumstances of a data set's making that do not change its content: when, where, with what."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import qwell
+
+_LIBRARIES = ("numpy", "scipy", "numba", "zarr", "h5py", "dask")
+
+
+def provenance(began: float, **more: Any) -> dict[str, Any]:
+    """What `provenance.json` holds.
+
+    Arguments:
+        began: `time.time()` at the start of the work.
+        more: further entries, plain JSON.
+    """
+    return {
+        "qwell": qwell.__version__,
+        "git": _git_revision(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - began, 3),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        **more,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The revision of the checkout that this package runs from, if it is one."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(qwell.__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
