@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-.PHONY: demo test lint docs bench clean
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq
+SSHD := --no-install-recommends openssh-server
+.PHONY: demo test lint docs bench clean servers
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +22,13 @@ demo: $(STAMP)
 	cd demo && ../$(BIN)/qtrain eigen --data store/m3.zarr --updates 1000 --evaluate-every 100
 	@echo "figures: demo/m3-samples.png demo/runs/m3-res_sa/figures/levels.png demo/runs/m3-res_sa/figures/learning.png"
 
-test: $(STAMP) lint docs
+# An OpenSSH server for the tests of sharing, where apt can bring one; without it they are skipped.
+servers:
+	@test -x /usr/sbin/sshd || ! command -v apt-get >/dev/null || \
+	  { $(APT) install $(SSHD) || { $(APT) update && $(APT) install $(SSHD); }; } >/dev/null 2>&1 || \
+	  echo "no OpenSSH server could be installed: its tests are skipped"
+
+test: $(STAMP) servers lint docs
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)

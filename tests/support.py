@@ -1,10 +1,11 @@
 """What the tests of several rooms share."""
 
+import json
 import shutil
 from pathlib import Path
 
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.manifest import read_manifest
+from qwell.store.manifest import FileRecord, read_manifest
 
 
 def root_of(path: Path) -> Path:
@@ -34,3 +35,19 @@ def content(path: Path) -> dict[str, bytes]:
         for p in root.rglob("*")
         if p.is_file() and p.name != "provenance.json"
     }
+
+
+def forge_manifest(path: Path, **changes: object) -> None:
+    """Change the manifest as somebody would who means harm: what vouches for it is changed too."""
+    root = root_of(path)
+    manifest = root / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
+    (root / "provenance.json").unlink(missing_ok=True)
+
+
+def forge_file(path: Path, file: Path) -> None:
+    """Let the manifest say that a file is as it should be."""
+    record = FileRecord.of(file.read_bytes())
+    files = json.loads((root_of(path) / "manifest.json").read_text())["files"]
+    name = file.relative_to(root_of(path)).as_posix()
+    forge_manifest(path, files=files | {name: [record.size, record.sha256]})

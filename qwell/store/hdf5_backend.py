@@ -52,9 +52,13 @@ def shard_path(split: str, field: Field, shard: int) -> str:
 
 
 def _in_memory() -> Any:
+    """A file in memory that is laid out in the order of writing.
+
+    With a cache of chunks HDF5 places them when it is flushed, in an order that differs from run to run.
+    """
     import h5py
 
-    return h5py.File("memory", "w", driver="core", backing_store=False, libver=_VERSION)
+    return h5py.File("x", "w", driver="core", backing_store=False, libver=_VERSION, rdcc_nbytes=0)
 
 
 def _image(file: Any) -> bytes:

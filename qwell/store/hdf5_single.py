@@ -48,7 +48,7 @@ def write_single(
     files: dict[str, FileRecord] = {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        with h5py.File(temporary, "w", libver=("v110", "v110"), rdcc_nbytes=0) as file:
             file.attrs["kind"] = plan.kind
             for split, layout in plan.splits.items():
                 group = file.create_group(split)

@@ -18,6 +18,7 @@ from qwell.errors import (
     DatasetKindError,
     DatasetNotFound,
     InvalidInput,
+    ManifestError,
     VersionMismatch,
 )
 from qwell.store import hdf5_single
@@ -29,6 +30,7 @@ from qwell.store.manifest import (
     PROVENANCE,
     Manifest,
     file_sha256,
+    parse_json,
     partial_path,
     read_manifest,
 )
@@ -182,6 +184,15 @@ def load_manifest(root: Path) -> Manifest:
     return hdf5_single.read_manifest(root) if root.is_file() else read_manifest(root)
 
 
+def check_provenance(root: Path, manifest: Manifest) -> str:
+    """What is wrong if `provenance.json`, which holds the manifest's checksum, does not agree with it."""
+    try:
+        named = parse_json((root / PROVENANCE).read_bytes(), PROVENANCE)["manifest_sha256"]
+    except (OSError, ManifestError, LookupError, TypeError):
+        return f"{PROVENANCE} is missing or damaged"
+    return "" if named == manifest.digest else f"{MANIFEST} or {PROVENANCE} was altered: they do not agree"
+
+
 def file_damage(root: Path, manifest: Manifest) -> list[str]:
     """What a look at names and sizes shows: missing or truncated files, and symbolic links.
 
@@ -228,6 +239,8 @@ def open_local(path: str | Path) -> Dataset:
         raise DatasetDamaged(f"{root} is not the {manifest.plan.storage} data set that its manifest says")
     check_version(path, manifest.digest, wanted)
     damage = file_damage(root, manifest)
+    if "altered" in (disagreement := check_provenance(root, manifest)) and root.is_dir():
+        damage.append(disagreement)
     if damage:
         more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
         raise DatasetDamaged(

@@ -8,7 +8,7 @@ from pathlib import Path
 from qwell.store.backends import SHARDED
 from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest, file_sha256
-from qwell.store.reader import file_damage
+from qwell.store.reader import check_provenance, file_damage
 
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
@@ -21,6 +21,8 @@ def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     """
     damaged = file_damage(root, manifest)
     yield from damaged
+    if root.is_dir() and (disagreement := check_provenance(root, manifest)):
+        yield disagreement
     storage = manifest.plan.storage
     if storage not in SHARDED:
         yield from verify_single(root, manifest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import root_of, shard_file
+from support import forge_manifest, root_of, shard_file
 
 from qwell.errors import (
     DatasetDamaged,
@@ -24,11 +24,6 @@ from qwell.store.verify import verify_files
 @pytest.fixture(scope="module")
 def dataset(stored: Path) -> Dataset:
     return open_dataset(stored)
-
-
-def rewrite(path: Path, **changes: object) -> None:
-    file = root_of(path) / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def test_slices_shards_and_iteration_agree(dataset: Dataset) -> None:
@@ -70,6 +65,14 @@ def test_digest_is_the_sha256_of_the_manifest_file(stored: Path, dataset: Datase
 
 def test_verify_finds_nothing_wrong_with_a_good_one(stored: Path, dataset: Dataset) -> None:
     assert list(verify_files(stored, dataset.root, dataset.manifest)) == []
+
+
+def test_an_altered_recipe_is_noticed(copy: Path) -> None:
+    """The manifest vouches for all other files; provenance.json vouches for the manifest."""
+    file = root_of(copy) / "manifest.json"
+    file.write_text(file.read_text().replace('"sigma": 100.0', '"sigma": 101.0'))
+    with pytest.raises(DatasetDamaged, match="do not agree"):
+        open_dataset(copy)
 
 
 def test_missing_shard(copy: Path) -> None:
@@ -138,7 +141,7 @@ def test_a_version_can_be_insisted_on(stored: Path, dataset: Dataset) -> None:
     "name", ["../x", "/etc/passwd", "train/../../x", "train//x", "", "a/./b", "a\nb", "C:\\x", "x" * 2000]
 )
 def test_paths_out_of_the_data_set_are_refused(copy: Path, name: str) -> None:
-    rewrite(copy, files={name: [1, "0" * 64]})
+    forge_manifest(copy, files={name: [1, "0" * 64]})
     with pytest.raises(ManifestError):
         open_dataset(copy)
 
@@ -160,7 +163,7 @@ FIELD = {"name": "a", "dims": ["x"], "shape": [2], "dtype": "float32", "units": 
     ],
 )  # fmt: skip
 def test_malformed_manifests(copy: Path, changes: dict[str, object]) -> None:
-    rewrite(copy, **changes)
+    forge_manifest(copy, **changes)
     with pytest.raises((ManifestError, DatasetDamaged)):
         open_dataset(copy)["train"]["potential"]
 

@@ -1,13 +1,11 @@
 """What is particular to Zarr."""
 
-import json
 from pathlib import Path
 
 import pytest
-from support import copy_of
+from support import copy_of, forge_file
 
 from qwell.errors import DatasetDamaged
-from qwell.store.manifest import FileRecord
 from qwell.store.reader import open_dataset
 
 
@@ -29,10 +27,6 @@ def test_only_our_codecs_are_asked_to_decode(copy: Path, codec: str) -> None:
     path = copy / "train/energy/zarr.json"
     text = path.read_text().replace('"crc32c"', f'"{codec}"')
     path.write_text(text)
-    files = json.loads((copy / "manifest.json").read_text())["files"]
-    record = FileRecord.of(text.encode())
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["files"] = files | {"train/energy/zarr.json": [record.size, record.sha256]}
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    forge_file(copy, path)
     with pytest.raises(DatasetDamaged, match="codecs are not what the manifest says"):
         open_dataset(copy)["train"]["energy"]
