@@ -65,10 +65,6 @@ class ShardedBackend(Backend, Protocol):
         """The content of the file `name` that makes the files below the root one; None if there is none."""
         ...
 
-    def master_is_current(self, path: Path, digest: str) -> bool:
-        """Whether what stands at `path` belongs to the files of this version."""
-        ...
-
 
 SHARDED: dict[str, ShardedBackend] = {"zarr": zarr_backend, "hdf5": hdf5_backend}
 BACKENDS: dict[str, Backend] = {**SHARDED, "hdf5-single": hdf5_single}

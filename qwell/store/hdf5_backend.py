@@ -151,17 +151,6 @@ def _create_virtual(group: Any, field: Field, layout: SplitLayout, folder: str) 
     return h5py.Dataset(h5d.create(group.id, field.name.encode(), kind, whole, properties))
 
 
-def master_is_current(path: Path, digest: str) -> bool:
-    """Whether the master at `path` is there and of the version `digest`."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return bool(file.attrs.get("manifest_sha256") == digest)
-    except OSError:
-        return False
-
-
 def open_to_read(path: Path) -> Any:
     """Open a file of ours: no lock (the files never change), no chunk cache (every chunk is read once)."""
     import h5py

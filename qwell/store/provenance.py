@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import qwell
+from qwell.errors import ManifestError
+from qwell.store.manifest import PROVENANCE, dump_json, parse_json
 
 _LIBRARIES = ("numpy", "scipy", "numba", "zarr", "h5py", "dask")
 
@@ -34,6 +37,21 @@ def provenance(began: float, **more: Any) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         **more,
     }
+
+
+def seal(content: dict[str, Any]) -> bytes:
+    """The file's bytes, with a checksum of all the rest as `sha256`."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return dump_json({**rest, "sha256": hashlib.sha256(dump_json(rest)).hexdigest()})
+
+
+def read_provenance(root: Path) -> dict[str, Any]:
+    """What the file in a data set's directory holds; nothing if it is missing or damaged."""
+    try:
+        content = parse_json((root / PROVENANCE).read_bytes(), PROVENANCE)
+    except (OSError, ManifestError):
+        return {}
+    return content if isinstance(content, dict) and seal(content) == dump_json(content) else {}
 
 
 def _version(name: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,6 @@ from qwell.errors import (
     DatasetKindError,
     DatasetNotFound,
     InvalidInput,
-    ManifestError,
     VersionMismatch,
 )
 from qwell.store import hdf5_single
@@ -28,12 +26,13 @@ from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,
     PROVENANCE,
+    FileRecord,
     Manifest,
     file_sha256,
-    parse_json,
     partial_path,
     read_manifest,
 )
+from qwell.store.provenance import read_provenance
 from qwell.store.schema import Plan
 
 _VERSIONED = re.compile(r"(.+)@([0-9a-f]{6,64})")
@@ -115,13 +114,8 @@ class Dataset:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """When, where and with which libraries the data was made; empty if the file is gone."""
-        path = self.root / PROVENANCE
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        """When, where and with which libraries the data was made; empty if the file is gone or damaged."""
+        return read_provenance(self.root)
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
@@ -184,13 +178,22 @@ def load_manifest(root: Path) -> Manifest:
     return hdf5_single.read_manifest(root) if root.is_file() else read_manifest(root)
 
 
+def altered(path: Path, name: str, record: FileRecord) -> list[str]:
+    """A line if a file's content is not what its record says, or cannot be read."""
+    try:
+        same = file_sha256(path) == record.sha256
+    except OSError as error:
+        return [f"{name} cannot be read: {error.strerror}"]
+    return [] if same else [f"{name} was altered: its sha256 is not the manifest's"]
+
+
 def check_provenance(root: Path, manifest: Manifest) -> str:
     """What is wrong if `provenance.json`, which holds the manifest's checksum, does not agree with it."""
-    try:
-        named = parse_json((root / PROVENANCE).read_bytes(), PROVENANCE)["manifest_sha256"]
-    except (OSError, ManifestError, LookupError, TypeError):
+    made = read_provenance(root)
+    if not made:
         return f"{PROVENANCE} is missing or damaged"
-    return "" if named == manifest.digest else f"{MANIFEST} or {PROVENANCE} was altered: they do not agree"
+    same = made.get("manifest_sha256") == manifest.digest
+    return "" if same else f"{MANIFEST} or {PROVENANCE} was altered: they do not agree"
 
 
 def file_damage(root: Path, manifest: Manifest) -> list[str]:
@@ -221,8 +224,8 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
             damage.append(f"{name} is not a plain file")
         elif status.st_size != record.size:
             damage.append(f"{name} has {status.st_size} bytes instead of {record.size}")
-        elif name.endswith("zarr.json") and file_sha256(path) != record.sha256:
-            damage.append(f"{name} was altered")
+        elif name.endswith("zarr.json"):
+            damage += altered(path, name, record)
     directories = {p for name in manifest.files for p in Path(name).parents if p != Path()}
     damage += [f"{d} is a symbolic link" for d in sorted(directories) if (root / d).is_symlink()]
     return damage

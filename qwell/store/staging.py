@@ -12,11 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from qwell.errors import DatasetExists, DatasetIncomplete, DatasetLocked, QwellError
+from qwell.errors import DatasetExists, DatasetLocked, QwellError
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
-from qwell.store.manifest import MANIFEST, PROGRESS, PROVENANCE, Manifest, dump_json, partial_path
-from qwell.store.schema import SPLITS, Plan
+from qwell.store.manifest import (
+    MANIFEST,
+    PROGRESS,
+    PROVENANCE,
+    FileRecord,
+    Manifest,
+    file_sha256,
+    partial_path,
+)
+from qwell.store.provenance import read_provenance, seal
+from qwell.store.schema import SPLITS
 
 
 class Staging:
@@ -145,11 +154,15 @@ class Staging:
         for directory in {self.root, *(p for n in manifest.files for p in (self.root / n).parents)}:
             if directory.is_relative_to(self.root):
                 sync_file(directory)
-        atomic_write(self.root / PROVENANCE, dump_json(provenance), self.scratch)
+        provenance = {**provenance, "manifest_sha256": manifest.digest}
+        master = self.backend.master_of(self.path.name, manifest.plan, manifest.digest)
+        if master is not None:
+            provenance["master_sha256"] = FileRecord.of(master).sha256
+        atomic_write(self.root / PROVENANCE, seal(provenance), self.scratch)
         atomic_write(self.root / MANIFEST, manifest.encode(), self.scratch)
-        self.rename(manifest.plan, manifest.digest)
+        self.rename(manifest)
 
-    def rename(self, plan: Plan, digest: str) -> None:
+    def rename(self, manifest: Manifest) -> None:
         """Put the whole partial directory in its place; for HDF5, write the master last."""
         old = self.final.with_name(f".{self.final.name}.{uuid4().hex}.old")
         try:
@@ -163,7 +176,7 @@ class Staging:
             sync_file(self.final.parent)
         except OSError as error:
             raise write_error(error, self.path) from error
-        write_master(self.path, plan, digest)
+        finish_master(self.path, manifest)
         shutil.rmtree(old, ignore_errors=True)
         self.close()
 
@@ -174,20 +187,24 @@ class Staging:
             self._lock = None
 
 
-def write_master(path: Path, plan: Plan, digest: str) -> None:
-    """Write the file that stands for a data set whose files are elsewhere, if its back end has one."""
-    content = SHARDED[plan.storage].master_of(path.name, plan, digest)
-    if content is not None:
-        atomic_write(path, content)
+def master_is_current(path: Path, root: Path) -> bool:
+    """Whether the file that stands for the data set in `root` is the one that was written with it."""
+    try:
+        return file_sha256(path) == read_provenance(root).get("master_sha256")
+    except OSError:
+        return False
 
 
 def finish_master(path: Path, manifest: Manifest) -> None:
-    """Write the master of a data set again that was killed before it got one, or lost it.
+    """Write the file that stands for a data set whose files are elsewhere, unless it is as it should be.
 
-    Raises DatasetIncomplete if there is nothing to make it from.
+    Back ends whose data sets are one directory have none.
     """
     backend = SHARDED[manifest.plan.storage]
-    if not (backend.root_of(path) / MANIFEST).is_file():
-        raise DatasetIncomplete(f"{path}: there is no manifest in {backend.root_of(path)}")
-    if not backend.master_is_current(path, manifest.digest):
-        write_master(path, manifest.plan, manifest.digest)
+    root, master = backend.root_of(path), backend.master_of(path.name, manifest.plan, manifest.digest)
+    if master is None or master_is_current(path, root):
+        return
+    made = read_provenance(root)
+    if made and made.get("master_sha256") != (ours := FileRecord.of(master).sha256):
+        atomic_write(root / PROVENANCE, seal({**made, "master_sha256": ours}))
+    atomic_write(path, master)

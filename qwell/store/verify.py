@@ -7,8 +7,9 @@ from pathlib import Path
 
 from qwell.store.backends import SHARDED
 from qwell.store.hdf5_single import verify_single
-from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest, file_sha256
-from qwell.store.reader import check_provenance, file_damage
+from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
+from qwell.store.reader import altered, check_provenance, file_damage
+from qwell.store.staging import master_is_current
 
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
@@ -31,15 +32,11 @@ def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     for name, record in manifest.files.items():
         if name in bad or (root / name).is_symlink():
             continue
-        try:
-            if file_sha256(root / name) != record.sha256:
-                yield f"{name} was altered: its sha256 is not the manifest's"
-        except OSError as error:
-            yield f"{name} cannot be read: {error.strerror}"
+        yield from altered(root / name, name, record)
     known = {*manifest.files, MANIFEST, PROVENANCE}
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()
         if not file.is_dir() and name not in known:
             yield f"{name} does not belong to the data set"
-    if path != root and not SHARDED[storage].master_is_current(path, manifest.digest):
+    if path != root and not master_is_current(path, root):
         yield f"{path.name} is damaged or of another version; `qdata finalise {path}` makes it again"

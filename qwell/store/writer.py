@@ -126,7 +126,7 @@ class DatasetWriter:
         if (self.root / MANIFEST).is_file():  # killed between the manifest and the rename
             manifest = read_manifest(self.root)
             self._check_same(manifest.plan, self.root)
-            self._staging.rename(manifest.plan, manifest.digest)
+            self._staging.rename(manifest)
             self.finished = manifest
         else:
             self._check_same(begun_plan(self.root), self.root)
@@ -187,7 +187,7 @@ class DatasetWriter:
             if path.is_file() and not known:
                 raise DatasetDamaged(f"{path} does not belong to the data set; move it away")
         manifest = Manifest(self.plan, files)
-        self._staging.publish(manifest, {**provenance, "manifest_sha256": manifest.digest})
+        self._staging.publish(manifest, dict(provenance))
         return manifest
 
     def close(self) -> None:

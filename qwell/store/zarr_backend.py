@@ -110,11 +110,6 @@ def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
     return None
 
 
-def master_is_current(path: Path, digest: str) -> bool:
-    """Always: the directory itself is the data set."""
-    return True
-
-
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _CHECKED = [_LITTLE, {"name": "crc32c"}]
 

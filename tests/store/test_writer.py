@@ -137,7 +137,7 @@ def test_a_shard_damaged_before_the_resume_is_made_again(path: Path) -> None:
 
 def test_killed_between_manifest_and_rename(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = write(path, plan())
-    monkeypatch.setattr(Staging, "rename", lambda self, plan, digest: self.close())
+    monkeypatch.setattr(Staging, "rename", lambda self, manifest: self.close())
     writer.finish({})
     assert not path.exists()
     monkeypatch.undo()
