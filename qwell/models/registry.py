@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
@@ -85,7 +86,8 @@ def create_model(name: str, **config: Any) -> Network:
 def _like(value: object, default: object) -> bool:
     """Whether an option has the type of its default; tuples hold positive integers."""
     if isinstance(default, tuple):
-        return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
+        sizes = isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
+        return sizes and len(value) <= 1000  # type: ignore[arg-type]
     if isinstance(default, float):
         return type(value) in (int, float) and value > 0  # type: ignore[operator]
     if isinstance(default, int):
@@ -141,26 +143,40 @@ def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> N
     Raises:
         CheckpointError: missing or damaged files, or weights that do not fit the configuration.
     """
-    config = read_config(folder)
+    config, weights = read_config(folder), Path(folder) / WEIGHTS
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
+            outline = create_model(config["model"], **config["config"])
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{folder}: {CONFIG} describes no model that can be built: {error}") from error
+    _check_shapes(weights, outline)
     model = create_model(config["model"], **config["config"])
-    load_weights(model, Path(folder) / WEIGHTS)
+    load_weights(model, weights)
     return model.to(device).eval()
 
 
 def load_weights(model: Network, path: Path) -> None:
     """Fill a model from a safetensors file; CheckpointError unless names and shapes agree exactly."""
+    _check_shapes(path, model)
     try:
         state = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    model.load_state_dict(state)
+
+
+def _check_shapes(path: Path, model: nn.Module) -> None:
+    """Compare the header of a safetensors file with a model; CheckpointError unless they agree."""
+    try:
+        with safe_open(path, "pt") as file:
+            state = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    expected = model.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(expected.keys() | state.keys()):
-        ours = tuple(expected[name].shape) if name in expected else None
-        theirs = tuple(state[name].shape) if name in state else None
-        if ours != theirs:
+        if (ours := expected.get(name)) != (theirs := state.get(name)):
             raise CheckpointError(
                 f"{path} belongs to another model: {name} has shape {theirs}, this model needs {ours}"
             )
-    model.load_state_dict(state)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,6 +140,9 @@ def parse_json(content: bytes, what: str) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise ManifestError(f"{what} holds the number {constant}, which JSON does not allow")
 
+    def finite(text: str) -> float:
+        return float(text) if math.isfinite(float(text)) else refuse(text)
+
     def unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
         obj = dict(pairs)
         if len(obj) != len(pairs):
@@ -146,6 +150,8 @@ def parse_json(content: bytes, what: str) -> Any:
         return obj
 
     try:
-        return json.loads(content.decode(), object_pairs_hook=unique, parse_constant=refuse)
+        return json.loads(
+            content.decode(), object_pairs_hook=unique, parse_float=finite, parse_constant=refuse
+        )
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ManifestError(f"{what} is not valid JSON (truncated or damaged): {error}") from error

@@ -7,6 +7,7 @@ running loss) is JSON in the file's header. Written to a temporary name and rena
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def load_checkpoint(
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             damage = damage or error
             continue
+        _check_state(path, state)
         _restore(path, tensors, model, optimizer)
         return state
     if damage:
@@ -76,6 +78,19 @@ def load_checkpoint(
             f"the checkpoints in {folder} are damaged ({damage}); start a new run"
         ) from damage
     return None
+
+
+def _check_state(path: Path, state: Any) -> None:
+    """Raise CheckpointError unless the JSON state is what `save_checkpoint` is given by the loop."""
+    try:
+        counts = [state["update"], state["stream"]["epoch"], state["stream"]["index"]]
+        numbers = [state["seconds"], state["loss_sum"]]
+        good = all(type(c) is int and c >= 0 for c in counts)
+        good &= all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    except (TypeError, LookupError):
+        good = False
+    if not good:
+        raise CheckpointError(f"{path} holds no state of a training; start a new run")
 
 
 def _restore(
@@ -88,11 +103,15 @@ def _restore(
     model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
         moments = {key: tensors.get(f"adam.{name}.{key}") for key in ("step", "exp_avg", "exp_avg_sq")}
-        if any(value is None for value in moments.values()):
+        shapes = [torch.Size(), parameter.shape, parameter.shape]
+        if [None if m is None else m.shape for m in moments.values()] != shapes:
             raise CheckpointError(f"{path} lacks the optimizer's state of {name}; start a new run")
         optimizer.state[parameter] = {
             key: value.to(parameter.device) if key != "step" or parameter.is_cuda else value
             for key, value in moments.items()
             if value is not None
         }
-    torch.set_rng_state(tensors["random"])
+    try:
+        torch.set_rng_state(tensors["random"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} holds no random state; start a new run") from error
