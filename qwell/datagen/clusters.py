@@ -138,30 +138,53 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
         MissingExtra: dask-jobqueue is not installed.
     """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     with dask.config.set(_DASK):
         if workers.scheduler:
-            with _running(workers.scheduler) as client:
+            with _quietly(), _running(workers.scheduler) as client:
                 yield client
         elif workers.cluster:
-            with _batch_cluster(workers) as cluster, Client(cluster) as client:
+            with _quietly(), _batch_cluster(workers) as cluster, Client(cluster) as client:
                 cluster.scale(workers.count or 1)
                 yield client
         else:
-            with (
-                _main_out_of_sight(),
-                LocalCluster(
-                    n_workers=count,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=None,
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
+            with _main_out_of_sight(), _local_cluster(count) as cluster, Client(cluster) as client:
                 yield client
+
+
+def _local_cluster(count: int) -> Any:
+    """Processes on this machine with one thread each; WorkerError if one of them dies in starting."""
+    from distributed import LocalCluster
+
+    try:
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise WorkerError(
+            f"the workers did not start ({error}); run the same command with --resume, or with --workers 0 to"
+            " do without them"
+        ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What goes wrong is said once, by `explain`; distributed would print tracebacks besides."""
+    loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _running(address: str) -> Client:

@@ -54,16 +54,15 @@ def traps() -> list[str]:
                 f"| {name} | {', '.join(where[s] for s in suffixes)} | {', '.join(dict.fromkeys(kinds))} |"
             )
     print(f"{len(TRAPS)} traps, {total} ways into them")
-    lines.insert(
-        0,
-        f"{len(TRAPS)} traps, walked into in {total} ways (open and read, verify, pull, read from afar, …).\n",
-    )
+    ways = "open and read, verify, pull, read from afar; load, resume, import, predict"
+    lines.insert(0, f"{len(TRAPS)} traps, walked into in {total} ways ({ways}).\n")
     return lines
 
 
 def main() -> None:
     where = machine()
-    about = f"Made by `python tests/faults/table.py`, commit {where['git']}, {where['processor']}, {where['cores']} cores."
+    made = f"commit {where['git']}, {where['processor']}, {where['cores']} cores"
+    about = f"Made by `python tests/faults/table.py`, {made}."
     text = "\n".join([BEGIN, "", about, "", *faults(), "", "## Traps", "", *traps(), "", END])
     page = PAGE.read_text()
     PAGE.write_text(page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :])
