@@ -54,6 +54,11 @@ class Staging:
         Raises DatasetExists if a finished data set (unless `force`) or something foreign is there.
         """
         if (self.final / MANIFEST).is_file():
+            if not force and not self.path.exists():
+                raise DatasetExists(
+                    f"{self.path} is all but finished; `qdata finalise {self.path}` ends it, --force makes"
+                    " it again"
+                )
             if not force:
                 raise DatasetExists(
                     f"{self.path} already exists; add --force to replace it, or choose another --out"

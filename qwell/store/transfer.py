@@ -37,7 +37,7 @@ from qwell.store.manifest import (
 )
 from qwell.store.places import PUSHING, Place, in_parallel, place_of
 from qwell.store.reader import Dataset, check_version, open_local, split_version
-from qwell.store.staging import Staging
+from qwell.store.staging import Staging, finish_master
 
 Progress = Callable[[int], object]
 
@@ -178,6 +178,7 @@ def pull(
     files = manifest.files
     staging = Staging(target, manifest.plan.storage)
     if (staging.final / MANIFEST).is_file() and read_manifest(staging.final).digest == manifest.digest:
+        finish_master(staging.path, manifest)
         open_local(target)  # refuses what is damaged
         return Transfer(manifest.digest, str(target), 0, sum(r.size for r in files.values()))
     staging.check_room(force)

@@ -248,8 +248,8 @@ def full_disk(folder: Path, suffix: str, tries: int) -> Outcome:
     count = 0
     for i in range(tries):
         works: list[tuple[str, Callable[[Path], object]]] = [
-            ("generate", lambda p: make(p, SMALL, resume=p.with_name(p.name + ".partial").exists())),
-            ("convert", lambda p: convert(source, p, resume=p.with_name(p.name + ".partial").exists())),
+            ("generate", lambda p: make(p, SMALL, resume=p.parent.exists())),
+            ("convert", lambda p: convert(source, p, resume=p.parent.exists())),
             ("pull", lambda p: pull(f"file://{reference}", p)),
         ]
         for name, work in works:
