@@ -162,6 +162,19 @@ def croissant(data: Dataset, url: str = "", license: str = "") -> dict[str, Any]
         files += [_file_object(p, base, r, _MEDIA[storage]) for p, r in sorted(data.manifest.files.items())]
     sets = []
     for split in (s for s in data.splits.values() if len(s)):
+        source: dict[str, Any] = {"fileObject": {"@id": data.name}}
+        if not single:
+            source = {"fileSet": {"@id": f"{split.name}-files"}}
+            files.append(
+                {
+                    "@type": "cr:FileSet",
+                    "@id": f"{split.name}-files",
+                    "name": f"{split.name}-files",
+                    "description": f"the files of {split.name}",
+                    "encodingFormat": _MEDIA[storage],
+                    "includes": f"{split.name}/**",
+                }
+            )
         records = [
             {
                 "@type": "cr:Field",
@@ -172,7 +185,7 @@ def croissant(data: Dataset, url: str = "", license: str = "") -> dict[str, Any]
                 "isArray": True,
                 "arrayShape": ",".join(str(s) for s in f.shape),
                 "source": {
-                    "fileObject": {"@id": _first_file(data, split.name, f.name)},
+                    **source,
                     "extract": {"fileProperty": "content"},
                 },
             }
@@ -216,10 +229,3 @@ def _file_object(path: str, base: str, record: FileRecord, media: str) -> dict[s
         "encodingFormat": "application/json" if path.endswith(".json") else media,
         "sha256": record.sha256,
     }
-
-
-def _first_file(data: Dataset, split: str, field: str) -> str:
-    if data.plan.storage not in SHARDED:
-        return data.name
-    array = next(f for f in data.plan.fields if f.name == field)
-    return SHARDED[data.plan.storage].shard_path(split, array, 0)

@@ -94,6 +94,13 @@ def encode_shard(
     yield f"{split}/{shard}.h5", _image(file)
 
 
+def add_dimension(group: Any, name: str, length: int) -> Any:
+    """A dimension scale without values, as netCDF-4 writes it; it takes no room."""
+    scale = group.create_dataset(name, shape=(length,), dtype=">f4")
+    scale.make_scale(f"{_NO_VARIABLE}{length:10d}")
+    return scale
+
+
 def add_coordinates(group: Any, plan: Plan, rows: int) -> None:
     """Dimension scales for every dimension of a split, attached to its fields.
 
@@ -107,8 +114,7 @@ def add_coordinates(group: Any, plan: Plan, rows: int) -> None:
     lengths = {"sample": rows} | {d: s for f in plan.fields for d, s in zip(f.dims, f.shape, strict=True)}
     for name, length in lengths.items():
         if name not in scales:
-            scales[name] = group.create_dataset(name, shape=(length,), dtype=">f4")
-            scales[name].make_scale(f"{_NO_VARIABLE}{length:10d}")
+            scales[name] = add_dimension(group, name, length)
     for field in plan.fields:
         for axis, name in enumerate(("sample", *field.dims)):
             group[field.name].dims[axis].attach_scale(scales[name])

@@ -17,7 +17,14 @@ import numpy as np
 
 from qwell.errors import DatasetNotFound
 from qwell.store.files import sync_file, write_error
-from qwell.store.hdf5_backend import add_coordinates, create_array, open_to_read, plain_array, read_checked
+from qwell.store.hdf5_backend import (
+    add_coordinates,
+    add_dimension,
+    create_array,
+    open_to_read,
+    plain_array,
+    read_checked,
+)
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
 from qwell.store.schema import Field, Plan, SplitLayout
 
@@ -61,7 +68,9 @@ def write_single(
                     file[split][field.name][span] = rows[field.name]
                     files[shard_path(split, field, shard)] = _record(rows[field.name])
             manifest = Manifest(plan, files)
-            file.create_dataset(_MANIFEST, data=np.frombuffer(manifest.encode(), np.uint8))
+            content = np.frombuffer(manifest.encode(), np.uint8)
+            array = file.create_dataset(_MANIFEST, data=content)
+            array.dims[0].attach_scale(add_dimension(file, "byte", len(content)))
         sync_file(temporary)
         temporary.replace(path)
         sync_file(path.parent)
