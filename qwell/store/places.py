@@ -52,6 +52,8 @@ class Place:
     def __init__(self, url: str) -> None:
         import fsspec
 
+        if not url.partition("://")[2].strip("/") and not url.startswith("file://"):
+            raise InvalidInput(f"{url!r} is no address; give one like s3://team/m3.zarr")
         self.url = url.rstrip("/")
         self.protocol = url.partition("://")[0].lower()
         try:
