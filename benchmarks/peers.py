@@ -221,14 +221,16 @@ def measure(name: str, folder: Path, batch: int) -> float:
     return float(np.median([rate for _, rate in rates]))
 
 
-def measure_apart(name: str, folder: Path, batch: int) -> float | str:
+def measure_apart(name: str, folder: Path, batch: int, python: str) -> float | str:
     """`measure` in a process of its own."""
     package = PEERS[name][1]
     try:
         installed = version(package) if package else ""
     except PackageNotFoundError:
-        return "not installed"
-    command = [sys.executable, __file__, "--one", name, "--folder", str(folder), "--batch", str(batch)]
+        installed = "?"
+        if python == sys.executable:
+            return "not installed"
+    command = [python, __file__, "--one", name, "--folder", str(folder), "--batch", str(batch)]
     environment = {**os.environ, "QWELL_CACHE": str(folder / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("rate ")]
@@ -242,6 +244,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--only", nargs="*", default=list(PEERS))
+    parser.add_argument(
+        "--python",
+        nargs="*",
+        default=[],
+        metavar="PEER=PATH",
+        help="other interpreters (MDS and HF datasets conflict)",
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
@@ -254,13 +263,14 @@ def main() -> None:
     from qwell import SpectraRecipe, generate
 
     rows: dict[str, Any] = {"rows": options.rows}
+    pythons = dict(entry.split("=", 1) for entry in options.python)
     with tempfile.TemporaryDirectory() as scratch:
         for name in ("m3.zarr", "m3.h5"):
             recipe = SpectraRecipe("m3", n=options.rows, validation=1000, solver="lanes")
             generate(recipe, Path(scratch) / name)
         for batch in (1000, 100):
             for name in options.only:
-                rate = measure_apart(name, Path(scratch), batch)
+                rate = measure_apart(name, Path(scratch), batch, pythons.get(name, sys.executable))
                 rows[f"{name}, batch {batch} [rows/s]"] = rate
                 print(
                     f"{name:<28}{batch:>6}  {rate if isinstance(rate, str) else f'{rate:14,.0f}'}", flush=True
