@@ -44,6 +44,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/stream.py
 	$(BIN)/python benchmarks/stream.py --batch 100
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/step.py --updates 80
 	$(BIN)/python benchmarks/page.py
 

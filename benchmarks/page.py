@@ -11,6 +11,8 @@ TITLES = {
     "generate": "Making data",
     "stream-1000": "Streaming, batches of 1,000",
     "stream-100": "Streaming, batches of 100",
+    "peers": "Streaming beside others",
+    "transfer": "Pushing and pulling",
     "step-cpu": "An update of the weights, CPU",
     "step-cuda": "An update of the weights, GPU",
     "train-10k": "What 10,000 updates on 100,000 m3 potentials give",
@@ -18,7 +20,7 @@ TITLES = {
 INTRODUCTION = """# Benchmarks
 
 Each table is what the command above it printed, on the machine and at the revision named. `make bench`
-makes all but the last again, `python benchmarks/page.py` this page. Targets are in the names. `ideal` is
+makes all but the last again (peers are measured if they are installed), `python benchmarks/page.py` this page. Targets are in the names. `ideal` is
 n × (bare `scipy.linalg.eigh_tridiagonal` a potential) / cores, measured in the same run.
 """
 

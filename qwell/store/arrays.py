@@ -38,7 +38,7 @@ class FieldArray:
         return self.shape[0]
 
     def read_into(self, start: int, stop: int, out: np.ndarray) -> None:
-        """Fill `out` (stop − start, *field.shape), of any dtype and strides, with rows start … stop − 1.
+        """Fill `out` (stop − start, …), of any dtype and strides, with rows start … stop − 1.
 
         Raises DatasetDamaged if a file is missing, cut short, or fails its checksum.
         """
