@@ -20,8 +20,9 @@ TITLES = {
 INTRODUCTION = """# Benchmarks
 
 Each table is what the command above it printed, on the machine and at the revision named. `make bench`
-makes all but the last again (peers are measured if they are installed), `python benchmarks/page.py` this page. Targets are in the names. `ideal` is
-n × (bare `scipy.linalg.eigh_tridiagonal` a potential) / cores, measured in the same run.
+makes all but the last again (peers only if they are installed), `python benchmarks/page.py` this page.
+Targets are in the names. `ideal` is n × (bare `scipy.linalg.eigh_tridiagonal` a potential) / cores, in the
+same run.
 """
 
 
