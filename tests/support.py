@@ -1,9 +1,12 @@
 """What the tests of several rooms share."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from qwell.errors import QwellError
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import FileRecord, read_manifest
 
@@ -51,3 +54,24 @@ def forge_file(path: Path, file: Path) -> None:
     files = json.loads((root_of(path) / "manifest.json").read_text())["files"]
     name = file.relative_to(root_of(path)).as_posix()
     forge_manifest(path, files=files | {name: [record.size, record.sha256]})
+
+
+def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None) -> str:
+    """How an action ends, after `before`, in a process of its own: its error in a line, or "no error"."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        text = "no error"
+        try:
+            before()
+            action()
+        except QwellError as error:
+            text = f"{type(error).__name__}: {error}"
+        except BaseException as error:
+            text = f"unexpected {type(error).__name__}: {error}"
+        os.write(writer, text.encode()[:4000])
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader) as pipe:
+        return pipe.read() or "unexpected death"

@@ -11,19 +11,14 @@ there for h5py, xarray and h5netcdf.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from qwell.store.fletcher32 import fletcher32_agrees
+from qwell.store.hdf5_chunks import read_chunked
 from qwell.store.schema import Field, Plan, SplitLayout
-
-if TYPE_CHECKING:
-    import h5py
 
 SUFFIXES: tuple[str, ...] = (".h5", ".hdf5")
 _VERSION = ("v110", "v110")  # checksums on metadata; read by HDF5 1.10 and later
@@ -157,13 +152,6 @@ def _create_virtual(group: Any, field: Field, layout: SplitLayout, folder: str) 
     return h5py.Dataset(h5d.create(group.id, field.name.encode(), kind, whole, properties))
 
 
-def open_to_read(path: Path) -> Any:
-    """Open a file of ours: no lock (the files never change), no chunk cache (every chunk is read once)."""
-    import h5py
-
-    return h5py.File(path, "r", locking=False, rdcc_nbytes=0)
-
-
 def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> None:
     """Nothing to compare but what `read_rows` finds in each shard."""
 
@@ -173,82 +161,9 @@ def read_rows(
 ) -> None:
     """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
 
-    Raises OSError or ValueError where the file cannot be read, is not what the manifest says, or fails
-    its checksum.
+    Raises OSError, ValueError or RuntimeError where it cannot be read, is not what the manifest says, or
+    fails its checksum.
     """
     start, stop = layout.span(shard)
-    with open_to_read(root / shard_path(split, field, shard)) as file:
-        read_checked(file, field.name, field, stop - start, layout.chunk_rows, rows, out)
-
-
-def read_checked(
-    file: h5py.File, name: str, field: Field, length: int, chunk_rows: int, rows: range, out: np.ndarray
-) -> None:
-    """Read rows of an array after making sure that it is one that `create_array` makes.
-
-    Links out of the file, virtual and external storage, compressors (a small file could be made huge) and
-    other types are refused.
-    """
-    array = plain_array(file, name, length, field.shape, np.dtype(field.dtype))
-    properties = array.id.get_create_plist()
-    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    chunks = (min(chunk_rows, length), *field.shape)
-    if array.chunks != chunks or filters != [_fletcher32()]:
-        raise ValueError(f"{name} has chunks {array.chunks} and filters {filters}; refused")
-    descriptor = file.id.get_vfd_handle()
-    for i in range(rows.start // chunks[0], -(-rows.stop // chunks[0])):
-        begin = i * chunks[0]
-        first, last = max(rows.start, begin), min(rows.stop, begin + chunks[0])
-        values = _chunk(array, descriptor, begin, chunks)
-        out[first - rows.start : last - rows.start] = values[first - begin : last - begin]
-
-
-def _chunk(array: Any, descriptor: int, begin: int, chunks: tuple[int, ...]) -> np.ndarray:
-    """The values of the chunk that begins at a row.
-
-    HDF5 says where it lies; reading and checksum are ours, without HDF5's lock on the whole library: with two
-    threads that is twice as fast (`benchmarks/stream.py`).
-    """
-    info = array.id.get_chunk_info_by_coord((begin, *[0] * (len(chunks) - 1)))
-    size = int(np.prod(chunks)) * array.dtype.itemsize
-    if info.byte_offset is None or info.filter_mask or info.size != size + 4:
-        raise ValueError(f"the chunk at row {begin} is missing or of the wrong size")
-    content = _scratch(info.size)
-    if os.preadv(descriptor, [content.data], info.byte_offset) != info.size:
-        raise ValueError(f"the chunk at row {begin} lies outside the file")
-    if not fletcher32_agrees(content):
-        raise ValueError(f"the checksum of the chunk at row {begin} is wrong")
-    return content[:-4].view(array.dtype).reshape(chunks)
-
-
-_LOCAL = threading.local()
-
-
-def _scratch(size: int) -> np.ndarray:
-    """A buffer of this thread's, the same every time: fresh pages cost as much as the reading."""
-    buffer: np.ndarray | None = getattr(_LOCAL, "buffer", None)
-    if buffer is None or len(buffer) < size:
-        buffer = _LOCAL.buffer = np.empty(size, np.uint8)
-    return buffer[:size]
-
-
-def _fletcher32() -> int:
-    import h5py
-
-    return int(h5py.h5z.FILTER_FLETCHER32)
-
-
-def plain_array(file: Any, name: str, length: int, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """The array `name`, if it lies in the file itself and has the shape and type expected."""
-    import h5py
-
-    where = file
-    for part in name.split("/"):
-        if not isinstance(where, h5py.Group) or not isinstance(where.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name} is missing or a link")
-        where = where[part]
-    if not isinstance(where, h5py.Dataset) or where.shape != (length, *shape):
-        raise ValueError(f"{name} is no array of shape {(length, *shape)}")
-    if where.dtype != dtype or where.is_virtual or where.external:
-        raise ValueError(f"{name} is virtual, external, or of type {where.dtype} instead of {dtype}")
-    return where
+    path = root / shard_path(split, field, shard)
+    read_chunked(path, field.name, field, stop - start, layout.chunk_rows, rows, out)

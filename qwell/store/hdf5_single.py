@@ -17,14 +17,8 @@ import numpy as np
 
 from qwell.errors import DatasetNotFound
 from qwell.store.files import sync_file, write_error
-from qwell.store.hdf5_backend import (
-    add_coordinates,
-    add_dimension,
-    create_array,
-    open_to_read,
-    plain_array,
-    read_checked,
-)
+from qwell.store.hdf5_backend import add_coordinates, add_dimension, create_array
+from qwell.store.hdf5_chunks import open_to_read, plain_array, read_chunked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
 from qwell.store.schema import Field, Plan, SplitLayout
 
@@ -116,9 +110,8 @@ def read_rows(
 ) -> None:
     """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype."""
     start = layout.span(shard)[0]
-    with open_to_read(root) as file:
-        span = range(start + rows.start, start + rows.stop)
-        read_checked(file, f"{split}/{field.name}", field, layout.rows, layout.chunk_rows, span, out)
+    span = range(start + rows.start, start + rows.stop)
+    read_chunked(root, f"{split}/{field.name}", field, layout.rows, layout.chunk_rows, span, out)
 
 
 def verify_single(path: Path, manifest: Manifest) -> Iterator[str]:

@@ -196,22 +196,26 @@ def check_provenance(root: Path, manifest: Manifest) -> str:
     return "" if same else f"{MANIFEST} or {PROVENANCE} was altered: they do not agree"
 
 
+def unlisted(manifest: Manifest) -> list[str]:
+    """A line for each file that a data set of this plan has and its manifest does not list."""
+    plan = manifest.plan
+    expected = {
+        BACKENDS[plan.storage].shard_path(split, field, i)
+        for split, i in plan.shards()
+        for field in plan.fields
+    }
+    if plan.storage in SHARDED:
+        expected |= SHARDED[plan.storage].metadata_files(plan)
+    return [f"the manifest does not list {name}" for name in sorted(expected - manifest.files.keys())]
+
+
 def file_damage(root: Path, manifest: Manifest) -> list[str]:
     """What a look at names and sizes shows: missing or truncated files, and symbolic links.
 
     Metadata files (`zarr.json`) are small and steer the reading, so their sha256 is checked too.
     """
-    plan = manifest.plan
-    shards = {
-        BACKENDS[plan.storage].shard_path(split, field, i)
-        for split, i in plan.shards()
-        for field in plan.fields
-    }
-    metadata = SHARDED[plan.storage].metadata_files(plan) if plan.storage in SHARDED else set()
-    damage = [
-        f"the manifest does not list {name}" for name in sorted((shards | metadata) - manifest.files.keys())
-    ]
-    if plan.storage not in SHARDED:
+    damage = unlisted(manifest)
+    if manifest.plan.storage not in SHARDED:
         return damage
     for name, record in manifest.files.items():
         path = root / name

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from qwell.errors import InvalidInput, TransferError
+from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
 from qwell.store.files import atomic_write
 from qwell.store.manifest import PROVENANCE
 from qwell.store.places import in_parallel, place_of
-from qwell.store.reader import Dataset, check_version, split_version
+from qwell.store.reader import Dataset, check_version, split_version, unlisted
 
 
 def open_remote(url: str) -> Dataset:
@@ -29,6 +29,8 @@ def open_remote(url: str) -> Dataset:
     if plan.storage not in SHARDED:
         raise InvalidInput(f"{url} is a single file; copy it to this machine first")
     check_version(url, manifest.digest, wanted)
+    if gaps := unlisted(manifest):
+        raise DatasetDamaged(f"{url} is damaged: {gaps[0]}; tell whoever keeps it")
     root = cache_root() / "remote" / manifest.digest[:32]
     brought: set[str] = set()
 

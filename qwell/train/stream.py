@@ -142,11 +142,10 @@ class Stream:
         self._buffer = torch.empty(self.share, self.records.width, device=self.device)
         self._open: Iterator[Tensor] | None = None
 
-    def _generator(self) -> np.random.Generator:
-        """The random numbers of this epoch's order."""
-        return np.random.Generator(
-            np.random.SFC64(np.random.SeedSequence([self._digest, self.seed, self.epoch]))
-        )
+    def _generator(self, part: int = 0) -> np.random.Generator:
+        """The random numbers of this epoch's order, or of a part of it."""
+        entropy = [self._digest, self.seed, self.epoch]
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy, spawn_key=(part,))))
 
     def _fill(self) -> Iterator[Tensor]:
         """Our part, (share, width), of batch after batch of this epoch, from `self.index` on."""
@@ -241,17 +240,10 @@ class PoolStream(Stream):
         self._spare: list[np.ndarray] | None = None
 
     def _fill(self) -> Iterator[Tensor]:
-        random = self._generator()
-        units = [self.units[i] for i in random.permutation(len(self.units))]
-        groups = [units[i : i + self.pool] for i in range(0, len(units), self.pool)]
-        sizes = [sum(stop - start for start, stop in group) for group in groups]
-        firsts = np.cumsum([0, *sizes[:-1]])
-        orders = [self._ours(random.permutation(n), int(a)) for n, a in zip(sizes, firsts, strict=True)]
-        wanted = [(group, order) for group, order in zip(groups, orders, strict=True) if len(order)]
         device = self.device.type
         out = self._buffer if device == "cpu" else torch.empty_like(self._buffer, device="cpu").pin_memory()
         filled = 0
-        for rows, order in self._read_ahead(wanted):
+        for rows, order in self._read_ahead():
             position = 0
             while position < len(order):
                 take = min(self.share - filled, len(order) - position)
@@ -261,42 +253,54 @@ class PoolStream(Stream):
                 if not filled:
                     yield out
 
-    def _read_ahead(
-        self, wanted: list[tuple[list[tuple[int, int]], np.ndarray]]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _read_ahead(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The rows of group after group, and their order; while one is used the next is read."""
+        units = [self.units[i] for i in self._generator().permutation(len(self.units))]
+        groups = [units[i : i + self.pool] for i in range(0, len(units), self.pool)]
+        ends = np.cumsum([sum(stop - start for start, stop in group) for group in groups])
+        resume = self.index * self.batch
+        first = int(np.searchsorted(ends, resume, side="right"))
         largest = self.pool * max(stop - start for start, stop in self.units)
         # kept for the next epoch only when this one was not abandoned, with reads still under way
         pools = self._spare or [np.empty((largest, self.records.width), np.float32) for _ in range(2)]
         self._spare = None
         readers = ThreadPoolExecutor(self.threads)
 
-        def read(k: int) -> list[Future[None]]:
-            """Begin to read group k, if there is one, into its pool."""
-            group = wanted[k][0] if k < len(wanted) else []
-            ends = np.cumsum([0, *(stop - start for start, stop in group)])
-            parts = [pools[k % 2][ends[i] : ends[i + 1]] for i in range(len(group))]
-            return [
-                readers.submit(self.records.read, *unit, out) for unit, out in zip(group, parts, strict=True)
+        def begin(k: int) -> tuple[Future[np.ndarray], list[Future[None]]]:
+            """Begin to read group k into its pool, and to draw its order."""
+            sizes = [stop - start for start, stop in groups[k]]
+            offsets = np.cumsum([0, *sizes])
+            reads = [
+                readers.submit(self.records.read, start, stop, pools[k % 2][offsets[i] : offsets[i + 1]])
+                for i, (start, stop) in enumerate(groups[k])
             ]
+            return readers.submit(self._order, k, int(offsets[-1]), int(ends[k]), resume), reads
 
         try:
-            ahead = read(0)
-            for k, (_, order) in enumerate(wanted):
-                for task in ahead:
+            ahead = begin(first)
+            for k in range(first, len(groups)):
+                drawn, reads = ahead
+                for task in reads:
                     task.result()
-                ahead = read(k + 1)
-                yield torch.from_numpy(pools[k % 2]), torch.from_numpy(order)
+                order = torch.from_numpy(drawn.result())
+                if k + 1 < len(groups):
+                    ahead = begin(k + 1)
+                yield torch.from_numpy(pools[k % 2]), order
             self._spare = pools
         finally:  # never wait: an abandoned stream may be collected in a thread that its reads depend on
             readers.shutdown(wait=False, cancel_futures=True)
 
-    def _ours(self, order: np.ndarray, first: int) -> np.ndarray:
-        """Of a group's order, which starts at row `first` of the epoch's, what is ours and still to come."""
-        place = first + np.arange(len(order))
-        coming = (place >= self.index * self.batch) & (place < self.batches * self.batch)
+    def _order(self, group: int, size: int, end: int, resume: int) -> np.ndarray:
+        """Where in its pool a group's rows lie that are ours and still to come, in their order.
+
+        The group's rows are `end − size` … `end − 1` of the epoch's order; those before `resume` are done.
+        """
+        order = self._generator(group + 1).permutation(size)
+        place = np.arange(end - size, end)
+        coming = (place >= resume) & (place < self.batches * self.batch)
         within = place % self.batch - self.offset
-        return order[coming & (within >= 0) & (within < self.share)]
+        ours = coming & (within >= 0) & (within < self.share)
+        return order if ours.all() else order[ours]
 
 
 _TIERS: dict[str, type[Stream]] = {"resident": ResidentStream, "mirror": MirrorStream, "pool": PoolStream}

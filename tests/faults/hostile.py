@@ -21,12 +21,11 @@ import h5py
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from support import copy_of, forge_file, forge_manifest, root_of, shard_file
+from support import copy_of, end_of, forge_file, forge_manifest, root_of, shard_file
 
 import qwell.store.remote
 import qwell.store.zarr_backend
 from qwell.datagen.imports import import_spectra
-from qwell.errors import QwellError
 from qwell.models.registry import create_model, load_pretrained, save_pretrained
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.tables import read_arrays, read_table
@@ -48,26 +47,10 @@ class Canary:
         return os.mkdir, (str(self.path),)
 
 
-def end_of(action: Callable[[], object]) -> str:
-    """How an action ends, in a process of its own with little memory."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        text = "no error"
-        try:
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-            action()
-        except QwellError as error:
-            text = f"{type(error).__name__}: {error}"
-        except BaseException as error:
-            text = f"unexpected {type(error).__name__}: {error}"
-        os.write(writer, text.encode()[:4000])
-        os._exit(0)
-    os.close(writer)
-    os.waitpid(pid, 0)
-    with os.fdopen(reader) as pipe:
-        return pipe.read() or "unexpected death"
+def little_memory() -> None:
+    """Leave this process a gigabyte more than it has."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
 
 
 def uses(path: Path, folder: Path) -> Actions:
@@ -112,6 +95,14 @@ def _renamed_file(name: str) -> Callable[[Path, Path, Path], Actions]:
         return uses(path, folder)
 
     return lay
+
+
+def shard_not_listed(path: Path, folder: Path, canary: Path) -> Actions:
+    """A manifest that keeps quiet about a shard."""
+    files = json.loads((root_of(path) / "manifest.json").read_text())["files"]
+    files.pop(shard_file(path).relative_to(root_of(path)).as_posix())
+    forge_manifest(path, files=files)
+    return uses(path, folder)
 
 
 def _manifest_text(edit: Callable[[str], str]) -> Callable[[Path, Path, Path], Actions]:
@@ -336,6 +327,7 @@ TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] 
     ("control characters in a file name", _renamed_file("train/a\x1b[2Jb"), (".zarr", ".h5")),
     ("new line in a file name", _renamed_file("train/a\nb"), (".zarr", ".h5")),
     ("control characters in a field name", _forged({"fields": [FIELD | {"name": "a\x07"}]}), (".zarr", ".h5")),
+    ("shard that the manifest does not list", shard_not_listed, (".zarr", ".h5")),
     ("shard is a link to the outside", linked_shard, (".zarr", ".h5")),
     ("duplicate keys in the manifest", _manifest_text(lambda t: t.replace('"kind"', '"kind": "x", "kind"', 1)), (".zarr", ".h5")),
     ("NaN in the manifest", _manifest_text(lambda t: t.replace("100.0", "NaN", 1)), (".zarr", ".h5")),
@@ -396,7 +388,7 @@ def walk_into(
     before = {p for p in folder.rglob("*") if place not in p.parents} | set(Path("/tmp").glob("evil*"))
     ends = {}
     for name, action in actions.items():
-        ends[name] = end_of(action)
+        ends[name] = end_of(action, little_memory)
         assert not ends[name].startswith(("no error", "unexpected")), f"{name}: {ends[name]}"
         assert not any(ord(c) < 32 for c in ends[name].replace("\n", "")), repr(ends[name])
     after = {p for p in folder.rglob("*") if place not in p.parents} | set(Path("/tmp").glob("evil*"))

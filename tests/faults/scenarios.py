@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
-from support import content, copy_of, root_of
+from support import content, copy_of, end_of, root_of
 
 import qwell.store.zarr_backend  # noqa: F401  (before root's rights are given up)
 from qwell.datagen import pipeline
@@ -327,25 +327,13 @@ def small_tmpfs(folder: Path, suffix: str, tries: int) -> Outcome:
 
 def as_nobody(action: Callable[[], object]) -> str:
     """Do it as the user nobody, in a process of its own; the error it ended with."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        text = ""
-        try:
-            if os.geteuid() == 0:
-                os.setegid(65534)
-                os.seteuid(65534)
-            action()
-        except QwellError as error:
-            text = f"{type(error).__name__}: {error}"
-        except BaseException as error:
-            text = f"unexpected {error!r}"
-        os.write(writer, text.encode())
-        os._exit(0)
-    os.close(writer)
-    os.waitpid(pid, 0)
-    with os.fdopen(reader) as pipe:
-        return pipe.read()
+
+    def become() -> None:
+        if os.geteuid() == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+
+    return end_of(action, become)
 
 
 def no_permission(folder: Path, suffix: str, tries: int) -> Outcome:

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from qwell.errors import InvalidInput
 from qwell.store.reader import Dataset
 from qwell.train.runs import Run, load_model
+from qwell.train.stream import open_stream
 
 OPTIONS = ["--model", "mlp", "--set", "hidden=[64]", "--batch", "50", "--updates", "200", "--log-every", "1"]
 
@@ -54,3 +57,41 @@ def test_two_processes_give_the_loss_curve_of_one(
     a, b = (load_model(run)(torch.from_numpy(x)).detach().numpy() for run in (one, two))
     np.testing.assert_allclose(a, b, rtol=1e-4)
     assert json.loads((two / "evaluation.json").read_text())["split"] == "validation"
+
+
+@pytest.mark.slow
+def test_begun_by_two_and_ended_by_one(dataset: Dataset, tmp_path: Path) -> None:
+    """SIGTERM to torchrun stops all ranks at one update; one process resumes in the middle of the epoch."""
+    arguments = ["--data", str(dataset.path), "--model", "mlp", "--set", "hidden=[64]", "--batch", "50"]
+    arguments += [
+        "--updates",
+        "2000",
+        "--log-every",
+        "20",
+        "--evaluate-every",
+        "500",
+        "--precision",
+        "float64",
+    ]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert torchrun(1, [*arguments, "--out", str(whole)], tmp_path).returncode == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "qwell.cli.qtrain", "eigen", *arguments, "--out", str(run)]
+    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (run / "metrics.jsonl").exists() or len(Run(run).metrics()) < 5:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.terminate()
+    said = "".join(process.communicate(timeout=120))
+    reached = Run(run).metrics()[-1]["update"]
+    assert 100 <= reached < 2000 and "--resume" in said, said
+    assert torchrun(1, ["--resume", str(run)], tmp_path).returncode == 0
+    np.testing.assert_allclose(losses(run), losses(whole), rtol=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="multiple of the 3 processes"):
+        open_stream(dataset, batch=50, world=3)
