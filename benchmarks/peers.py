@@ -1,6 +1,6 @@
 """Shuffled batches of one data set through our streams and through those of others, side by side in one run.
 
-python benchmarks/peers.py [--rows 500000] [--only resident pool litdata …]
+python benchmarks/peers.py [--rows 200000] [--only resident pool litdata …]
 
 Every peer gets the same rows (101 float32 + 10 float64) in its own format, is used as its documentation
 recommends for speed, and runs in a process of its own. Those that are not installed are left out:
@@ -204,20 +204,19 @@ PEERS: dict[str, tuple[Callable[[Path, int], Iterator[Batches]], str]] = {
 def measure(name: str, folder: Path, batch: int) -> float:
     """Rows per second, median over epochs (or over seconds, where an epoch takes longer)."""
     epochs = PEERS[name][0](folder, batch)
-    rates = []
-    end, first = time.perf_counter() + LONGEST, True
-    while not rates or sum(n / r for n, r in rates) < SECONDS:
+    batches = next(epochs)  # writes the peer's own format, if that is not there
+    rates: list[tuple[int, float]] = []
+    end, warm = time.perf_counter() + LONGEST, False
+    while sum(n / r for n, r in rates) < SECONDS and time.perf_counter() < end:
         clock, rows = time.perf_counter(), 0
-        for _ in next(epochs):
+        for _ in batches:
             rows += batch
             if time.perf_counter() > end:
                 break
         rate = rows / (time.perf_counter() - clock)
-        if not first or time.perf_counter() > end:
+        if warm or time.perf_counter() > end:  # the first epoch warms up, unless it is all there is time for
             rates.append((rows, rate))
-        if time.perf_counter() > end:
-            break
-        first = False  # the first epoch warms up
+        warm, batches = True, next(epochs)
     return float(np.median([rate for _, rate in rates]))
 
 
@@ -242,7 +241,7 @@ def measure_apart(name: str, folder: Path, batch: int, python: str) -> float | s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--only", nargs="*", default=list(PEERS))
     parser.add_argument(
         "--python",
