@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
 PROGRESS = "progress"  # in a data set being written: what is done so far
 FORMAT = "qwell-dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_MANIFEST_BYTES = 256 * 2**20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -71,9 +71,11 @@ class Manifest:
         if not isinstance(obj, dict) or obj.get("format") != FORMAT:
             raise ManifestError(f"{MANIFEST} is not the manifest of a qwell data set")
         if obj.get("format_version") != FORMAT_VERSION:
+            found = obj.get("format_version")
+            older = isinstance(found, int) and found < FORMAT_VERSION
             raise ManifestError(
-                f"the data set has format version {obj.get('format_version')!r}, this qwell reads"
-                f" {FORMAT_VERSION}; install a newer qwell"
+                f"the data set has format version {found!r}, this qwell reads {FORMAT_VERSION};"
+                f" {'make it again with qdata' if older else 'install a newer qwell'}"
             )
         if obj.get("state") != "complete":
             raise ManifestError(f"{MANIFEST} has state {obj.get('state')!r}; expected 'complete'")

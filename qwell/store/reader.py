@@ -70,6 +70,12 @@ class Split:
             )
         return self._arrays[field]
 
+    def fetch(self, fields: Sequence[str] | None = None) -> None:
+        """Bring the files of all shards, several at a time; nothing to do where they are on this machine."""
+        shard_path = BACKENDS[self._plan.storage].shard_path
+        wanted = [self.fields[name] for name in fields or self.fields]
+        self._fetch(shard_path(self.name, field, i) for i in range(self.shards) for field in wanted)
+
     def shard(self, index: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """All rows of one shard, `{field: (rows, …)}`."""
         return self.rows(*self.layout.span(index), fields)

@@ -55,6 +55,7 @@ class Records:
 
     def read_all(self, out: np.ndarray) -> np.ndarray:
         """Fill `out` (rows, width) float32 with the whole split, shards read in parallel."""
+        self.split.fetch((self.inputs, self.targets))
         spans = [self.split.layout.span(i) for i in range(self.split.shards)]
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda span: self.read(span[0], span[1], out[slice(*span)]), spans))
