@@ -152,7 +152,8 @@ FIELD = {"name": "a", "dims": ["x"], "shape": [2], "dtype": "float32", "units": 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": "other"}, {"format_version": 99}, {"format_version": 1}, {"state": "begun"}, {"files": []}, {"files": {"a": 1}},
+        {"format": "other"}, {"format_version": 99}, {"format_version": 1},
+        {"state": "begun"}, {"files": []}, {"files": {"a": 1}},
         {"fields": 3}, {"fields": [{"name": "x"}]}, {"splits": {"train": {"rows": -1}}}, {"splits": None},
         {"storage": "tar"}, {"storage": "hdf5-single"},
         {"splits": {"train": {"rows": 2**60, "shard_rows": 10, "chunk_rows": 10}}}, {"row_order": "?"},
