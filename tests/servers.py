@@ -57,12 +57,16 @@ def s3_server() -> Iterator[dict[str, str]]:
         server.stop()
 
 
+def find_sshd() -> str | None:
+    """OpenSSH's server, if it is installed."""
+    return shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
+
+
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """OpenSSH's server on this machine; yields the address of its root, and its clients' environment."""
-    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
-    if sshd is None:
-        pytest.skip("no OpenSSH server: apt-get install openssh-server")
+    sshd = find_sshd()
+    assert sshd is not None
     home = folder / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     for path in (folder / "host_key", home / ".ssh/id_ed25519"):

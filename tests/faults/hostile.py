@@ -350,6 +350,7 @@ TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] 
     ("huge shape in array metadata", _metadata(lambda m: m.update(shape=[2**50, 10])), (".zarr",)),
     ("storage transformer", _metadata(lambda m: m.update(storage_transformers=[{"name": "evil"}])), (".zarr",)),
     ("compression bomb", _hdf5(lambda f: f.create_dataset("energy", (1000, 10), "f8", compression="gzip", fletcher32=True)), (".h5",)),
+    ("bytes shuffled within their chunk", _hdf5(lambda f: f.create_dataset("energy", (1000, 10), "f8", chunks=(1000, 10), shuffle=True, fletcher32=True, data=np.ones((1000, 10)))), (".h5",)),
     ("soft link in a shard", _hdf5(lambda f: f.__setitem__("energy", h5py.SoftLink("/potential"))), (".h5",)),
     ("external link in a shard", _hdf5(lambda f: f.__setitem__("energy", h5py.ExternalLink("/etc/passwd", "/a"))), (".h5",)),
     ("external storage", _hdf5(lambda f: f.create_dataset("energy", (1000, 10), "f8", external=[("/etc/passwd", 0, 80000)])), (".h5",)),

@@ -149,6 +149,12 @@ def a_group(file: h5py.File) -> None:
     file.create_group("energy")
 
 
+def shuffled(file: h5py.File) -> None:
+    """Chunks of the right size, whose bytes are in another order: numbers, and wrong ones."""
+    del file["energy"]
+    file.create_dataset("energy", data=np.ones((1000, 10)), chunks=(1000, 10), shuffle=True, fletcher32=True)
+
+
 def unchecked(file: h5py.File) -> None:
     del file["energy"]
     file.create_dataset("energy", data=np.zeros((1000, 10)), chunks=(1000, 10))
@@ -167,6 +173,7 @@ def unchecked(file: h5py.File) -> None:
         objects,
         a_group,
         unchecked,
+        shuffled,
     ],
 )
 def test_shards_that_lie_are_refused(copy: Path, change: Callable[[h5py.File], None]) -> None:
