@@ -141,6 +141,8 @@ class Stream:
         self.epoch, self.index = 0, 0
         self._digest = int(data.digest[:16], 16)
         self._buffer = torch.empty(self.share, self.records.width, device=self.device)
+        width = self.records.width_in
+        self._batch = self._buffer[:, :width], self._buffer[:, width:]
         self._open: Iterator[Tensor] | None = None
 
     def _generator(self, part: int = 0) -> np.random.Generator:
@@ -159,10 +161,10 @@ class Stream:
         if self._open is None:
             self._open = self._fill()
         records = next(self._open)
-        if records.device != self.device:  # always the same memory there: a CUDA graph reads it in place
-            records = self._buffer.copy_(records, non_blocking=True)
+        if records is not self._buffer:  # always the same memory: a CUDA graph reads it in place
+            self._buffer.copy_(records, non_blocking=True)
         self.index += 1
-        return records[:, : self.records.width_in], records[:, self.records.width_in :]
+        return self._batch
 
     def __iter__(self) -> Stream:
         return self
