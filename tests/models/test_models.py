@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
+from qwell.models import registry
 from qwell.models.layers import SelfAttention
 from qwell.models.registry import ZOO, create_model, list_models, load_pretrained, save_pretrained
 
@@ -133,3 +134,24 @@ def test_foreign_and_damaged_folders(tmp_path: Path) -> None:
     (tmp_path / "b/config.json").write_text(json.dumps({"model": "os.system", "config": {}}))
     with pytest.raises(UnknownModel):
         load_pretrained(tmp_path / "b")
+
+
+def test_no_memory_is_taken_for_weights_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration may claim any size; it is compared with the file before a model is built."""
+    save_pretrained(create_model("mlp", hidden=[8]), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["config"]["hidden"] = [4000]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    devices: list[str] = []
+    build = registry.create_model
+
+    def watched(*arguments: object, **options: object) -> object:
+        devices.append(torch.get_default_device().type)
+        return build(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "create_model", watched)
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        load_pretrained(tmp_path)
+    assert devices == ["meta"]

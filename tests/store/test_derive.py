@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -85,6 +86,17 @@ def test_a_bit_flipped_in_a_single_file(single: Path, where: float, bit: int) ->
     finally:
         single.write_bytes(before)
     assert problems or open_dataset(single).digest
+
+
+def test_rows_changed_in_a_single_file(stored: Path, tmp_path: Path) -> None:
+    """By HDF5 itself, so that every checksum of its own is right."""
+    path = tmp_path / "one.h5"
+    convert(open_dataset(stored), path, single=True)
+    with h5py.File(path, "r+") as file:
+        file["train/energy"][1500, 3] += 1e-9
+    assert list(verify_files(path, path, open_dataset(path).manifest)) == [
+        "train/energy/1 was altered: its sha256 is not the manifest's"
+    ]
 
 
 @pytest.fixture(scope="module")
