@@ -22,7 +22,8 @@ from torch import nn
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes import SpectraRecipe
 from qwell.models.registry import create_model
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
 from qwell.train import loop, steps
 from qwell.train.config import EigenConfig
 from qwell.train.devices import choose_device

@@ -6,7 +6,8 @@ import pytest
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes import SpectraRecipe
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
 
 
 @pytest.fixture(autouse=True)

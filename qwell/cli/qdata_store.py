@@ -268,8 +268,8 @@ def pull(url: str, path: Path, force: bool, as_json: bool) -> None:
 
     name@digest insists on a version. Repeated after an interruption, it brings what is missing.
     """
+    from qwell.store.dataset import split_version
     from qwell.store.places import place_of
-    from qwell.store.reader import split_version
     from qwell.store.transfer import pull as bring
 
     files = place_of(split_version(url)[0]).manifest().files

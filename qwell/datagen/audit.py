@@ -8,7 +8,7 @@ import numpy as np
 
 from qwell.datagen.grid import Grid
 from qwell.datagen.spectrum import eigenvalues
-from qwell.store.reader import Dataset
+from qwell.store.dataset import Dataset
 
 TOLERANCE = 1e-9
 

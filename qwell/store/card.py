@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from qwell.store.backends import SHARDED
+from qwell.store.dataset import Dataset
 from qwell.store.manifest import MANIFEST, FileRecord, file_sha256
-from qwell.store.reader import Dataset
 
 CROISSANT = "http://mlcommons.org/croissant/1.1"
 _CONTEXT = {

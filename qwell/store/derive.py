@@ -16,10 +16,10 @@ import numpy as np
 
 from qwell.errors import DatasetExists, DatasetKindError, InvalidInput
 from qwell.store.backends import storage_of
+from qwell.store.dataset import Dataset
 from qwell.store.hdf5_single import write_single
 from qwell.store.manifest import Manifest
 from qwell.store.provenance import provenance
-from qwell.store.reader import Dataset
 from qwell.store.schema import Plan, SplitLayout
 from qwell.store.writer import DatasetWriter, write_shard
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
+from qwell.store.dataset import Dataset, check_version, split_version, unlisted
 from qwell.store.files import atomic_write
 from qwell.store.manifest import PROVENANCE
 from qwell.store.places import in_parallel, place_of
-from qwell.store.reader import Dataset, check_version, split_version, unlisted
 
 
 def open_remote(url: str) -> Dataset:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.store.reader import Dataset, Split
+from qwell.store.dataset import Dataset, Split
 
 MAX_ELEMENTS = 4096  # of a row, up to which each has its own mean and deviation
 

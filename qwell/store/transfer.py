@@ -23,6 +23,7 @@ from qwell.errors import (
     TransferError,
 )
 from qwell.store.backends import SHARDED, check_suffix
+from qwell.store.dataset import Dataset, check_version, split_version
 from qwell.store.files import atomic_write
 from qwell.store.manifest import (
     MANIFEST,
@@ -36,7 +37,7 @@ from qwell.store.manifest import (
     read_manifest,
 )
 from qwell.store.places import PUSHING, Place, in_parallel, place_of
-from qwell.store.reader import Dataset, check_version, open_local, split_version
+from qwell.store.reader import open_local
 from qwell.store.staging import Staging, finish_master
 
 Progress = Callable[[int], object]

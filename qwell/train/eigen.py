@@ -15,7 +15,8 @@ import qwell
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of, save_pretrained
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
 from qwell.train import metrics
 from qwell.train.config import EigenConfig
 from qwell.train.devices import choose_device

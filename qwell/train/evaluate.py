@@ -17,7 +17,7 @@ from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, read_config
-from qwell.store.reader import Dataset
+from qwell.store.dataset import Dataset
 from qwell.train import metrics
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
 from qwell.train.runs import Run, load_model, model_folder

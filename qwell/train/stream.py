@@ -27,8 +27,8 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.store.cache import cache_root
+from qwell.store.dataset import Dataset
 from qwell.store.files import DirectoryLock, make_directory, write_error
-from qwell.store.reader import Dataset
 from qwell.train.config import TIERS
 
 

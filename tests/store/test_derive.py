@@ -13,9 +13,10 @@ from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes import SpectraRecipe
 from qwell.errors import DatasetDamaged, DatasetExists, DatasetKindError, InvalidInput
 from qwell.store.catalog import catalog
+from qwell.store.dataset import Dataset
 from qwell.store.derive import convert, merge, subset
 from qwell.store.hdf5_single import verify_single
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.reader import open_dataset
 from qwell.store.stats import stats
 from qwell.store.verify import verify_files
 

@@ -16,8 +16,9 @@ from qwell.errors import (
     ManifestError,
     VersionMismatch,
 )
+from qwell.store.dataset import Dataset
 from qwell.store.manifest import Manifest, parse_json
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.reader import open_dataset
 from qwell.store.verify import verify_files
 
 

@@ -8,7 +8,8 @@ import torch
 
 from qwell.errors import InvalidInput
 from qwell.store.cache import cache_root
-from qwell.store.reader import Dataset, open_dataset
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
 from qwell.store.schema import Field, Plan, SplitLayout
 from qwell.store.writer import DatasetWriter, write_shard
 from qwell.train import stream as streams

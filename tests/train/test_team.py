@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qwell.errors import InvalidInput
-from qwell.store.reader import Dataset
+from qwell.store.dataset import Dataset
 from qwell.train.runs import Run, load_model
 from qwell.train.stream import open_stream
 

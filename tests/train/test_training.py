@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from qwell.errors import CheckpointError, InvalidInput, RunExists, RunNotFound, TrainingDiverged
-from qwell.store.reader import Dataset
+from qwell.store.dataset import Dataset
 from qwell.train import metrics
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen

@@ -1,0 +1,149 @@
+"""An open data set: plain numpy from here on. Read-only; `reader.open_dataset` opens one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qwell.errors import DatasetKindError, InvalidInput, VersionMismatch
+from qwell.store.arrays import Fetch, FieldArray
+from qwell.store.backends import BACKENDS, SHARDED
+from qwell.store.manifest import Manifest
+from qwell.store.provenance import read_provenance
+from qwell.store.schema import Plan
+
+_VERSIONED = re.compile(r"(.+)@([0-9a-f]{6,64})")
+
+
+def _nothing_to_fetch(names: Iterable[str]) -> None:
+    """A local data set has all its files."""
+
+
+class Split:
+    """One split of a data set: fields that share their first dimension, cut into shards."""
+
+    def __init__(self, root: Path, name: str, plan: Plan, fetch: Fetch) -> None:
+        self._root, self.name, self._plan, self._fetch = root, name, plan, fetch
+        self.layout = plan.splits[name]
+        self.fields = {field.name: field for field in plan.fields}
+        self._arrays: dict[str, FieldArray] = {}
+
+    def __len__(self) -> int:
+        return self.layout.rows
+
+    @property
+    def shards(self) -> int:
+        return self.layout.shards
+
+    def __getitem__(self, field: str) -> FieldArray:
+        if field not in self.fields:
+            raise InvalidInput(
+                f"{self._root} has no field {field!r} in {self.name}; it has {', '.join(self.fields)}"
+            )
+        if field not in self._arrays:
+            backend = BACKENDS[self._plan.storage]
+            self._arrays[field] = FieldArray(
+                backend, self._root, self.name, self.fields[field], self.layout, self._fetch
+            )
+        return self._arrays[field]
+
+    def fetch(self, fields: Sequence[str] | None = None) -> None:
+        """Bring the files of all shards, several at a time; nothing to do where they are on this machine."""
+        shard_path = BACKENDS[self._plan.storage].shard_path
+        wanted = [self.fields[name] for name in fields or self.fields]
+        self._fetch(shard_path(self.name, field, i) for i in range(self.shards) for field in wanted)
+
+    def shard(self, index: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """All rows of one shard, `{field: (rows, …)}`."""
+        return self.rows(*self.layout.span(index), fields)
+
+    def rows(self, start: int, stop: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Rows start … stop − 1, `{field: (rows, …)}`."""
+        return {name: self[name][start:stop] for name in fields or self.fields}
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        return (self.shard(i) for i in range(self.shards))
+
+
+class Dataset:
+    """An open data set: `data["train"]["potential"][:10]`, `data.recipe`, `data.digest`.
+
+    `path` is what it was opened by, `root` where its files are.
+    """
+
+    def __init__(
+        self, path: str | Path, root: Path, manifest: Manifest, fetch: Fetch = _nothing_to_fetch
+    ) -> None:
+        self.path, self.root, self.manifest = path, root, manifest
+        self.plan = plan = manifest.plan
+        self.kind, self.recipe, self.row_order = plan.kind, plan.recipe, plan.row_order
+        self.coordinates = {c.name: np.asarray(c.values) for c in plan.coordinates}
+        self.splits = {name: Split(root, name, plan, fetch) for name in plan.splits}
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, e.g. "m3.zarr"."""
+        return str(self.path).rstrip("/").rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix, e.g. "m3"."""
+        return Path(self.name).stem
+
+    @cached_property
+    def digest(self) -> str:
+        """The version: sha256 of `manifest.json`."""
+        return self.manifest.digest
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """When, where and with which libraries the data was made; empty if the file is gone or damaged."""
+        return read_provenance(self.root)
+
+    def __getitem__(self, split: str) -> Split:
+        if split not in self.splits:
+            raise InvalidInput(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
+        return self.splits[split]
+
+    def require(self, kind: str) -> Dataset:
+        """Return self if the data set is of this kind, else raise DatasetKindError."""
+        if self.kind != kind:
+            raise DatasetKindError(f"{self.path} holds {self.kind}; this command needs {kind}")
+        return self
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
+        return f"<Dataset {self.path} {self.kind} ({rows} rows) {self.digest[:12]}>"
+
+
+def split_version(path: str | Path) -> tuple[str, str]:
+    """`name@digest` as (name, digest); digest is empty where none is asked for."""
+    match = _VERSIONED.fullmatch(str(path))
+    return (match[1], match[2]) if match else (str(path), "")
+
+
+def check_version(path: str | Path, digest: str, wanted: str) -> None:
+    """Raise VersionMismatch unless the digest begins as asked for."""
+    if not digest.startswith(wanted):
+        raise VersionMismatch(
+            f"{path} is version {digest[:12]}, not {wanted[:12]}; leave @{wanted[:12]} out to take what is"
+            " there, or get the version you need from where it is kept"
+        )
+
+
+def unlisted(manifest: Manifest) -> list[str]:
+    """A line for each file that a data set of this plan has and its manifest does not list."""
+    plan = manifest.plan
+    expected = {
+        BACKENDS[plan.storage].shard_path(split, field, i)
+        for split, i in plan.shards()
+        for field in plan.fields
+    }
+    if plan.storage in SHARDED:
+        expected |= SHARDED[plan.storage].metadata_files(plan)
+    return [f"the manifest does not list {name}" for name in sorted(expected - manifest.files.keys())]
