@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import forge_manifest
 
 from qwell.datagen.recipes import SpectraRecipe
-from qwell.store.manifest import dump_json
 from qwell.store.writer import DatasetWriter
 
 
@@ -207,8 +207,7 @@ def test_potentials_that_are_none(home: Path, tmp_path: Path) -> None:
 
 def test_a_data_set_of_another_kind(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "store/m3.zarr", tmp_path / "t.zarr")
-    manifest = json.loads((tmp_path / "t.zarr/manifest.json").read_text()) | {"kind": "trajectories"}
-    (tmp_path / "t.zarr/manifest.json").write_bytes(dump_json(manifest))
+    forge_manifest(tmp_path / "t.zarr", kind="trajectories")
     told = run("qtrain", "eigen", "--data", "t.zarr", cwd=tmp_path, code=2).stderr
     assert "holds trajectories; this command needs spectra" in told
 
