@@ -84,6 +84,11 @@ def worker_options(command: Any) -> Any:
 )
 @click.option("--densities", is_flag=True, help="Also keep the squared wave functions.")
 @click.option(
+    "--matter",
+    metavar="FORMULA",
+    help="Energies of a total potential: case1, case2 or a formula of V, x, sigma.",
+)
+@click.option(
     "--dtype", default="float32", show_default=True, help="Of stored potentials: float32 or float64."
 )
 @click.option(
@@ -101,7 +106,9 @@ def worker_options(command: Any) -> Any:
 @click.option(
     "--format", "storage", default=None, help="zarr or hdf5.  [default: by the suffix of --out, else zarr]"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Where.  [default: store/<kernel>.zarr]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where.  [default: store/<kernel>[-<matter>].zarr]"
+)
 @as_json
 def generate(
     shard_size: int,

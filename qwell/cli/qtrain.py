@@ -36,8 +36,17 @@ device_option = click.option("--device", default="auto", show_default=True, help
 )
 @click.option("--updates", type=int, default=100_000, show_default=True, help="Updates of the weights.")
 @click.option("--batch", type=int, default=100, show_default=True, help="Potentials an update.")
-@click.option("--first-rate", type=float, default=1e-3, show_default=True, help="Learning rate at the start.")
+@click.option(
+    "--first-rate", type=float, help="Learning rate at the start.  [default: the model's, mostly 1e-3]"
+)
 @click.option("--last-rate", type=float, default=1e-5, show_default=True, help="Learning rate at the end.")
+@click.option(
+    "--density-weight",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Of the loss on densities, with data made with --densities; try 1.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order.")
 @device_option
 @click.option(
@@ -76,6 +85,7 @@ def eigen(
     compile_: bool,
     out: Path | None,
     resume: Path | None,
+    first_rate: float | None,
     **options: Any,
 ) -> None:
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
@@ -97,6 +107,7 @@ def eigen(
         raise InvalidInput(
             "name a data set, e.g. --data store/m3.zarr, or a run to continue with --resume runs/…"
         )
+    from qwell.models.registry import entry_of
     from qwell.store.reader import open_dataset
     from qwell.train.config import EigenConfig
     from qwell.train.devices import choose_device
@@ -116,6 +127,7 @@ def eigen(
                 model=model,
                 options=parse_settings(settings, "--set hidden=512"),
                 compile=compile_,
+                first_rate=entry_of(model).first_rate if first_rate is None else first_rate,
                 **options,
             )
             path = out or free_run_path(Path("runs"), f"{opened.stem}-{model}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qwell.datagen.grid import Grid
+from qwell.datagen.matter import matter_of
 from qwell.datagen.spectrum import eigenvalues
 from qwell.store.dataset import Dataset
 
@@ -49,6 +50,7 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
     """
     grid = Grid(len(data.coordinates["x"]) - 1)
     unit = grid.box_energies(1)[0]
+    matter = matter_of(data.recipe)
     solved, worst = 0, 0.0
     for split in data.splits.values():
         if not len(split):
@@ -59,7 +61,8 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
         for start in starts:
             span = slice(int(start), int(start) + 50)
             potential, energy = split["potential"][span], split["energy"][span]
-            reference = eigenvalues(potential, grid, energy.shape[1])
+            felt = potential if matter is None else matter[0](potential, grid.x, matter[1])
+            reference = eigenvalues(felt, grid, energy.shape[1])
             worst = max(worst, energy_deviation(energy, reference, unit))
             solved += len(potential)
     return solved, worst

@@ -36,7 +36,8 @@ def _factor(recipe: SpectraRecipe) -> np.ndarray:
 def make_rows(recipe: SpectraRecipe, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
     """Rows `start` … `stop − 1` of a split, every field.
 
-    The energies belong to the potential as stored, that is, after rounding to the stored dtype. Blocks of
+    The energies belong to the potential as stored, that is, after rounding to the stored dtype, or to what
+    matter makes of that. Blocks of
     1,000 are drawn and solved one after the other, while they are in the processor's cache.
 
     Returns: `potential` (rows, M+1), `energy` (rows, levels), and `density` (rows, levels, M+1) if asked for.
@@ -50,10 +51,10 @@ def make_rows(recipe: SpectraRecipe, split: str, start: int, stop: int) -> dict[
         rows["potential"][part] = potentials.rows(
             _factor(recipe), recipe.seed, split, start + part.start, start + part.stop
         )
-        stored = rows["potential"][part]
-        rows["energy"][part] = eigenvalues(stored, grid, levels, recipe.solver)
+        felt = recipe.total(rows["potential"][part])
+        rows["energy"][part] = eigenvalues(felt, grid, levels, recipe.solver)
         if recipe.densities:
-            rows["density"][part] = eigenstates(stored, grid, levels)[1] ** 2
+            rows["density"][part] = eigenstates(felt, grid, levels)[1] ** 2
     return rows
 
 

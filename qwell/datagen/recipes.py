@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from qwell.datagen.grid import Grid
 from qwell.datagen.kernels import KERNELS
+from qwell.datagen.matter import Matter
 from qwell.datagen.potentials import BLOCK
 from qwell.datagen.spectrum import SOLVERS
 from qwell.errors import InvalidInput
@@ -34,6 +37,8 @@ class SpectraRecipe:
         solver: "scipy" or "lanes".
         densities: also keep ψ_i² (by scipy), ΣΨ² = 1.
         dtype: of the stored potentials; energies are float64 and belong to the potential as stored.
+        matter: a medium's effect, see `Matter`: the stored potential is the one applied, energies and
+            densities are those of the total potential.
 
     Raises:
         InvalidInput: a value out of range, with the range.
@@ -51,6 +56,7 @@ class SpectraRecipe:
     solver: str = "scipy"
     densities: bool = False
     dtype: str = "float32"
+    matter: str | None = None
 
     def __post_init__(self) -> None:
         choices = [
@@ -83,6 +89,11 @@ class SpectraRecipe:
                 f"levels is {self.levels}, but a mesh of {self.mesh} has only {self.mesh - 1} interior"
                 f" points; lower --levels or raise --mesh to at least {self.levels + 1}"
             )
+        if self.matter is not None:
+            effect = Matter(self.matter)
+            object.__setattr__(self, "matter", effect.formula)
+            extremes = np.linspace(-4, 4, 9)[:, None] * np.full(self.mesh + 1, self.sigma)
+            effect(extremes, grid.x, self.sigma)
 
     @property
     def grid(self) -> Grid:
@@ -90,8 +101,14 @@ class SpectraRecipe:
 
     @property
     def name(self) -> str:
-        """Short name, used for the default path: the kernel."""
-        return self.kernel
+        """Short name, used for the default path: the kernel, and the matter effect if there is one."""
+        return self.kernel if self.matter is None else f"{self.kernel}-{Matter(self.matter).name}"
+
+    def total(self, potential: np.ndarray) -> np.ndarray:
+        """The potential that the particle feels, (n, M+1): the applied one, or what matter makes of it."""
+        if self.matter is None:
+            return potential
+        return Matter(self.matter)(potential, self.grid.x, self.sigma)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `from_json` is the inverse."""
@@ -100,7 +117,7 @@ class SpectraRecipe:
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> SpectraRecipe:
         """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
-        values = {k: v for k, v in obj.items() if k != "recipe"}
+        values = {"matter": None, **{k: v for k, v in obj.items() if k != "recipe"}}
         known = {f.name for f in fields(cls)}
         if obj.get("recipe") != "spectra" or set(values) != known:
             raise InvalidInput(f"not a recipe for spectra: expected the keys {', '.join(sorted(known))}")
@@ -181,5 +198,6 @@ def _is(value: object, annotation: str) -> bool:
         "float": (int, float),
         "bool": (bool,),
         "float | None": (int, float, type(None)),
+        "str | None": (str, type(None)),
     }
     return isinstance(value, allowed[annotation]) and (annotation == "bool" or not isinstance(value, bool))

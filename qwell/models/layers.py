@@ -14,10 +14,20 @@ class Network(nn.Module):
     Attributes:
         config: the frozen dataclass it was built from, with at least `points` and `levels`.
         registry_name: its name in the zoo, set by `create_model`.
+        recordable: whether an update of it can be recorded as a CUDA graph.
     """
 
     config: Any
     registry_name: str = ""
+    recordable = True
+
+    def attention_maps(self, potential: Tensor) -> list[Tensor]:
+        """The maps (b, p, p) of every self-attention layer, in order; row i says where position i looks."""
+        return []
+
+    def attention_positions(self) -> list[Tensor]:
+        """Where the positions of each of these layers lie: fractional indices of the mesh, (p,)."""
+        return []
 
 
 class ResidualBlock(nn.Module):

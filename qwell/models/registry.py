@@ -18,24 +18,33 @@ from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
+from qwell.models.hamiltonian import Hamiltonian, HamiltonianConfig
 from qwell.models.layers import Network
 from qwell.models.res_sa import ResSA, ResSAConfig
+from qwell.models.spectral import Spectral, SpectralConfig
+from qwell.models.transformer import Transformer, TransformerConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the zoo."""
+    """A model of the zoo; `first_rate` is the learning rate that training starts from by default."""
 
     build: Callable[[Any], Network]
     config: type[Any]
     summary: str
     closed_form: bool = False
+    first_rate: float = 1e-3
 
 
 ZOO: dict[str, Entry] = {
     "res_sa": Entry(ResSA, ResSAConfig, "residual blocks with self-attention (the spectra paper's network)"),
+    "hamiltonian": Entry(
+        Hamiltonian, HamiltonianConfig, "eigenvalues of a learned matrix (lowest error)", first_rate=1e-2
+    ),
+    "spectral": Entry(Spectral, SpectralConfig, "neural operator in cosine modes (FNO)"),
+    "transformer": Entry(Transformer, TransformerConfig, "transformer encoder over patches"),
     "mlp": Entry(MLP, MLPConfig, "plain multilayer perceptron"),
     "linear": Entry(Linear, LadderConfig, "linear regression, closed form", closed_form=True),
     "mean": Entry(Mean, LadderConfig, "predicts the mean, closed form", closed_form=True),

@@ -113,3 +113,13 @@ class ResSA(Network):
                         maps.append(layer.map(x))
                     x = layer(x)
         return maps
+
+    def attention_positions(self) -> list[Tensor]:
+        """Centres of what each position has seen through convolutions and poolings: indices of the mesh."""
+        centres, positions = torch.arange(self.config.points, dtype=torch.float32), []
+        for number in range(1, len(self.config.channels) + 1):
+            centres = centres[2:-2]
+            if number in self.config.pooled:
+                centres = centres[: len(centres) // 2 * 2].unflatten(0, (-1, 2)).mean(1)
+            positions.append(centres)
+        return positions

@@ -23,6 +23,7 @@ class EigenConfig:
         updates: of the weights in all.
         batch: rows an update.
         first_rate, last_rate: learning rates, geometric in between.
+        density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
         seed: of weights and order of batches.
         precision: "float32", "tf32" or "bf16".
         compile: pass the model through torch.compile.
@@ -41,6 +42,7 @@ class EigenConfig:
     batch: int = 100
     first_rate: float = 1e-3
     last_rate: float = 1e-5
+    density_weight: float = 0.0
     seed: int = 0
     precision: str = "float32"
     compile: bool = False
@@ -57,12 +59,18 @@ class EigenConfig:
         for name in ("first_rate", "last_rate"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
-
+        if not (math.isfinite(self.density_weight) and self.density_weight >= 0):
+            raise InvalidInput(f"density_weight is {self.density_weight}; it must be 0 or a positive number")
         for name, allowed in (("precision", PRECISIONS), ("stream", TIERS)):
             if getattr(self, name) not in allowed:
                 raise InvalidInput(
                     f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
                 )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the data set that the training reads."""
+        return ("potential", "energy", "density") if self.density_weight else ("potential", "energy")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

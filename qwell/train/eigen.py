@@ -88,6 +88,10 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
     """
     data = open_dataset(config.data).require("spectra")
     create_model(config.model, **fitting_options(data), **config.options)
+    if missing := set(config.fields) - set(data["train"].fields):
+        raise InvalidInput(
+            f"{data.path} has no {missing.pop()}, which --density-weight needs; generate it with --densities"
+        )
     if config.batch > len(data["train"]):
         raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
     about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
@@ -136,6 +140,7 @@ def train_eigen(
         stream = open_stream(
             data,
             config.stream,
+            fields=config.fields,
             batch=config.batch,
             seed=config.seed,
             device=where,

@@ -74,7 +74,7 @@ def train(
             run.rewind(update)
     if config.tensorboard and team.leads:
         run.open_events(update)
-    step = make_step(model, optimizer, config.precision, config.compile, team)
+    step = make_step(model, optimizer, config.precision, config.compile, team, config.density_weight)
     model.train()
     clock = time.perf_counter() - before
 

@@ -1,7 +1,8 @@
 """One update of the weights: eager, compiled, or recorded as a CUDA graph.
 
 Each returns the loss MSE = ⟨((f − E)/ε)²⟩ with ε the energy scale (spectra paper, appendix A: energies
-enter the loss multiplied by 0.01), as a detached scalar on the device.
+enter the loss multiplied by 0.01), as a detached scalar on the device. With densities, the weights also
+descend along w ⟨∫(ρ_f − ρ)² dx⟩, ρ_f = (∂f_i/∂v)/dx (Hellmann and Feynman; spectra paper, Eq. 22).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from qwell.train.team import Team
 
 ENERGY_SCALE = 100.0
-Step = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[..., Tensor]
 
 
 def loss_of(prediction: Tensor, energy: Tensor) -> Tensor:
@@ -23,6 +24,24 @@ def loss_of(prediction: Tensor, energy: Tensor) -> Tensor:
     if prediction.dtype == torch.bfloat16:
         prediction = prediction.float()
     return nn.functional.mse_loss(prediction / ENERGY_SCALE, energy / ENERGY_SCALE)
+
+
+def density_loss(prediction: Tensor, potential: Tensor, density: Tensor) -> Tensor:
+    """⟨∫(ρ_f − ρ)² dx⟩ over batch and levels, estimated without bias from one random mixture of the levels.
+
+    With normal u_i independent of each other, ⟨Σ_m (Σ_i u_i (∂f_i/∂v_m − ψ_i²(m)))²⟩_u is the sum of the
+    squares over levels and points: one derivative instead of one a level.
+
+    Arguments:
+        prediction: f(v), (b, levels), with its graph.
+        potential: v, (b, points), requiring gradients.
+        density: ψ², (b, levels, points), Σ_m ψ²(m) = 1.
+    """
+    mixture = torch.randn_like(prediction)
+    (slope,) = torch.autograd.grad((prediction * mixture).sum(), potential, create_graph=True)
+    dx = 2 / (potential.shape[1] - 1)
+    deviation = slope - (mixture.unsqueeze(2) * density).sum(1)
+    return deviation.square().sum() / (dx * prediction.numel())
 
 
 def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Adam:
@@ -53,8 +72,9 @@ def make_step(
     precision: str = "float32",
     compile: bool = False,
     team: Team | None = None,
+    density_weight: float = 0.0,
 ) -> Step:
-    """An update as a function (potential, energy) → loss.
+    """An update as a function (potential, energy[, density]) → loss.
 
     Arguments:
         model, optimizer: changed in place by every call.
@@ -62,6 +82,7 @@ def make_step(
             "float64" (for checks; the model must be in double precision).
         compile: pass the model through torch.compile.
         team: the processes that share the batch; gradients are averaged over them.
+        density_weight: w, see `density_loss`; 0 leaves densities out.
 
     On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards; the
     arguments of later calls must be the same tensors (as `Stream` gives them).
@@ -73,19 +94,25 @@ def make_step(
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
     forward = torch.compile(model) if compile else model
 
-    def step(potential: Tensor, energy: Tensor) -> Tensor:
+    def step(potential: Tensor, energy: Tensor, density: Tensor | None = None) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         if precision == "float64":
             potential, energy = potential.double(), energy.double()
+        if density is not None:
+            potential = potential.detach().requires_grad_()
         with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
             prediction = forward(potential)
         loss = loss_of(prediction, energy)
-        loss.backward()
+        if density is None:
+            loss.backward()
+        else:
+            (loss + density_weight * density_loss(prediction, potential, density)).backward()
         team.average_gradients(model)
         optimizer.step()
         return loss.detach()
 
-    return _recorded(step, model, optimizer) if device.type == "cuda" else step
+    recorded = device.type == "cuda" and getattr(model, "recordable", True)
+    return _recorded(step, model, optimizer) if recorded else step
 
 
 def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
@@ -93,7 +120,7 @@ def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) ->
     graph: torch.cuda.CUDAGraph | None = None
     loss: Tensor | None = None
 
-    def replay(potential: Tensor, energy: Tensor) -> Tensor:
+    def replay(*batch: Tensor) -> Tensor:
         nonlocal graph, loss
         if graph is None:
             weights = [p.detach().clone() for p in model.parameters()]
@@ -103,7 +130,7 @@ def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) ->
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(3):
-                    step(potential, energy)
+                    step(*batch)
             torch.cuda.current_stream().wait_stream(side)
             with torch.no_grad():
                 for parameter, weight in zip(model.parameters(), weights, strict=True):
@@ -113,7 +140,7 @@ def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) ->
                         value.zero_() if fresh else value.copy_(moments[p][key])
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                loss = step(potential, energy)
+                loss = step(*batch)
         graph.replay()
         assert loss is not None  # set when the graph was recorded
         return loss

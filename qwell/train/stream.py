@@ -3,7 +3,7 @@
 Three tiers: `resident` holds the whole split as one float32 record array on the device and gathers rows
 there; `mirror` does the same with a decoded copy on the local disk, memory-mapped and shared by all
 processes of a machine; `pool` reads shards ahead in threads and mixes K of them in memory at a time.
-A record is a row's input and target side by side, so that a batch is one gather.
+A record is a row's fields (input, target …) side by side, so that a batch is one gather.
 
 Batch t of an epoch is rows [tB, (t+1)B) of its order; of several ranks each takes an equal, contiguous part
 of every batch, so that results do not depend on how many there are.
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,14 +32,18 @@ from qwell.store.dataset import Dataset
 from qwell.store.files import DirectoryLock, make_directory, write_error
 from qwell.train.config import TIERS
 
+FIELDS = ("potential", "energy")
+
 
 class Records:
-    """Rows of a split as float32 records [input | target]."""
+    """Rows of a split as float32 records, its fields side by side."""
 
-    def __init__(self, data: Dataset, split: str, inputs: str, targets: str) -> None:
-        self.data, self.split, self.inputs, self.targets = data, data[split], inputs, targets
-        self.width_in = int(np.prod(self.split.fields[inputs].shape))
-        self.width = self.width_in + int(np.prod(self.split.fields[targets].shape))
+    def __init__(self, data: Dataset, split: str, names: Sequence[str]) -> None:
+        self.data, self.split, self.names = data, data[split], tuple(names)
+        self.shapes = [self.split.fields[name].shape for name in names]
+        edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)]).tolist()
+        self.columns = [slice(a, b) for a, b in pairwise(edges)]
+        self.width = edges[-1]
 
     @property
     def bytes(self) -> int:
@@ -46,16 +51,12 @@ class Records:
 
     def read(self, start: int, stop: int, out: np.ndarray) -> None:
         """Fill `out` (stop − start, width) float32 with rows start … stop − 1."""
-        for name, columns in (
-            (self.inputs, out[:, : self.width_in]),
-            (self.targets, out[:, self.width_in :]),
-        ):
-            array = self.split[name]
-            array.read_into(start, stop, columns.reshape(stop - start, *array.shape[1:]))
+        for name, columns, shape in zip(self.names, self.columns, self.shapes, strict=True):
+            self.split[name].read_into(start, stop, out[:, columns].reshape(stop - start, *shape))
 
     def read_all(self, out: np.ndarray) -> np.ndarray:
         """Fill `out` (rows, width) float32 with the whole split, shards read in parallel."""
-        self.split.fetch((self.inputs, self.targets))
+        self.split.fetch(self.names)
         spans = [self.split.layout.span(i) for i in range(self.split.shards)]
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda span: self.read(span[0], span[1], out[slice(*span)]), spans))
@@ -67,7 +68,7 @@ class Records:
         Raises WriteError if the disk refuses.
         """
         folder = cache_root() / "mirror" / self.data.digest[:32]
-        path = folder / f"{self.split.name}-{self.inputs}-{self.targets}.npy"
+        path = folder / f"{self.split.name}-{'-'.join(self.names)}.npy"
         make_directory(folder)
         lock = DirectoryLock(folder, wait=True)  # one process makes it, the others wait
         try:
@@ -106,7 +107,7 @@ class Stream:
         batch: rows a batch over all ranks; the last, incomplete batch of an epoch is left out.
         seed: of the order.
         device: where batches are wanted.
-        inputs, targets: fields.
+        fields: what a batch holds, e.g. input and target.
         rank, world: this process among how many.
 
     Raises:
@@ -121,12 +122,11 @@ class Stream:
         batch: int = 100,
         seed: int = 0,
         device: str | torch.device = "cpu",
-        inputs: str = "potential",
-        targets: str = "energy",
+        fields: Sequence[str] = FIELDS,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.records = Records(data, split, inputs, targets)
+        self.records = Records(data, split, fields)
         self.rows, self.batch, self.seed = len(data[split]), batch, seed
         self.device = torch.device(device)
         if not 1 <= batch <= self.rows:
@@ -141,8 +141,10 @@ class Stream:
         self.epoch, self.index = 0, 0
         self._digest = int(data.digest[:16], 16)
         self._buffer = torch.empty(self.share, self.records.width, device=self.device)
-        width = self.records.width_in
-        self._batch = self._buffer[:, :width], self._buffer[:, width:]
+        self._batch = tuple(
+            self._buffer[:, columns].unflatten(1, shape)
+            for columns, shape in zip(self.records.columns, self.records.shapes, strict=True)
+        )
         self._open: Iterator[Tensor] | None = None
 
     def _generator(self, part: int = 0) -> np.random.Generator:
@@ -154,8 +156,8 @@ class Stream:
         """Our part, (share, width), of batch after batch of this epoch, from `self.index` on."""
         raise NotImplementedError
 
-    def __next__(self) -> tuple[Tensor, Tensor]:
-        """The next (inputs, targets), each (batch / world, …) float32 on the device."""
+    def __next__(self) -> tuple[Tensor, ...]:
+        """The next batch of every field, each (batch / world, …) float32 on the device."""
         if self.index == self.batches:
             self.epoch, self.index, self._open = self.epoch + 1, 0, None
         if self._open is None:
@@ -325,8 +327,7 @@ def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
     if tier not in TIERS:
         raise InvalidInput(f"unknown stream tier {tier!r}; choose one of {', '.join(TIERS)}")
     if tier == "auto":
-        names = {"split": "train", "inputs": "potential", "targets": "energy"}
-        size = Records(data, *(options.get(key, default) for key, default in names.items())).bytes
+        size = Records(data, options.get("split", "train"), options.get("fields", FIELDS)).bytes
         if size < _free_memory(torch.device(options.get("device", "cpu"))) / 2:
             tier = "resident"
         else:
