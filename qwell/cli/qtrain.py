@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, parse_settings, run, version_option
+from qwell.cli.qtrain_probe import probe
 
 if TYPE_CHECKING:
     from qwell.train.evaluate import Evaluation
@@ -139,6 +139,7 @@ def _train(target: Any, device: str, team: Any) -> None:
     """Train a run to its end; then the leader of the team evaluates it and writes its report."""
     import signal
 
+    from qwell.cli.physics import solvers
     from qwell.store.reader import open_dataset
     from qwell.train.eigen import train_eigen
     from qwell.train.evaluate import evaluate, write_report
@@ -161,7 +162,7 @@ def _train(target: Any, device: str, team: Any) -> None:
         raise Failed(128 + stopped.signal)
     data = open_dataset(config["data"])
     if len(data["validation"]):
-        evaluation = evaluate(target.path, data, solvers=_solvers(data))
+        evaluation = evaluate(target.path, data, solvers=solvers(data))
         write_report(target, evaluation)
         _print_table(evaluation)
         click.echo(f"report: {target.path / 'report.md'}")
@@ -187,22 +188,6 @@ def _progress(updates: int, quiet: bool) -> Any:
         yield report
 
 
-def _solvers(data: Any) -> dict[str, tuple[Callable[[Any], Any], int]]:
-    """The direct solvers to compare with, for the grid of a data set: name → (solver, sample size)."""
-    from qwell.datagen.galerkin import galerkin
-    from qwell.datagen.grid import Grid
-    from qwell.datagen.spectrum import eigenvalues
-
-    grid = Grid(len(data.coordinates["x"]) - 1)
-    levels = len(data.coordinates["level"])
-    solvers: dict[str, tuple[Callable[[Any], Any], int]] = {
-        "direct solver (scipy)": (lambda v: eigenvalues(v, grid, levels), 2000)
-    }
-    if levels <= 20:
-        solvers = {"Galerkin, 20 sines": (lambda v: galerkin(v, grid, levels), 2000), **solvers}
-    return solvers
-
-
 def _print_table(evaluation: Evaluation) -> None:
     click.echo(f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})")
     click.echo(evaluation.markdown())
@@ -216,13 +201,14 @@ def _print_table(evaluation: Evaluation) -> None:
 @as_json
 def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) -> None:
     """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
+    from qwell.cli.physics import solvers
     from qwell.store.reader import open_dataset
     from qwell.train.devices import choose_device
     from qwell.train.evaluate import evaluate as measure
     from qwell.train.evaluate import per_level_table
 
     opened = open_dataset(data).require("spectra")
-    answer = measure(run_path, opened, split=split, device=choose_device(device), solvers=_solvers(opened))
+    answer = measure(run_path, opened, split=split, device=choose_device(device), solvers=solvers(opened))
     if as_json:
         echo_json(answer.to_json())
         return
@@ -280,6 +266,9 @@ def models(as_json: bool) -> None:
     for name, row in table.items():
         click.echo(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
         click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+
+
+cli.add_command(probe)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+ENERGY = "[ħ²/(m·length²)]"
+
 
 def canvas(
     rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4

@@ -1,13 +1,15 @@
-"""Learning curves: NMSE against updates (spectra paper, Fig. 3a)."""
+"""Learning curves: NMSE against updates and against the size of the training set (spectra paper, Fig. 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.figures.canvas import canvas
+from qwell.figures.levels import draw_levels
 
 
 def learning_curve(history: Sequence[dict[str, Any]], title: str) -> Figure:
@@ -26,4 +28,50 @@ def learning_curve(history: Sequence[dict[str, Any]], title: str) -> Figure:
     axes.set(yscale="log", xlabel="updates", ylabel="NMSE", title=title)
     axes.grid(which="both", alpha=0.25)
     axes.legend()
+    return figure
+
+
+def learning_curves_figure(
+    curves: Sequence[tuple[str, str, int, Sequence[dict[str, Any]]]],
+    x: np.ndarray,
+    potential: np.ndarray,
+    energy: np.ndarray,
+    prediction: np.ndarray,
+    title: str,
+) -> Figure:
+    """Draw the progress of several trainings, their last errors against data, and one potential's levels.
+
+    Arguments:
+        curves: label, kernel, potentials in the training set, and rows as in `learning_curve`.
+        x, potential: (points,); energy, prediction: (levels,); title: of the levels' panel.
+    """
+    figure, (progress, final, levels) = canvas(1, 3, width=14.0, height=4.6)
+    for k, (label, _, _, history) in enumerate(curves):
+        updates = max(row["update"] for row in history)
+        for key, style in (("train_nmse", "--"), ("validation_nmse", "-")):
+            rows = [row for row in history if key in row]
+            progress.plot(
+                [r["update"] / updates for r in rows], [r[key] for r in rows], style, color=f"C{k % 10}",
+                lw=1.1, label=label if style == "-" else None,
+            )  # fmt: skip
+    progress.set(yscale="log", xlabel="progress (updates done / all)", ylabel="NMSE")
+    progress.set_title("training (dashed), validation (solid)")
+    progress.legend(fontsize=7, frameon=False)
+    for k, kernel in enumerate(dict.fromkeys(curve[1] for curve in curves)):
+        ours = sorted((c for c in curves if c[1] == kernel), key=lambda c: c[2])
+        for key, style, fill in (("train_nmse", "--", "none"), ("validation_nmse", "-", None)):
+            last = [
+                next(r[key] for r in reversed(c[3]) if key in r) if any(key in r for r in c[3]) else np.nan
+                for c in ours
+            ]
+            final.plot(
+                [c[2] for c in ours], last, style, marker="o", mfc=fill, color=f"C{k}", lw=1.1,
+                label=f"{kernel}, {'training' if style == '--' else 'validation'}",
+            )  # fmt: skip
+    final.set(xscale="log", yscale="log", xlabel="potentials in the training set", ylabel="NMSE at the end")
+    final.legend(fontsize=7, frameon=False)
+    for panel in (progress, final):
+        panel.grid(which="both", alpha=0.25)
+    draw_levels(levels, x, potential, energy, {"": prediction})
+    levels.set_title(title)
     return figure

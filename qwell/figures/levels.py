@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
-from matplotlib.figure import Figure
+from collections.abc import Mapping
 
-from qwell.figures.canvas import canvas
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from qwell.figures.canvas import ENERGY, canvas
+
+
+def draw_levels(
+    axes: Axes,
+    x: np.ndarray,
+    potential: np.ndarray,
+    energy: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+) -> None:
+    """Draw V(x), true levels as lines across the box, predicted ones as dashes in a column a network.
+
+    Arguments:
+        x, potential: (points,).
+        energy: (levels,), energy units; predictions: name → (levels,).
+    """
+    axes.plot(x, potential, color="0.35", lw=1.2, label="potential")
+    axes.hlines(energy, x[0], x[-1], color="C0", lw=1.2, label="exact levels")
+    edges = np.linspace(x[0], x[-1], len(predictions) + 1)
+    for k, (name, levels) in enumerate(predictions.items()):
+        axes.hlines(
+            levels, edges[k], edges[k + 1], color=f"C{k % 8 + 1 if len(predictions) > 1 else 3}", lw=1.6,
+            linestyles=(0, (3, 3)), label=f"predicted by {name}" if len(predictions) > 1 else "predicted",
+        )  # fmt: skip
+    axes.set(xlabel="x", ylabel=f"energy  {ENERGY}", xlim=(x[0], x[-1]))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize=8)
 
 
 def predicted_levels(
@@ -18,13 +48,10 @@ def predicted_levels(
         energy, prediction: (levels,), energy units.
     """
     figure, (left, right) = canvas(1, 2, width=9.0, height=4.4)
-    left.plot(x, potential, color="0.35", lw=1.2, label="potential")
-    left.hlines(energy, x[0], x[-1], color="C0", lw=1.4, label="exact levels")
-    left.hlines(prediction, x[0], x[-1], color="C3", lw=1.4, linestyles=(0, (4, 4)), label="predicted")
-    left.set(xlabel="x", ylabel="energy  [ħ²/(m·length²)]", xlim=(x[0], x[-1]), title=title)
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
+    draw_levels(left, x, potential, energy, {"": prediction})
+    left.set_title(title)
     levels = np.arange(len(energy))
     right.axhline(0, color="0.6", lw=0.8)
     right.stem(levels, prediction - energy, basefmt=" ")
-    right.set(xlabel="level $i$", ylabel="$f_i - E_i$  [ħ²/(m·length²)]", xticks=levels, title="error")
+    right.set(xlabel="level $i$", ylabel=f"$f_i - E_i$  {ENERGY}", xticks=levels, title="error")
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from qwell.figures.canvas import canvas
+from qwell.figures.canvas import ENERGY, canvas
 
 
 def sample_page(
@@ -40,6 +40,6 @@ def sample_page(
                 panel.fill_between(x, level, level + height * curve, color="C1", alpha=0.45, lw=0)
         panel.set(title=labels[i], xlim=(x[0], x[-1]), xlabel="x")
         if i % columns == 0:
-            panel.set_ylabel("energy  [ħ²/(m·length²)]")
+            panel.set_ylabel(f"energy  {ENERGY}")
     figure.suptitle(title)
     return figure

@@ -18,7 +18,7 @@ import torch
 
 from qwell.errors import CheckpointError, MissingExtra, RunExists, RunNotFound, WriteError
 from qwell.models.layers import Network
-from qwell.models.registry import CONFIG, load_pretrained
+from qwell.models.registry import CONFIG, load_pretrained, read_config
 
 
 class Run:
@@ -139,6 +139,12 @@ def model_folder(path: str | Path) -> Path:
     raise RunNotFound(
         f"there is no trained model at {path}; give a run (runs/…) or a folder with config.json"
     )
+
+
+def trained_on(path: str | Path) -> dict[str, Any]:
+    """What a model was trained on: `data`, `digest`, `recipe`, `updates`, as far as it says."""
+    metadata = read_config(model_folder(path)).get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
