@@ -152,7 +152,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         (["qdata", "verify", "."], "not a qwell data set"),
         (["qtrain", "eigen"], "--data store/m3.zarr"),
         (["qtrain", "eigen", "--data", "nothing.zarr"], "no data set"),
-        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--model", "resnet"], "res_sa, mlp"),
+        (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--model", "resnet"], "res_sa, hamiltonian"),
         (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--set", "hidden"], "KEY=VALUE"),
         (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--updates", "0"], "updates is 0"),
         (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--batch", "9999"], "has 2000 rows of train"),
