@@ -25,6 +25,11 @@ def cli() -> None:
     """
 
 
+def absolute(path: str) -> str:
+    """A local path in full; a URL as it is."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
 
 
@@ -61,6 +66,9 @@ device_option = click.option("--device", default="auto", show_default=True, help
     show_default=True,
     help="auto, resident (in memory), mirror (decoded on disk) or pool (streamed).",
 )
+@click.option(
+    "--watch", multiple=True, metavar="DATA", help="Further data set to measure while training; repeatable."
+)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run.")
 @click.option(
     "--log-every", type=int, default=100, show_default=True, help="Updates between lines of metrics.jsonl."
@@ -86,6 +94,7 @@ def eigen(
     out: Path | None,
     resume: Path | None,
     first_rate: float | None,
+    watch: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
@@ -122,11 +131,12 @@ def eigen(
             assert data is not None  # checked above
             opened = open_dataset(data).require("spectra")
             config = EigenConfig(
-                data=data if "://" in data else str(Path(data).absolute()),
+                data=absolute(data),
                 digest=opened.digest,
                 model=model,
                 options=parse_settings(settings, "--set hidden=512"),
                 compile=compile_,
+                watch=tuple(absolute(path) for path in watch),
                 first_rate=entry_of(model).first_rate if first_rate is None else first_rate,
                 **options,
             )
@@ -248,13 +258,17 @@ def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_j
 
 
 @cli.command()
+@click.option("--pretrained", "trained", is_flag=True, help="List the trained models that come with qwell.")
 @as_json
-def models(as_json: bool) -> None:
-    """List the models of the zoo, their options and numbers of parameters."""
+def models(trained: bool, as_json: bool) -> None:
+    """List the models of the zoo, their options and numbers of parameters; or trained ones."""
     from dataclasses import asdict
 
     from qwell.models.registry import ZOO, create_model
 
+    if trained:
+        _list_pretrained(as_json)
+        return
     table: dict[str, dict[str, Any]] = {}
     for name, entry in ZOO.items():
         model = create_model(name)
@@ -266,6 +280,22 @@ def models(as_json: bool) -> None:
     for name, row in table.items():
         click.echo(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
         click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+
+
+def _list_pretrained(as_json: bool) -> None:
+    from qwell.models.registry import pretrained, read_config
+
+    table = {name: read_config(folder) for name, folder in pretrained().items()}
+    if as_json:
+        echo_json(table)
+        return
+    for name, described in table.items():
+        about = described["metadata"]
+        errors = "  ".join(f"{kernel} {error:.1e}" for kernel, error in about["nmse"].items())
+        click.echo(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
+        click.echo(f"  validation NMSE: {errors}")
+        for command in about["commands"]:
+            click.echo(f"  $ {command}")
 
 
 cli.add_command(probe)

@@ -25,6 +25,7 @@ from qwell.models.spectral import Spectral, SpectralConfig
 from qwell.models.transformer import Transformer, TransformerConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,16 @@ def _like(value: object, default: object) -> bool:
     return isinstance(value, type(default))
 
 
-def save_pretrained(model: Network, folder: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+def save_pretrained(
+    model: Network, folder: str | Path, metadata: Mapping[str, Any] | None = None, *, half: bool = False
+) -> None:
     """Write `config.json` and `model.safetensors` into a folder, each whole or not at all.
 
     Arguments:
         model: made by `create_model`.
         folder: created if missing.
         metadata: plain JSON kept with the model, e.g. the digest of its training data.
+        half: keep the weights in 16 bits; they are loaded in 32 all the same.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,11 +124,17 @@ def save_pretrained(model: Network, folder: str | Path, metadata: Mapping[str, A
         "metadata": dict(metadata or {}),
     }
     weights = folder / f".{WEIGHTS}.tmp"
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, weights)
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    save_file({k: v.half() for k, v in state.items()} if half else state, weights)
     weights.replace(folder / WEIGHTS)
     temporary = folder / f".{CONFIG}.tmp"
     temporary.write_text(json.dumps(config, indent=1) + "\n")
     temporary.replace(folder / CONFIG)
+
+
+def pretrained() -> dict[str, Path]:
+    """Names and folders of the models that come with the package."""
+    return {path.parent.name: path.parent for path in sorted(PRETRAINED.glob(f"*/{CONFIG}"))}
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -149,10 +159,15 @@ def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> N
 
     Nothing in the folder is executed: the configuration is JSON, the weights are safetensors.
 
+    Arguments:
+        folder: or the name of a model that comes with the package, see `pretrained`.
+        device: where to.
+
     Raises:
         CheckpointError: missing or damaged files, or weights that do not fit the configuration.
     """
-    config, weights = read_config(folder), Path(folder) / WEIGHTS
+    folder = pretrained().get(str(folder), Path(folder))
+    config, weights = read_config(folder), folder / WEIGHTS
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
             outline = create_model(config["model"], **config["config"])

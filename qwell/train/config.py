@@ -28,6 +28,7 @@ class EigenConfig:
         precision: "float32", "tf32" or "bf16".
         compile: pass the model through torch.compile.
         stream: tier, see `stream.open_stream`.
+        watch: paths of further data sets whose validation split is measured too.
         tensorboard: also write TensorBoard events into the run.
         log_every, evaluate_every, checkpoint_every: in updates.
 
@@ -47,6 +48,7 @@ class EigenConfig:
     precision: str = "float32"
     compile: bool = False
     stream: str = "auto"
+    watch: tuple[str, ...] = ()
     tensorboard: bool = False
     log_every: int = 100
     evaluate_every: int = 1000
@@ -80,7 +82,10 @@ class EigenConfig:
         """Build from the `config.json` of a run; CheckpointError if it is not one."""
         known = {f.name for f in fields(cls)}
         try:
-            return cls(**{k: v for k, v in obj.items() if k in known})
+            values: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in obj.items() if k in known
+            }
+            return cls(**values)
         except TypeError as error:
             raise CheckpointError(
                 f"the run's config.json is not that of an eigenvalue training: {error}"

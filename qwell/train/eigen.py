@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
         raise InvalidInput(
             f"{data.path} has no {missing.pop()}, which --density-weight needs; generate it with --densities"
         )
+    for one in map(open_dataset, config.watch):
+        if fitting_options(one.require("spectra")) != fitting_options(data):
+            raise InvalidInput(
+                f"{one.path} has other points or levels than {data.path}; leave it out of --watch"
+            )
     if config.batch > len(data["train"]):
         raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
     about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
@@ -126,13 +131,15 @@ def train_eigen(
             f"{data.path} is version {data.digest[:12]}, the run {run.path} was begun with"
             f" {config.digest[:12]}; restore that data set or start a new run"
         )
+    watched = {"validation_nmse": data}
+    watched |= {f"nmse on {one.stem}": one for one in map(open_dataset, config.watch)}
     torch.manual_seed(config.seed)
     model = create_model(config.model, **fitting_options(data), **config.options).to(where)
     if config.precision == "float64":
         model.double()
     if entry_of(config.model).closed_form:
         model.fit(batches_of(data))  # type: ignore[operator]
-        row: dict[str, Any] = {"update": 0, **_validation(model, data)}
+        row: dict[str, Any] = {"update": 0, **_measure(model, watched)}
         run.log(row)
         progress(0, row)
         stopped = Stopped(0)
@@ -153,7 +160,7 @@ def train_eigen(
                 stream,
                 config,
                 run,
-                evaluate=lambda: _validation(model, data),
+                evaluate=lambda: _measure(model, watched),
                 team=team,
                 energy_power=float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean()),
                 progress=progress,
@@ -171,8 +178,10 @@ def train_eigen(
     return stopped
 
 
-def _validation(model: Network, data: Dataset) -> dict[str, float]:
-    """`validation_nmse`, or nothing if the data set has no validation rows."""
-    if not len(data["validation"]):
-        return {}
-    return {"validation_nmse": metrics.nmse(*predict_split(model, data, "validation"))}
+def _measure(model: Network, watched: Mapping[str, Dataset]) -> dict[str, float]:
+    """NMSE on the validation split of each data set that has one."""
+    return {
+        name: metrics.nmse(*predict_split(model, data, "validation"))
+        for name, data in watched.items()
+        if len(data["validation"])
+    }

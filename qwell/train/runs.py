@@ -18,7 +18,7 @@ import torch
 
 from qwell.errors import CheckpointError, MissingExtra, RunExists, RunNotFound, WriteError
 from qwell.models.layers import Network
-from qwell.models.registry import CONFIG, load_pretrained, read_config
+from qwell.models.registry import CONFIG, load_pretrained, pretrained, read_config
 
 
 class Run:
@@ -125,11 +125,13 @@ def free_run_path(root: Path, name: str) -> Path:
 
 
 def model_folder(path: str | Path) -> Path:
-    """The model folder that a run directory or model folder holds.
+    """The model folder that a run directory or model folder holds, or that of a pretrained name.
 
     Raises RunNotFound with the remedy if there is none.
     """
     path = Path(path)
+    if str(path) in (known := pretrained()) and not path.exists():
+        return known[str(path)]
     if (path / "model" / CONFIG).is_file():
         return path / "model"
     if (path / "checkpoints").is_dir():
@@ -137,7 +139,8 @@ def model_folder(path: str | Path) -> Path:
     if (path / CONFIG).is_file() and (path / "model.safetensors").is_file():
         return path
     raise RunNotFound(
-        f"there is no trained model at {path}; give a run (runs/…) or a folder with config.json"
+        f"there is no trained model at {path}; give a run (runs/…), a folder with config.json, or one of"
+        f" {', '.join(known)}"
     )
 
 
@@ -151,7 +154,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
     """Load a trained model in one line: potentials (b, points) in, energies (b, levels) out.
 
     Arguments:
-        path: a run directory or a model folder.
+        path: a run directory, a model folder or the name of a pretrained model.
         device: where to.
 
     Raises:

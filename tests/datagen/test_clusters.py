@@ -239,7 +239,8 @@ def test_the_estimate_of_memory_holds(tmp_path: Path) -> None:
     VmHWM, because the maximum of getrusage starts from that of the process that forked.
     """
     code = (
-        "import re; from pathlib import Path; from qwell.datagen import pipeline, clusters; from qwell import SpectraRecipe;"
+        "import re; from pathlib import Path; from qwell import SpectraRecipe;"
+        "from qwell.datagen import pipeline, clusters;"
         "r = SpectraRecipe('m3', n=200_000, validation=0, solver='lanes');"
         f"pipeline.generate(r, {str(tmp_path / 'm3.zarr')!r}, workers=0, shard_rows=200_000);"
         "status = Path('/proc/self/status').read_text();"

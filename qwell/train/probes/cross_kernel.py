@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from qwell.store.dataset import Dataset
 from qwell.train.eigen import predict, predict_split
 from qwell.train.metrics import nmse
 from qwell.train.probes.finding import Cell, Finding, check_fits, check_index, label
-from qwell.train.runs import load_model, trained_on
+from qwell.train.runs import Run, load_model, trained_on
 
 
 def error_matrix(
@@ -60,6 +61,7 @@ def cross_kernel(
         data[0][split]["energy"][index],
         levels,
         f"{against[0]}, {split} potential {index}",
+        _progress(models, names),
     )
     numbers = {
         "models": [str(path) for path in models],
@@ -76,3 +78,12 @@ def cross_kernel(
     return Finding(
         "cross-kernel", "Networks on kernels they have not seen", head, rows, numbers, {"": figure}
     )
+
+
+def _progress(models: Sequence[str | Path], names: Sequence[str]) -> tuple[str, list[dict[str, Any]]] | None:
+    """Name and history of the first run that watched other data sets while it was trained, if any did."""
+    for path, name in zip(models, names, strict=True):
+        history = Run(path).metrics()
+        if any(key.startswith("nmse on ") for row in history for key in row):
+            return name, history
+    return None
