@@ -282,6 +282,30 @@ def models(trained: bool, as_json: bool) -> None:
         click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
 
 
+@cli.group()
+def reproduce() -> None:
+    """Do a paper again: data, trainings, experiments, and a report with its statements beside our numbers."""
+
+
+@reproduce.command()
+@click.option(
+    "--scale",
+    default="demo",
+    show_default=True,
+    help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder.  [default: reproduction/spectra-<scale>]"
+)
+def spectra(scale: str, out: Path | None) -> None:
+    """The spectra paper (arXiv:2201.06676). Repeat the command to continue where it was."""
+    from qwell.cli.reproduce import reproduce
+    from qwell.train.report import write_spectra_report
+
+    path = reproduce(scale, out or Path("reproduction") / f"spectra-{scale}", write_spectra_report)
+    click.echo(f"report: {path}  {path.with_suffix('.md')}")
+
+
 def _list_pretrained(as_json: bool) -> None:
     from qwell.models.registry import pretrained, read_config
 

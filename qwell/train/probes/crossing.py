@@ -6,13 +6,13 @@ of ground and first excited state change places.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.figures.crossing import crossing_figure, exchange_figure
-from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.eigen import predict
 from qwell.train.metrics import nmse
@@ -23,6 +23,7 @@ from qwell.train.runs import load_model
 STEPS = 201
 WINDOW = (0.2, 0.8)  # where in λ a crossing is looked for
 SHARPEST = 0.05  # a smaller gap, in parts of the path's mean, is too sharp to be seen
+APART = 0.5  # least distance of the centres of the two densities, before and after
 BESIDE = 0.04  # how far before and after the densities are looked at, as in the paper
 
 
@@ -50,7 +51,8 @@ def crossing(
     """Find an avoided crossing by the network alone, and compare it with the direct solution.
 
     All pairs of the first potentials are tried. The one taken has the smallest gap for its path, not below
-    SHARPEST, among those whose two lowest states change sides, as the network sees it.
+    SHARPEST, among those whose two lowest states change sides, as the network sees it; if it sees none, as
+    the direct solution does.
 
     Arguments:
         path: a run or model folder.
@@ -65,8 +67,24 @@ def crossing(
     x, mixing = data.coordinates["x"], np.linspace(0, 1, STEPS)
     potential = data[split]["potential"][: min(candidates, len(data[split]))].astype(np.float64)
     shifted = potential - exact.states(potential)[0][:, :1]
+    found_by, pair = (
+        "network",
+        _choose(
+            shifted, mixing, x, lambda v: predict(model, v), lambda v: gradient_densities(model, v, levels=2)
+        ),
+    )
+    if pair is None:
+        found_by, pair = (
+            "direct solution",
+            _choose(shifted, mixing, x, lambda v: exact.states(v)[0], lambda v: exact.states(v)[1][:, :2]),
+        )
+    if pair is None:
+        raise InvalidInput(
+            f"no avoided crossing among the first {len(shifted)} potentials; raise --candidates or change"
+            f" --data"
+        )
+    i, j = pair
     beside = round(BESIDE * (STEPS - 1))
-    i, j = _choose(model, shifted, mixing, x, beside)
     v = path_between(shifted[i], shifted[j], mixing)
     predicted, (energy, density) = predict(model, v), exact.states(v)
     step, truly = find_crossing(predicted)[0], find_crossing(energy)[0]
@@ -88,6 +106,7 @@ def crossing(
         "digest": data.digest,
         "split": split,
         "pair": [i, j],
+        "found_by": found_by,
         "lambda": mixing[places].tolist(),
         **{key: {"network": row[1], "exact": row[2]} for key, row in zip(keys, rows, strict=True)},
         "nmse_on_path": nmse(predicted, energy),
@@ -102,30 +121,31 @@ def crossing(
 
 
 def _choose(
-    model: Network, shifted: np.ndarray, mixing: np.ndarray, x: np.ndarray, beside: int
-) -> tuple[int, int]:
-    """The pair with the smallest gap for its path that is not below SHARPEST and exchanges states."""
+    shifted: np.ndarray,
+    mixing: np.ndarray,
+    x: np.ndarray,
+    energies: Callable[[np.ndarray], np.ndarray],
+    densities: Callable[[np.ndarray], np.ndarray],
+) -> tuple[int, int] | None:
+    """The pair with the smallest gap for its path that is not below SHARPEST and exchanges states, if any.
+
+    Arguments:
+        shifted: potentials, (n, points); mixing: λ; x: positions.
+        energies, densities: of potentials (k, points): (k, levels), and (k, 2, points).
+    """
     pairs = [(i, j) for i in range(len(shifted)) for j in range(i)]
-    coarse = [
-        find_crossing(predict(model, path_between(shifted[i], shifted[j], mixing[::4])))[1] for i, j in pairs
-    ]
-    for k in np.argsort(coarse):
-        i, j = pairs[k]
-        v = path_between(shifted[i], shifted[j], mixing)
-        step, depth = find_crossing(predict(model, v))
-        if SHARPEST < depth < 1 and _exchange(model, v, step, beside, x) > 0.5:
-            return i, j
-    raise InvalidInput(
-        f"no avoided crossing among the first {len(shifted)} potentials; raise --candidates or change --data"
-    )
-
-
-def _exchange(model: Network, v: np.ndarray, step: int, beside: int, x: np.ndarray) -> float:
-    """How far apart the two lowest densities lie before and after, if they change sides; else 0."""
-    slopes = np.maximum(gradient_densities(model, v[[step - beside, step + beside]], levels=2), 0)
-    centre = (slopes @ x) / slopes.sum(axis=2)
-    apart = centre[:, 0] - centre[:, 1]
-    return float(np.abs(apart).min()) if apart[0] * apart[1] < 0 else 0.0
+    coarse = [find_crossing(energies(path_between(shifted[i], shifted[j], mixing[::4])))[1] for i, j in pairs]
+    beside = round(BESIDE * (len(mixing) - 1))
+    for k in np.argsort(coarse)[: np.isfinite(coarse).sum()]:
+        v = path_between(shifted[pairs[k][0]], shifted[pairs[k][1]], mixing)
+        step, depth = find_crossing(energies(v))
+        if SHARPEST < depth < 1:
+            slopes = np.maximum(densities(v[[step - beside, step + beside]]), 0)
+            centre = (slopes @ x) / slopes.sum(axis=2)
+            before, after = centre[:, 0] - centre[:, 1]
+            if before * after < 0 and min(abs(before), abs(after)) > APART:
+                return pairs[k]
+    return None
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
