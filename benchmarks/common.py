@@ -20,7 +20,11 @@ def machine() -> dict[str, Any]:
             model = line.partition(":")[2].strip()
             break
     git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return {
         "processor": model,

@@ -30,6 +30,7 @@ class Scale:
         sizes: potentials in N1, N2, N5.
         validation: potentials to validate on.
         updates: of the paper's network; zoo_updates: of the others.
+        generate: options of `qdata generate`.
         network, channels: options of `res_sa`.
         curves, ablations, media: kernels for which learning curves, ablations and matter effects are made.
     """
@@ -38,6 +39,7 @@ class Scale:
     validation: int = 10_000
     updates: int = 100_000
     zoo_updates: int = 100_000
+    generate: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     channels: tuple[int, ...] = (16, 32, 64, 128, 256)
     curves: tuple[str, ...] = KERNELS
@@ -47,15 +49,16 @@ class Scale:
 
 SCALES = {
     "demo": Scale(
-        (2000, 4000, 10_000),
-        1000,
-        400,
-        1000,
-        ("hidden=64",),
-        (8, 8, 16, 16, 32),
-        ("rbf",),
-        ("exp",),
-        ("exp",),
+        sizes=(2000, 4000, 10_000),
+        validation=1000,
+        updates=400,
+        zoo_updates=1000,
+        generate=("--workers", "0"),
+        network=("hidden=64",),
+        channels=(8, 8, 16, 16, 32),
+        curves=("rbf",),
+        ablations=("exp",),
+        media=("exp",),
     ),
     "cpu": Scale(
         updates=10_000, zoo_updates=20_000, curves=("rbf",), ablations=("exp",), media=("rbf", "exp")
@@ -81,7 +84,7 @@ def stages(scale: Scale) -> list[Stage]:
     def data(kernel: str, n: int, *options: str, name: str = "") -> str:
         path = f"store/{name or kernel}.zarr"
         command = ["qdata", "generate", "--kernel", kernel, "--n", str(n), "--solver", "lanes"]
-        command += ["--validation", str(scale.validation), *options, "--out", path]
+        command += ["--validation", str(scale.validation), *scale.generate, *options, "--out", path]
         plan.append(Stage(command, f"{path}/manifest.json", f"{path}.partial", [*command, "--resume"]))
         return path
 
@@ -91,15 +94,8 @@ def stages(scale: Scale) -> list[Stage]:
         run = f"runs/{name}"
         every = max(updates // 20, 1)
         command = ["qtrain", "eigen", "--data", path, "--model", model, "--updates", str(updates)]
-        command += [
-            "--log-every",
-            str(max(every // 10, 1)),
-            "--evaluate-every",
-            str(every),
-            *options,
-            "--out",
-            run,
-        ]
+        command += ["--log-every", str(max(every // 10, 1)), "--evaluate-every", str(every)]
+        command += [*options, "--out", run]
         resume = ["qtrain", "eigen", "--resume", run]
         plan.append(Stage(command, f"{run}/report.md", f"{run}/config.json", resume))
         return run
@@ -200,8 +196,7 @@ def _claim(scale: str) -> None:
     elif json.loads(path.read_text()) != ours:
         raise InvalidInput(
             f"{path.absolute().parent} holds another reproduction ({path}); continue that with the same"
-            f" --scale and"
-            " version, or choose another --out"
+            " --scale and version, or choose another --out"
         )
 
 

@@ -1,5 +1,4 @@
-"""The report of a reproduction of the spectra paper: its statements beside our numbers, tables and"
-" figures."""
+"""The report of a reproduction of the spectra paper: its statements beside our numbers and figures."""
 
 from __future__ import annotations
 
@@ -95,9 +94,8 @@ def _densities(n: Numbers) -> str:
     return (
         f"Over {n['samples']} potentials, relative L2 error {first['relative_l2']:.2g} (ground state) to"
         f" {last['relative_l2']:.2g} (highest level); the same number of peaks in"
-        f" {100 * first['same_peaks']:.0f} %"
-        f" and {100 * last['same_peaks']:.0f} %; negative part {first['negative']:.1e} and"
-        f" {last['negative']:.1e}."
+        f" {100 * first['same_peaks']:.0f} % and {100 * last['same_peaks']:.0f} %; negative part"
+        f" {first['negative']:.1e} and {last['negative']:.1e}."
     )
 
 
@@ -105,10 +103,9 @@ def _crossing(n: Numbers) -> str:
     at, gap = n["lambda_crossing"], n["gap"]
     return (
         f"Pair found by the {n['found_by']}. Smallest gap at λ = {at['network']:.3g} (exact"
-        f" {at['exact']:.3g}), of {gap['network']:.3g}"
-        f" (exact {gap['exact']:.3g}); overlap of the ground state before with the first excited after"
-        f" {n['overlap_exchanged']['network']:.2f}, with the ground state after"
-        f" {n['overlap_same']['network']:.2f}."
+        f" {at['exact']:.3g}), of {gap['network']:.3g} (exact {gap['exact']:.3g}); overlap of the ground"
+        f" state before with the first excited after {n['overlap_exchanged']['network']:.2f}, with the"
+        f" ground state after {n['overlap_same']['network']:.2f}."
     )
 
 
@@ -219,13 +216,11 @@ def write_spectra_report(folder: Path) -> Path:
     lines = [
         "N. Ogure, arXiv:2201.06676. Energies in ħ²/(m·length²); NMSE = ΣΣ(E − f)²/ΣΣE².",
         f"Training sets of {', '.join(f'{n:,}' for n in about['sizes'])} potentials (N1, N2, N5),"
-        f" {about['validation']:,} to"
-        f" validate on; res_sa with channels {', '.join(map(str, about['channels']))},"
-        f" {about['updates']:,} updates (the paper: 100,000, 200,000"
-        " and 500,000; channels up to 256; 100,000).",
-        f"Made by `qtrain reproduce spectra --scale {about['scale']}`, qwell {about['qwell']}; all"
-        f" commands with their"
-        f" times ({_hours(folder)} in all) are in times.jsonl.",
+        f" {about['validation']:,} to validate on; res_sa with channels"
+        f" {', '.join(map(str, about['channels']))}, {about['updates']:,} updates (the paper: 100,000,"
+        " 200,000 and 500,000; channels up to 256; 100,000).",
+        f"Made by `qtrain reproduce spectra --scale {about['scale']}`, qwell {about['qwell']}; all commands"
+        f" with their times ({_hours(folder)} in all) are in times.jsonl.",
     ]
     markdown, page = (
         [f"# {head}", *lines],

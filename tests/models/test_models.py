@@ -11,7 +11,16 @@ from torch import nn
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
 from qwell.models import registry
 from qwell.models.layers import SelfAttention
-from qwell.models.registry import ZOO, create_model, list_models, load_pretrained, save_pretrained
+from qwell.models.registry import (
+    ZOO,
+    create_model,
+    list_models,
+    load_pretrained,
+    pretrained,
+    read_config,
+    save_pretrained,
+)
+from qwell.models.spectral import cosines
 
 
 def parameters(model: nn.Module) -> int:
@@ -155,3 +164,84 @@ def test_no_memory_is_taken_for_weights_that_do_not_fit(
     with pytest.raises(CheckpointError, match="belongs to another model"):
         load_pretrained(tmp_path)
     assert devices == ["meta"]
+
+
+def test_hamiltonian_is_linear_algebra() -> None:
+    """Energies rise with V (it adds Φ diag(v) Φᵀ), and a constant shifts them when Φ is orthonormal."""
+    torch.manual_seed(0)
+    model = create_model("hamiltonian", fold=0).double()
+    v, more = torch.randn(8, 101, dtype=torch.float64) * 100, torch.rand(8, 101, dtype=torch.float64) * 50
+    energy = model(v)
+    assert (energy.diff(dim=1) >= 0).all()
+    assert (model(v + more) >= energy).all()
+    torch.testing.assert_close(model(v + 30), energy + 30, atol=1e-4, rtol=1e-6)
+    small = create_model("hamiltonian", states=12, fold=0)
+    assert parameters(small) == 12 * 12 + 12 * 101
+
+
+def test_folded_states_act_in_second_order() -> None:
+    """With a potential t·v, what folding adds to the matrix grows as t²."""
+    torch.manual_seed(1)
+    model, v = create_model("hamiltonian").double(), torch.randn(1, 101, dtype=torch.float64) * 100
+    with torch.no_grad():
+        whole = [model.matrix(t * v) for t in (1.0, 2.0)]
+        model.folded.zero_()
+        bare = [model.matrix(t * v) for t in (1.0, 2.0)]
+    torch.testing.assert_close(whole[1] - bare[1], 4 * (whole[0] - bare[0]))
+    assert torch.linalg.eigvalsh(whole[0] - bare[0]).max() < 1e-12
+
+
+def test_cosines_are_orthonormal() -> None:
+    torch.testing.assert_close(
+        cosines(101, 101).double() @ cosines(101, 101).double().T, torch.eye(101).double(), atol=1e-5, rtol=0
+    )
+
+
+def test_transformer_attends_as_it_predicts() -> None:
+    """Rows of the maps sum to 1, and a map of all ones to one token is that token's value everywhere."""
+    torch.manual_seed(2)
+    model, v = create_model("transformer").eval(), torch.randn(3, 101) * 100
+    maps, places = model.attention_maps(v), model.attention_positions()
+    assert len(maps) == 3 and maps[0].shape == (3, 21, 21)
+    for map_, place in zip(maps, places, strict=True):
+        torch.testing.assert_close(map_.sum(-1), torch.ones(3, 21))
+        assert place[0] == 2 and place[-1] == 100 and place.shape == (21,)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hamiltonian", {"states": 5}),
+        ("hamiltonian", {"states": 80, "fold": 30}),
+        ("spectral", {"modes": 102}),
+        ("transformer", {"heads": 3}),
+        ("transformer", {"patch": 102}),
+    ],
+)
+def test_impossible_sizes(name: str, options: dict[str, int]) -> None:
+    with pytest.raises(InvalidInput):
+        create_model(name, **options)
+
+
+def test_half_precision_weights_load_in_full(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model, v = create_model("mlp", hidden=[16]), torch.randn(4, 101) * 100
+    for half in (False, True):
+        save_pretrained(model, tmp_path / str(half), half=half)
+    size = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("False", "True")]
+    assert size[1] < 0.6 * size[0]
+    loaded = load_pretrained(tmp_path / "True")
+    assert all(p.dtype == torch.float32 for p in loaded.parameters())
+    torch.testing.assert_close(loaded(v), model(v), rtol=1e-2, atol=0.1)
+
+
+def test_models_that_come_with_the_package() -> None:
+    """Each loads by its name, and says what it was trained on, how well it does, and how to make it again."""
+    assert pretrained()
+    for name, folder in pretrained().items():
+        model, about = load_pretrained(name), read_config(folder)["metadata"]
+        assert model(torch.zeros(1, model.config.points)).isfinite().all()
+        assert set(about["nmse"]) == {"rbf", "m5", "m3", "exp"} and about["updates"] > 0
+        assert [command.split()[0] for command in about["commands"]] == ["qdata", "qtrain"]
+    size = sum(p.stat().st_size for folder in pretrained().values() for p in folder.iterdir())
+    assert size < 15e6

@@ -14,16 +14,28 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from qwell.datagen.pipeline import generate
+from qwell.datagen.recipes import SpectraRecipe
 from qwell.errors import CheckpointError, InvalidInput, RunExists, RunNotFound, TrainingDiverged
 from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
 from qwell.train import metrics
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen
 from qwell.train.evaluate import evaluate
+from qwell.train.probes.densities import gradient_densities
 from qwell.train.runs import Run, free_run_path, load_model
 from qwell.train.schedules import geometric
+from qwell.train.steps import density_loss
 
 SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
+
+
+@pytest.fixture(scope="module")
+def densities(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("densities") / "with-densities.zarr"
+    generate(SpectraRecipe("rbf", n=2000, validation=200, densities=True), path, workers=0)
+    return open_dataset(path)
 
 
 def config(dataset: Dataset, **changes: object) -> EigenConfig:
@@ -243,3 +255,50 @@ def test_run_records_what_it_was_trained_on(dataset: Dataset, tmp_path: Path) ->
     about = json.loads((run.model / "config.json").read_text())["metadata"]
     assert about["digest"] == dataset.digest and about["updates"] == 2
     assert run.config["about"]["torch"] == torch.__version__
+
+
+def test_density_loss_is_the_sum_over_levels_in_the_mean() -> None:
+    """The mixture of levels has the expectation ⟨∫(∂f/∂v/dx − ρ)² dx⟩, computed level by level."""
+    g = torch.Generator().manual_seed(0)
+    weight = torch.rand(3, 11, generator=g, dtype=torch.float64)
+    v = torch.rand(4, 11, generator=g, dtype=torch.float64).requires_grad_()
+    density = torch.rand(4, 3, 11, generator=g, dtype=torch.float64)
+    dx = 0.2
+    direct = ((weight - density) / dx).square().sum(2).mean() * dx
+    torch.manual_seed(0)
+    drawn = torch.stack([density_loss(v @ weight.T, v, density) for _ in range(4000)])
+    error = drawn.std() / len(drawn) ** 0.5
+    assert abs(drawn.mean() - direct) < 4 * error < 0.1 * direct
+
+
+def test_densities_teach_densities(densities: Dataset, tmp_path: Path) -> None:
+    """With --density-weight the gradients come nearer to ψ²."""
+    found = {}
+    for weight in (0.0, 1.0):
+        recipe = config(densities, updates=400, density_weight=weight, options={"hidden": [64]})
+        run = begin(recipe, tmp_path / str(weight))
+        train_eigen(run)
+        rows = densities["validation"]
+        slope = gradient_densities(load_model(run.path), rows["potential"][:100].astype(float))
+        found[weight] = np.square(slope - rows["density"][:100]).sum()
+    assert found[1.0] < 0.9 * found[0.0]
+
+
+def test_densities_must_be_there(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="--densities"):
+        begin(config(dataset, density_weight=1.0), tmp_path / "run")
+
+
+def test_watched_sets_are_measured(dataset: Dataset, densities: Dataset, tmp_path: Path) -> None:
+    run = begin(config(dataset, updates=50, watch=(str(densities.path),)), tmp_path / "run")
+    train_eigen(run)
+    last = run.metrics()[-1]
+    expected = metrics.nmse(*predict_split(load_model(run.path), densities, "validation"))
+    assert last[f"nmse on {densities.stem}"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_watched_set_must_fit(dataset: Dataset, tmp_path: Path) -> None:
+    other = tmp_path / "few.zarr"
+    generate(SpectraRecipe("m3", n=100, validation=100, levels=3), other, workers=0)
+    with pytest.raises(InvalidInput, match="--watch"):
+        begin(config(dataset, watch=(str(other),)), tmp_path / "run")

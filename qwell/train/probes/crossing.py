@@ -90,6 +90,7 @@ def crossing(
     step, truly = find_crossing(predicted)[0], find_crossing(energy)[0]
     places = [step - beside, step, step + beside]
     estimate = gradient_densities(model, v[places], levels=2)
+    own = density[[truly - beside, truly, truly + beside], :2]
     gaps = predicted[step, 1] - predicted[step, 0], energy[truly, 1] - energy[truly, 0]
     l2 = np.linalg.norm(estimate - density[places, :2], axis=2) / np.linalg.norm(density[places, :2], axis=2)
     rows: list[list[Cell]] = [
@@ -98,7 +99,7 @@ def crossing(
     ]
     for name, after in (("first excited", 1), ("ground", 0)):
         title = f"overlap, ground state before with {name} state after"
-        seen, true = ((d[0, 0], d[2, after]) for d in (estimate, density[places]))
+        seen, true = ((d[0, 0], d[2, after]) for d in (estimate, own))
         rows.append([title, _overlap(*seen), _overlap(*true)])
     keys = ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same")
     numbers = {

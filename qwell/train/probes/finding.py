@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,15 +86,26 @@ class Finding:
             answer = {"experiment": self.name, "title": self.title, **self.numbers}
             last = folder / f"{self.name}.json"
             temporary = last.with_name(f".{last.name}.tmp")
-            temporary.write_text(json.dumps(answer, indent=1) + "\n")
+            temporary.write_text(json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n")
             temporary.replace(last)
         except OSError as error:
             raise WriteError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
         return last
 
 
+def _plain(value: Any) -> Any:
+    """The same with null for what is no number, as JSON has none."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def text(cell: Cell) -> str:
-    """A cell as people read it."""
+    """A cell as people read it; a dash where there is no number."""
+    if isinstance(cell, float) and math.isnan(cell):
+        return "–"
     return f"{cell:.3g}" if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else cell
 
 
