@@ -47,7 +47,10 @@ def draw_matrix(
     """The matrix of `matrix_figure` on given axes."""
     low, high = matrix.min(), matrix.max()
     image = axes.imshow(matrix, norm=LogNorm(low, max(high, 1.0001 * low)), cmap="viridis", aspect="auto")
-    axes.set_xticks(range(len(columns)), columns)
+    crowded = max(map(len, columns)) > 6
+    axes.set_xticks(
+        range(len(columns)), columns, rotation=20 if crowded else 0, ha="right" if crowded else "center"
+    )
     axes.set_yticks(range(len(rows)), rows)
     middle = np.sqrt(low * high)
     for (i, j), value in np.ndenumerate(matrix):
