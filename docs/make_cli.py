@@ -11,19 +11,20 @@ from qwell.cli import qdata, qtrain
 PAGE = Path(__file__).parent / "cli.md"
 
 
-def section(command: click.Command, name: str) -> str:
-    """Heading and help text of a command, 100 columns wide."""
+def sections(command: click.Command, name: str) -> list[str]:
+    """Heading and help text of a command, 100 columns wide; then those of its commands, if it is a group."""
     context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
-    return f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n"
+    parts = [f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n"]
+    if isinstance(command, click.Group):
+        for sub, one in sorted(command.commands.items()):
+            parts += sections(one, f"{name} {sub}")
+    return parts
 
 
 def page() -> str:
     """The whole page."""
     parts = ["# Commands\n", "Made from the help texts by `python docs/make_cli.py`.\n"]
-    for name, group in (("qdata", qdata.cli), ("qtrain", qtrain.cli)):
-        parts.append(section(group, name))
-        parts += [section(command, f"{name} {sub}") for sub, command in sorted(group.commands.items())]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sections(qdata.cli, "qdata"), *sections(qtrain.cli, "qtrain")])
 
 
 if __name__ == "__main__":

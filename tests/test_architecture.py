@@ -19,11 +19,12 @@ ALLOWED = {
         *SCIENCE,
     },
     "train": {
-        "qwell.errors", "qwell.store", "qwell.models", "qwell.figures", "torch", "safetensors", *SCIENCE,
+        "qwell.errors", "qwell.store", "qwell.models", "qwell.figures", "torch", "safetensors", "matplotlib",
+        *SCIENCE,
     },
     "cli": {
         "qwell.errors", "qwell.store", "qwell.models", "qwell.datagen", "qwell.train", "qwell.figures",
-        "click", "tqdm",
+        "click", "tqdm", "numpy",
     },
 }  # fmt: skip
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name == "errors.py")
