@@ -44,6 +44,24 @@ def parse_range(text: str, length: int) -> slice:
     return slice(int(start), int(stop))
 
 
+def parse_numbers(text: str, name: str) -> tuple[float, ...]:
+    """Numbers as typed: "1,2.5,4", or "1:4:0.5" for 1, 1.5 … 4."""
+    try:
+        if ":" in text:
+            start, stop, step = (float(part) for part in text.split(":"))
+            count = round((stop - start) / step)
+            if not (
+                step != 0 and 0 <= count <= 10**6 and abs(start + count * step - stop) < 1e-9 * abs(step)
+            ):
+                raise ValueError
+            return tuple(start + i * step for i in range(count + 1))
+        return tuple(float(part) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InvalidInput(
+            f"{name} is {text!r}; write numbers like 1,2.5,4 or 1:4:0.5 (from:to:step)"
+        ) from None
+
+
 def parse_bytes(text: str | None) -> int | None:
     """A size like 500MB or 2GiB in bytes."""
     if text is None:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qwell.cli.common import (
-    CONTEXT,
-    Failed,
-    as_json,
-    echo_json,
-    parse_bytes,
-    parse_range,
-    parse_settings,
-    run,
-    version_option,
-)
+from qwell.cli.common import CONTEXT, as_json, echo_json, parse_range, run, version_option
+from qwell.cli.making import Making, make, making_options
+from qwell.cli.qdata_simulate import COMMANDS as SIMULATING
 from qwell.cli.qdata_store import COMMANDS, progress_bar
 
 
@@ -30,37 +21,6 @@ def cli() -> None:
     First: `qdata generate --kernel m3 --n 100000`, then `qtrain eigen --data store/m3.zarr`.
     Add --debug to any command for a traceback.
     """
-
-
-def out_path(out: Path | None, storage: str | None, name: str) -> Path:
-    """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
-    from qwell.errors import InvalidInput
-    from qwell.store.backends import SHARDED, check_suffix
-
-    if storage is not None and storage not in SHARDED:
-        raise InvalidInput(f"unknown format {storage!r}; choose one of {', '.join(SHARDED)}")
-    if out is None:
-        return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
-    if storage is not None:
-        check_suffix(out, storage)
-    return out
-
-
-def worker_options(command: Any) -> Any:
-    """The options that say who does the work."""
-    options = [
-        click.option("--workers", type=int, help="Processes; 0: in this one.  [default: all cores]"),
-        click.option("--max-memory", metavar="SIZE", help="Of all local processes together, e.g. 2GB."),
-        click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."),
-        click.option("--cluster", metavar="NAME", help="Start jobs of slurm, pbs, sge, lsf, htcondor, oar."),
-        click.option(
-            "--cluster-option", "cluster_options", multiple=True, metavar="KEY=VALUE",
-            help="Of the cluster's jobs, e.g. queue=short.",
-        ),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @cli.command()
@@ -94,124 +54,12 @@ def worker_options(command: Any) -> Any:
 @click.option(
     "--shard-size", type=int, default=20_000, show_default=True, help="Rows a shard, a multiple of 1000."
 )
-@worker_options
-@click.option("--resume", is_flag=True, help="Continue an interrupted generation.")
-@click.option("--force", is_flag=True, help="Replace an existing data set (kept until the new one is whole).")
-@click.option(
-    "--dry-run", is_flag=True, help="Say what would be made, how large and how long; write nothing."
-)
-@click.option(
-    "--shards", metavar="A:B", help="Make only these shards (array jobs); then `qdata finalise` the whole."
-)
-@click.option(
-    "--format", "storage", default=None, help="zarr or hdf5.  [default: by the suffix of --out, else zarr]"
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where.  [default: store/<kernel>[-<matter>].zarr]"
-)
-@as_json
-def generate(
-    shard_size: int,
-    resume: bool,
-    force: bool,
-    dry_run: bool,
-    shards: str | None,
-    storage: str | None,
-    out: Path | None,
-    as_json: bool,
-    workers: int | None,
-    scheduler: str | None,
-    cluster: str | None,
-    cluster_options: tuple[str, ...],
-    max_memory: str | None,
-    **recipe_options: Any,
-) -> None:
+@making_options("store/<kernel>[-<matter>].zarr", 20_000, 1000)
+def generate(making: Making, **recipe_options: Any) -> None:
     """Make random potentials from a Gaussian process, and their lowest energies."""
-    from qwell.datagen.clusters import Workers
-    from qwell.datagen.pipeline import generate as make
-    from qwell.datagen.pipeline import generate_shards
     from qwell.datagen.recipes import SpectraRecipe
-    from qwell.store.backends import storage_of
 
-    recipe = SpectraRecipe(**recipe_options)
-    path = out_path(out, storage, recipe.name)
-    plan = recipe.plan(shard_size, storage_of(path))
-    options = parse_settings(cluster_options, "--cluster-option queue=short")
-    who = Workers(workers, scheduler, cluster, options, parse_bytes(max_memory))
-    if dry_run:
-        _dry_run(recipe, path, plan, who, as_json)
-        return
-    part = parse_range(shards, len(plan.shards())) if shards else slice(None)
-    wanted = plan.shards()[part]
-    rows = sum(b - a for a, b in (plan.splits[s].span(i) for s, i in wanted))
-    clock = time.perf_counter()
-    try:
-        with progress_bar(rows, quiet=as_json) as bar:
-            if shards:
-                generate_shards(recipe, path, part, shard_rows=shard_size, workers=who, progress=bar.update)
-            else:
-                manifest = make(
-                    recipe,
-                    path,
-                    shard_rows=shard_size,
-                    workers=who,
-                    resume=resume,
-                    force=force,
-                    progress=bar.update,
-                )
-    except KeyboardInterrupt:
-        click.echo(
-            f"\nqdata: interrupted; continue with the same command and --resume ({path}.partial)", err=True
-        )
-        raise Failed(130) from None
-    seconds = round(time.perf_counter() - clock, 3)
-    if shards:
-        answer = {
-            "path": str(path),
-            "shards": [part.start, part.stop],
-            "of": len(plan.shards()),
-            "rows": rows,
-        }
-        text = (
-            f"{path}: shards {part.start}:{part.stop} of {len(plan.shards())} in {seconds:.1f} s;"
-            f" when all are made, `qdata finalise {path}`"
-        )
-    else:
-        answer = {"path": str(path), "digest": manifest.digest, "rows": rows}
-        text = (
-            f"{path}: {recipe.n:,} + {recipe.validation:,} rows, {plan.bytes / 1e6:,.1f} MB"
-            f" in {seconds:.1f} s, version {manifest.digest[:12]}"
-        )
-    if as_json:
-        echo_json({**answer, "seconds": seconds})
-    else:
-        click.echo(text)
-
-
-def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any, as_json: bool) -> None:
-    """Say what would be made; with a batch system, also the script of its jobs."""
-    from qwell.datagen.clusters import job_script, memory_of_worker
-    from qwell.datagen.pipeline import SECONDS_PER_ROW
-
-    rows = sum(layout.rows for layout in plan.splits.values())
-    count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
-    each = SECONDS_PER_ROW[recipe.solver] + recipe.densities * SECONDS_PER_ROW["densities"]
-    answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
-    answer |= {"seconds_estimated": round(1 + rows * each / count, 1), "workers": count}
-    answer |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
-    if workers.cluster:
-        answer["job_script"] = job_script(workers)
-    if as_json:
-        echo_json(answer)
-        return
-    click.echo(
-        f"{path}: {rows:,} rows in {answer['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-        f" about {answer['seconds_estimated']:g} s on {count} cores"
-        f" with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
-        " Nothing was written."
-    )
-    if workers.cluster:
-        click.echo(f"\nEach of {count} jobs:\n\n{answer['job_script']}")
+    make(SpectraRecipe(**recipe_options), making)
 
 
 @cli.command()
@@ -285,40 +133,73 @@ def import_(
 
 @cli.command()
 @click.argument("path")
-@click.option("--split", default="train", show_default=True)
+@click.option("--split", help="[default: the first that has rows]")
 @click.option(
-    "--rows", default="0:6", show_default=True, metavar="A:B", help="Which rows; at most six are drawn."
+    "--rows", metavar="A:B", help="Which rows; at most six are drawn, three of trajectories.  [default: 0:…]"
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG, SVG or PDF.  [default: <name>-samples.png]"
 )
-def plot(path: str, split: str, rows: str, out: Path | None) -> None:
-    """Draw a page of samples: potentials with their levels, and densities if the data set has them."""
-    from qwell.figures.samples import sample_page
+def plot(path: str, split: str | None, rows: str | None, out: Path | None) -> None:
+    """Draw a page of samples: potentials with their levels, or wave packets in space and time."""
+    from qwell.errors import DatasetKindError
     from qwell.store.reader import open_dataset
 
-    data = open_dataset(path).require("spectra")
-    part = data[split]
-    asked = parse_range(rows, len(part))
-    chosen = slice(asked.start, min(asked.stop, asked.start + 6))
-    density = part["density"][chosen] if "density" in part.fields else None
-    recipe = data.recipe
+    data = open_dataset(path)
+    pages = {"spectra": _spectra_page, "trajectories": _trajectories_page}
+    if data.kind not in pages:
+        raise DatasetKindError(f"{path} holds {data.kind}; {' and '.join(pages)} can be drawn")
+    most = 6 if data.kind == "spectra" else 3
+    split = split or next((name for name in data.splits if len(data[name])), "train")
+    asked = parse_range(rows or f"0:{min(most, len(data[split]))}", len(data[split]))
+    chosen = slice(asked.start, min(asked.stop, asked.start + most))
+    figure = pages[data.kind](data, split, chosen)
+    out = out or Path(f"{data.stem}-samples.png")
+    save_figure(figure, out)
+    click.echo(f"{out}")
+
+
+def _spectra_page(data: Any, split: str, chosen: slice) -> Any:
+    from qwell.figures.samples import sample_page
+
+    part, recipe = data[split], data.recipe
     title = (
         f"{recipe['kernel']}, σ = {recipe['sigma']:g}, L = {recipe['length']:g}"
         if "kernel" in recipe
         else (str(recipe.get("recipe", data.kind)))
     )
-    figure = sample_page(
+    return sample_page(
         data.coordinates["x"],
         part["potential"][chosen],
         part["energy"][chosen],
-        density,
+        part["density"][chosen] if "density" in part.fields else None,
         [f"{split} {i}" for i in range(chosen.start, chosen.stop)],
         f"{data.name}: {title}",
     )
-    out = out or Path(f"{data.stem}-samples.png")
-    save_figure(figure, out)
-    click.echo(f"{out}")
+
+
+def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
+    from qwell.datagen.propagators.settings import energy
+    from qwell.datagen.trajectories import TrajectoriesRecipe
+    from qwell.figures.spacetime import trajectories_page
+
+    part, recipe = data[split], TrajectoriesRecipe.from_json(data.recipe)
+    potential = part["potential"][chosen]
+    psi = part["psi"][chosen].astype(float).view(complex)[..., 0]
+    numbers = zip(*(part[name][chosen] for name in ("x0", "s0", "e0", "height", "width")), strict=True)
+    how = recipe.propagation
+    return trajectories_page(
+        data.coordinates["x"],
+        data.coordinates["time"],
+        psi,
+        potential,
+        energy(psi, potential[:, None], recipe.ring, how.hamiltonian),
+        [
+            f"{split} {chosen.start + i}: X0 {x0:.3g}, S0 {s0:.3g}, E0 {e0:.3g}, V {h:.3g} over {w:.3g}"
+            for i, (x0, s0, e0, h, w) in enumerate(numbers)
+        ],
+        f"{data.name}: {how.method}, {how.hamiltonian} Hamiltonian",
+    )
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -334,7 +215,7 @@ def save_figure(figure: Any, path: Path) -> None:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *SIMULATING):
     cli.add_command(_command)
 
 

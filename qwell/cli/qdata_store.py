@@ -65,10 +65,16 @@ def info(path: str, as_json: bool) -> None:
 @click.command()
 @click.argument("path")
 @click.option(
-    "--full", is_flag=True, help="Also read every value, and solve a random sample again with scipy."
+    "--full",
+    is_flag=True,
+    help="Also read every value, and make a random sample again by the reference method.",
 )
 @click.option(
-    "--samples", type=int, default=1000, show_default=True, help="Potentials a split solved again by --full."
+    "--samples",
+    type=int,
+    default=1000,
+    show_default=True,
+    help="Rows a split made again by --full; trajectories at most 8.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @as_json
@@ -86,31 +92,20 @@ def verify(path: str, full: bool, samples: int, seed: int, as_json: bool) -> Non
         manifest = load_manifest(root)
         problems = list(verify_files(Path(path), root, manifest))
     answer: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
-    if full and not problems and manifest.plan.kind == "spectra":
-        from qwell.datagen.audit import TOLERANCE, check_values, solve_again
+    summary = ""
+    if full and not problems:
+        from qwell.datagen.audit import audit
 
-        data = open_dataset(path)
-        problems = list(check_values(data))
-        if not problems:
-            answer["solved_again"], answer["largest_deviation"] = solve_again(data, samples, seed)
-            given = manifest.plan.recipe.get("solver") == "given"
-            if answer["largest_deviation"] > TOLERANCE and not given:
-                problems.append(
-                    f"energies deviate from scipy's by up to {answer['largest_deviation']:.1e},"
-                    f" more than {TOLERANCE:g}"
-                )
+        found_out = audit(open_dataset(path), samples, seed)
+        problems, summary = found_out.problems, found_out.summary
+        answer |= found_out.numbers
     answer["problems"] = problems
     if as_json:
         echo_json(answer)
     else:
         for problem in problems:
             click.echo(f"  {problem}")
-        checked = f"{len(manifest.files)} files"
-        if "solved_again" in answer:
-            checked += (
-                f"; {answer['solved_again']:,} potentials solved again, largest deviation"
-                f" {answer['largest_deviation']:.1e} of max(|E|, π²/8)"
-            )
+        checked = f"{len(manifest.files)} files" + (f"; {summary}" if summary else "")
         verdict = "DAMAGED" if problems else "good"
         click.echo(f"{path}: {verdict} ({checked}), version {manifest.digest[:12]}")
         if problems:

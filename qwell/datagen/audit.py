@@ -1,8 +1,10 @@
-"""Are the numbers of a data set right? Values checked everywhere, energies solved again on a sample."""
+"""Are the numbers of a data set right? Values checked everywhere, a sample made again by the reference."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,44 @@ from qwell.datagen.spectrum import eigenvalues
 from qwell.store.dataset import Dataset
 
 TOLERANCE = 1e-9
+
+
+@dataclass
+class Audit:
+    """What was found: problems, numbers, and a few words on what was done."""
+
+    problems: list[str] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+
+def audit(data: Dataset, samples: int = 1000, seed: int = 0) -> Audit:
+    """Check every value of a data set, and a seeded random sample of rows against the reference method.
+
+    Arguments:
+        data: of any kind; of kinds without numbers to check nothing is said.
+        samples: rows a split to make again; of trajectories at most 8.
+        seed: of the choice.
+    """
+    if data.kind == "spectra":
+        return _audit_spectra(data, samples, seed)
+    if data.kind == "trajectories":
+        from qwell.datagen.audit_trajectories import audit_trajectories
+
+        return audit_trajectories(data, samples, seed)
+    return Audit()
+
+
+def _audit_spectra(data: Dataset, samples: int, seed: int) -> Audit:
+    found = Audit(list(check_values(data)))
+    if found.problems:
+        return found
+    solved, worst = solve_again(data, samples, seed)
+    found.numbers = {"solved_again": solved, "largest_deviation": worst}
+    found.summary = f"{solved:,} potentials solved again, largest deviation {worst:.1e} of max(|E|, π²/8)"
+    if worst > TOLERANCE and data.recipe.get("solver") != "given":
+        found.problems.append(f"energies deviate from scipy's by up to {worst:.1e}, more than {TOLERANCE:g}")
+    return found
 
 
 def energy_deviation(energy: np.ndarray, reference: np.ndarray, unit: float) -> float:
@@ -27,9 +67,9 @@ def check_values(data: Dataset) -> Iterator[str]:
     for name, split in data.splits.items():
         for i in range(split.shards):
             rows = split.shard(i)
-            for field, values in rows.items():
+            for name_of, values in rows.items():
                 if bad := int((~np.isfinite(values)).sum()):
-                    yield f"{name} shard {i}: {bad} values of {field} are NaN or infinite"
+                    yield f"{name} shard {i}: {bad} values of {name_of} are NaN or infinite"
             if (np.diff(rows["energy"], axis=1) <= 0).any():
                 yield f"{name} shard {i}: energies are not in ascending order"
             if "density" in rows:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from qwell.datagen import potentials
 from qwell.datagen.clusters import Workers, explain, open_client, warm_up
-from qwell.datagen.kernels import covariance
-from qwell.datagen.recipes import DEFAULT_SHARD_ROWS, SpectraRecipe
-from qwell.datagen.spectrum import eigenstates, eigenvalues
 from qwell.errors import DatasetIncomplete, DatasetNotFound, InvalidInput, QwellError
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, Manifest, partial_path, read_manifest
@@ -24,52 +20,30 @@ from qwell.store.schema import Plan
 from qwell.store.staging import finish_master
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
-# What one core of a common machine takes for a potential, in seconds; for the estimate of --dry-run only.
-SECONDS_PER_ROW = {"scipy": 150e-6, "lanes": 5e-6, "densities": 500e-6}
+
+class Recipe(Protocol):
+    """What a data set is made from: `SpectraRecipe`, `TrajectoriesRecipe` …"""
+
+    @property
+    def modules(self) -> list[str]: ...
+    @property
+    def seconds_per_row(self) -> float: ...
+    def plan(self, shard_rows: int = ..., storage: str = ...) -> Plan: ...
+    def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]: ...
 
 
-@lru_cache(maxsize=4)
-def _factor(recipe: SpectraRecipe) -> np.ndarray:
-    return potentials.factor(covariance(recipe.kernel, recipe.grid, recipe.sigma, recipe.length, recipe.nu))
-
-
-def make_rows(recipe: SpectraRecipe, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
-    """Rows `start` … `stop − 1` of a split, every field.
-
-    The energies belong to the potential as stored, that is, after rounding to the stored dtype, or to what
-    matter makes of that. Blocks of
-    1,000 are drawn and solved one after the other, while they are in the processor's cache.
-
-    Returns: `potential` (rows, M+1), `energy` (rows, levels), and `density` (rows, levels, M+1) if asked for.
-    """
-    n, grid, levels = stop - start, recipe.grid, recipe.levels
-    rows = {"potential": np.empty((n, recipe.mesh + 1), recipe.dtype), "energy": np.empty((n, levels))}
-    if recipe.densities:
-        rows["density"] = np.empty((n, levels, recipe.mesh + 1), np.float32)
-    for i in range(0, n, potentials.BLOCK):
-        part = slice(i, min(i + potentials.BLOCK, n))
-        rows["potential"][part] = potentials.rows(
-            _factor(recipe), recipe.seed, split, start + part.start, start + part.stop
-        )
-        felt = recipe.total(rows["potential"][part])
-        rows["energy"][part] = eigenvalues(felt, grid, levels, recipe.solver)
-        if recipe.densities:
-            rows["density"][part] = eigenstates(felt, grid, levels)[1] ** 2
-    return rows
-
-
-def make_shard(recipe: SpectraRecipe, plan: Plan, root: str, split: str, shard: int) -> int:
+def make_shard(recipe: Recipe, plan: Plan, root: str, split: str, shard: int) -> int:
     """The work of one task: make a shard and write it. Returns the number of rows."""
     start, stop = plan.splits[split].span(shard)
     with threadpool_limits(1):  # the product of a block must not depend on the number of BLAS threads
-        return write_shard(Path(root), plan, split, shard, make_rows(recipe, split, start, stop))
+        return write_shard(Path(root), plan, split, shard, recipe.rows(split, start, stop))
 
 
 def generate(
-    recipe: SpectraRecipe,
+    recipe: Recipe,
     path: str | Path,
     *,
-    shard_rows: int = DEFAULT_SHARD_ROWS,
+    shard_rows: int | None = None,
     workers: int | Workers | None = None,
     resume: bool = False,
     force: bool = False,
@@ -81,7 +55,7 @@ def generate(
         recipe: what to make.
         path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5; the content is a
             function of the recipe alone.
-        shard_rows: rows a shard, a multiple of 1000.
+        shard_rows: rows a shard, a multiple of 1000 (spectra) or 8 (trajectories); by default 20,000 or 32.
         workers: processes on this machine (0 works in this process, None takes all cores), or `Workers`.
         resume: continue what was interrupted.
         force: replace what is there, once the new data set is whole.
@@ -93,7 +67,7 @@ def generate(
         InvalidInput, DatasetExists, DatasetLocked, WriteError, WorkerError: see their messages.
     """
     workers = workers if isinstance(workers, Workers) else Workers(workers)
-    plan = recipe.plan(shard_rows, storage_of(path))
+    plan = _plan(recipe, shard_rows, path)
     began = time.time()
     _get_ready(recipe, plan, workers)
     writer = DatasetWriter(Path(path), plan, resume=resume, force=force)
@@ -105,11 +79,11 @@ def generate(
 
 
 def generate_shards(
-    recipe: SpectraRecipe,
+    recipe: Recipe,
     path: str | Path,
     shards: slice,
     *,
-    shard_rows: int = DEFAULT_SHARD_ROWS,
+    shard_rows: int | None = None,
     workers: int | Workers | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> tuple[int, int]:
@@ -129,7 +103,7 @@ def generate_shards(
         DatasetLocked: somebody generates or finalises the whole.
     """
     workers = workers if isinstance(workers, Workers) else Workers(workers)
-    plan = recipe.plan(shard_rows, storage_of(path))
+    plan = _plan(recipe, shard_rows, path)
     every = plan.shards()
     wanted = every[shards]
     if not wanted or (shards.stop is not None and shards.stop > len(every)):
@@ -178,14 +152,19 @@ def finalise(path: str | Path) -> Manifest:
         writer.close()
 
 
-def _get_ready(recipe: SpectraRecipe, plan: Plan, workers: Workers) -> None:
+def _plan(recipe: Recipe, shard_rows: int | None, path: str | Path) -> Plan:
+    size = {} if shard_rows is None else {"shard_rows": shard_rows}
+    return recipe.plan(storage=storage_of(path), **size)
+
+
+def _get_ready(recipe: Recipe, plan: Plan, workers: Workers) -> None:
     """Fail early, and let local workers import while the writer begins."""
     if workers.local and workers.allowed(plan):
-        warm_up([__name__, *(["qwell.datagen.lanes"] if recipe.solver == "lanes" else [])])
+        warm_up([__name__, *recipe.modules])
 
 
 def _make_pending(
-    recipe: SpectraRecipe,
+    recipe: Recipe,
     writer: DatasetWriter,
     wanted: list[tuple[str, int]],
     workers: Workers,
@@ -200,7 +179,7 @@ def _make_pending(
 
 
 def _run(
-    recipe: SpectraRecipe, plan: Plan, root: str, pending: list[tuple[str, int]], workers: Workers
+    recipe: Recipe, plan: Plan, root: str, pending: list[tuple[str, int]], workers: Workers
 ) -> Iterator[int]:
     """Make shards, yielding the rows of each as it is done."""
     if not pending:

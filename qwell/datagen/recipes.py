@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from qwell.datagen import potentials
 from qwell.datagen.grid import Grid
-from qwell.datagen.kernels import KERNELS
+from qwell.datagen.kernels import KERNELS, covariance
 from qwell.datagen.matter import Matter
 from qwell.datagen.potentials import BLOCK
-from qwell.datagen.spectrum import SOLVERS
+from qwell.datagen.spectrum import SOLVERS, eigenstates, eigenvalues
 from qwell.errors import InvalidInput
 from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
@@ -104,6 +106,41 @@ class SpectraRecipe:
         """Short name, used for the default path: the kernel, and the matter effect if there is one."""
         return self.kernel if self.matter is None else f"{self.kernel}-{Matter(self.matter).name}"
 
+    @property
+    def modules(self) -> list[str]:
+        """What workers should import while nothing is to do yet."""
+        return [__name__, *(["qwell.datagen.lanes"] if self.solver == "lanes" else [])]
+
+    @property
+    def seconds_per_row(self) -> float:
+        """What one core of a common machine takes for a potential; for the estimate of --dry-run only."""
+        return {"scipy": 150e-6, "lanes": 5e-6}[self.solver] + 500e-6 * self.densities
+
+    def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Rows `start` … `stop − 1` of a split, every field.
+
+        The energies belong to the potential as stored, that is, after rounding to the stored dtype, or to
+        what matter makes of that. Blocks of 1,000 are drawn and solved one after the other, while they are in
+        the processor's cache.
+
+        Returns: `potential` (rows, M+1), `energy` (rows, levels), and `density` (rows, levels, M+1) if asked
+        for.
+        """
+        n, grid, levels = stop - start, self.grid, self.levels
+        rows = {"potential": np.empty((n, self.mesh + 1), self.dtype), "energy": np.empty((n, levels))}
+        if self.densities:
+            rows["density"] = np.empty((n, levels, self.mesh + 1), np.float32)
+        for i in range(0, n, BLOCK):
+            part = slice(i, min(i + BLOCK, n))
+            rows["potential"][part] = potentials.rows(
+                _factor(self), self.seed, split, start + part.start, start + part.stop
+            )
+            felt = self.total(rows["potential"][part])
+            rows["energy"][part] = eigenvalues(felt, grid, levels, self.solver)
+            if self.densities:
+                rows["density"][part] = eigenstates(felt, grid, levels)[1] ** 2
+        return rows
+
     def total(self, potential: np.ndarray) -> np.ndarray:
         """The potential that the particle feels, (n, M+1): the applied one, or what matter makes of it."""
         if self.matter is None:
@@ -144,6 +181,12 @@ class SpectraRecipe:
         return spectra_plan(
             self.to_json(), self.mesh + 1, self.levels, self.dtype, rows, shard_rows, storage, self.densities
         )
+
+
+@lru_cache(maxsize=4)
+def _factor(recipe: SpectraRecipe) -> np.ndarray:
+    kernel = covariance(recipe.kernel, recipe.grid, recipe.sigma, recipe.length, recipe.nu)
+    return potentials.factor(kernel)
 
 
 def spectra_plan(

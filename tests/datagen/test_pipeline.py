@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qwell.datagen import pipeline, spectrum
+from qwell.datagen import pipeline, recipes, spectrum
 from qwell.datagen.audit import check_values, solve_again
 from qwell.datagen.clusters import Workers
 from qwell.datagen.recipes import SpectraRecipe
@@ -136,8 +136,8 @@ def test_matern_with_any_nu(tmp_path: Path) -> None:
 
 
 def test_verify_notices_wrong_energies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    true = pipeline.eigenvalues
-    monkeypatch.setattr(pipeline, "eigenvalues", lambda *a: true(*a) * (1 + 1e-8))
+    true = recipes.eigenvalues
+    monkeypatch.setattr(recipes, "eigenvalues", lambda *a: true(*a) * (1 + 1e-8))
     pipeline.generate(SpectraRecipe("m3", n=60, validation=0), tmp_path / "a.zarr", workers=0)
     assert solve_again(open_dataset(tmp_path / "a.zarr"))[1] > 1e-9
 

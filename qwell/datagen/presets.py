@@ -1,0 +1,117 @@
+"""Ready-made simulations: those of the dynamics paper, its test cases, and a small one to try things with.
+
+The paper's are on its lattice, their packets cut at the ends of the box as its authors' are. Of the 14
+shaped test cases the paper draws the potentials and gives few numbers. Known exactly: the step pyramid.
+Approximately: half circle, both ramps, triple barrier. The other nine are ours, of the kinds it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from qwell.datagen.barriers import Potential
+from qwell.datagen.propagators.settings import Propagation
+from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.errors import InvalidInput
+from qwell.store.windows import Curriculum
+
+X0 = (10.0, 40.0, 70.0)
+S0 = tuple(np.arange(1, 4.5, 0.5).tolist())
+E0 = tuple(float(e) for e in range(1, 10))
+LATTICE = Propagation(hamiltonian="lattice")
+
+RECTANGULAR = (
+    (15.0, 1.6, 2.0, 0.9, 7.7), (15.1, 1.7, 6.4, 7.4, 9.4), (15.6, 2.4, 3.7, 13.3, 10.5),
+    (15.8, 4.9, 5.5, 11.6, 9.4), (17.0, 3.8, 6.8, 7.4, 2.4), (17.5, 2.8, 4.7, 5.3, 8.7),
+    (17.5, 3.8, 1.5, 4.0, 18.2), (17.9, 3.2, 8.2, 6.5, 23.4), (19.4, 2.7, 7.5, 9.7, 23.7),
+    (19.6, 2.8, 5.9, 4.1, 3.9), (19.7, 1.1, 8.6, 0.6, 11.0),
+)  # fmt: skip
+FREE = (
+    (23.8, 0.9, 8.7), (24.8, 3.8, 4.8), (29.6, 3.4, 1.6), (33.8, 3.2, 6.2), (46.3, 4.0, 3.4),
+    (48.8, 2.4, 3.3), (61.0, 3.4, 6.3), (66.8, 4.0, 6.9), (67.0, 4.4, 4.6), (68.4, 4.9, 2.5),
+    (72.7, 2.8, 7.1), (84.1, 1.0, 8.8),
+)  # fmt: skip
+STEP = 20 * 100 / 1024  # twenty points of the paper's mesh
+SHAPED: tuple[tuple[tuple[float, float, float], str, dict[str, object]], ...] = (
+    # the paper's, exactly: 1, 2 … 6 … 2, 1 in steps of twenty points from point 500
+    ((12.5, 2.0, 6.0), "steps", {
+        "edges": [(25 + i) * STEP for i in range(12)],
+        "heights": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]}),
+    # the paper's, approximately
+    ((20.5, 1.0, 6.0), "half-circle", {
+        "height": 8.0, "radius": 5 * STEP, "centre": 25 * STEP}),
+    ((20.0, 2.0, 6.0), "ramp", {"height": 6.0, "width": 10 * STEP}),
+    ((20.0, 2.0, 6.0), "ramp", {"height": 6.0, "width": 10 * STEP, "falling": True}),
+    ((20.0, 2.0, 6.0), "rectangles", {
+        "edges": [39.0, 49.0, 58.5, 71.5, 88.0, 93.0], "heights": [6.2, 5.1, 9.1]}),
+    # ours, of the kinds the paper names
+    ((20.0, 2.0, 6.0), "rectangles", {"edges": [45.0, 50.0, 60.0, 65.0], "heights": [4.0, 7.0]}),
+    ((20.0, 3.0, 4.0), "rectangles", {"edges": [40.0, 47.0, 52.0, 56.0], "heights": [8.0, 3.0]}),
+    ((20.0, 2.0, 5.0), "trapezoid", {"height": 7.0, "width": 20.0, "top": 8.0}),
+    ((20.0, 2.0, 6.0), "triangle", {"height": 8.0, "width": 20.0}),
+    ((20.0, 2.5, 5.0), "random", {"height": 6.0, "width": 25.0, "length": 2.0, "seed": 1}),
+    ((20.0, 2.0, 6.0), "quadratic", {"height": 9.0, "width": 15.0}),
+    ((20.0, 3.0, 3.0), "quadratic", {"height": 4.0, "width": 30.0}),
+    ((20.0, 2.0, 4.0), "rectangle", {"height": -4.0, "width": 10.0}),
+    ((20.0, 3.0, 6.0), "rectangles", {"edges": [42.0, 47.0, 55.0, 60.0], "heights": [-6.0, -3.0]}),
+)  # fmt: skip
+
+
+def _rectangle(height: float, width: float = 7.0) -> Potential:
+    return Potential("rectangle", {"height": float(height), "width": float(width)})
+
+
+def _barrier() -> TrajectoriesRecipe:
+    family = Family(X0, S0, E0, tuple(_rectangle(h) for h in range(1, 15)))
+    return TrajectoriesRecipe((family,), validation=12, wrap=False, propagation=LATTICE,
+                              curriculum=Curriculum(v_scale=14.0))  # fmt: skip
+
+
+def _free() -> TrajectoriesRecipe:
+    return TrajectoriesRecipe((Family(X0, S0, E0),), validation=12, wrap=False, propagation=LATTICE)
+
+
+def _tests(families: tuple[Family, ...], v_scale: float) -> TrajectoriesRecipe:
+    return TrajectoriesRecipe(families, split="test", wrap=False, propagation=LATTICE,
+                              curriculum=Curriculum(v_scale=v_scale))  # fmt: skip
+
+
+def _tests_rect() -> TrajectoriesRecipe:
+    cases = tuple(Family((x,), (s,), (e,), (_rectangle(h, w),)) for x, s, e, h, w in RECTANGULAR)
+    return _tests(cases, 14.0)
+
+
+def _tests_free() -> TrajectoriesRecipe:
+    return _tests(tuple(Family((x,), (s,), (e,)) for x, s, e in FREE), 1.0)
+
+
+def _tests_shaped() -> TrajectoriesRecipe:
+    cases = (Family((x,), (s,), (e,), (Potential(shape, numbers),)) for (x, s, e), shape, numbers in SHAPED)
+    return _tests(tuple(cases), 14.0)
+
+
+def _demo() -> TrajectoriesRecipe:
+    """Barriers of 2, 5 and 10 Hartree: an eighth of the paper's packets, on its lattice."""
+    family = Family(X0, (1.0, 2.5, 4.0), (1.0, 5.0, 9.0), tuple(_rectangle(h) for h in (2, 5, 10)))
+    return TrajectoriesRecipe((family,), validation=3, wrap=False, propagation=LATTICE,
+                              curriculum=Curriculum(v_scale=14.0))  # fmt: skip
+
+
+PRESETS: dict[str, Callable[[], TrajectoriesRecipe]] = {
+    "paper-barrier": _barrier,
+    "paper-free": _free,
+    "paper-tests-rect": _tests_rect,
+    "paper-tests-free": _tests_free,
+    "paper-tests-shaped": _tests_shaped,
+    "demo": _demo,
+}
+
+
+def preset(name: str) -> TrajectoriesRecipe:
+    """A ready-made recipe; InvalidInput lists the names there are."""
+    if name not in PRESETS:
+        raise InvalidInput(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return replace(PRESETS[name](), name=name)

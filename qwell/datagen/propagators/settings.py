@@ -1,0 +1,95 @@
+"""How to propagate, as data; and the kinetic energy of the two Hamiltonians."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwell.datagen.ring import Ring
+from qwell.errors import InvalidInput
+
+METHODS = ("chebyshev", "split-operator", "space-splitting", "eigen")
+HAMILTONIANS = ("spectral", "lattice")
+SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
+PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Frames ψ(0), ψ(Δt) … ψ(frames·Δt), and how they are computed.
+
+    Arguments:
+        method: "chebyshev", "split-operator", "space-splitting" or "eigen".
+        hamiltonian: "spectral", T = k²/2 in Fourier space; or "lattice", second-order differences.
+        dt: Δt between frames, atomic units.
+        frames: steps Δt; one frame more is kept.
+        tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside.
+        precision: "float64" or "float32".
+        substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
+
+    Raises:
+        InvalidInput: a value out of range, or a method that lacks the Hamiltonian.
+    """
+
+    method: str = "chebyshev"
+    hamiltonian: str = "spectral"
+    dt: float = 0.1
+    frames: int = 500
+    tolerance: float = 1e-11
+    precision: str = "float64"
+    substep: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("propagator", self.method, METHODS),
+            ("hamiltonian", self.hamiltonian, HAMILTONIANS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in allowed:
+                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+        for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
+            if not (math.isfinite(number) and number > 0):
+                raise InvalidInput(f"{name} is {number}; it must be a positive number")
+        if not 1 <= self.frames <= 10**6:
+            raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
+        if self.method == "space-splitting" and self.hamiltonian != "lattice":
+            raise InvalidInput("space-splitting is made for --hamiltonian lattice")
+        if self.method not in SUBSTEPS:
+            if self.substep is not None:
+                raise InvalidInput(f"{self.method} takes no substeps; leave --substep out")
+        elif self.substep is None:
+            object.__setattr__(self, "substep", self.dt / math.ceil(self.dt / SUBSTEPS[self.method] - 1e-9))
+        elif not 0 < self.substep <= self.dt or abs(self.substeps * self.substep / self.dt - 1) > 1e-9:
+            raise InvalidInput(f"substep is {self.substep}; {self.dt:g} must be a whole multiple of it")
+
+    @property
+    def substeps(self) -> int:
+        """How many a frame."""
+        return round(self.dt / self.substep) if self.substep else 1
+
+    @property
+    def real(self) -> np.dtype:
+        """Of the computation."""
+        return np.dtype(self.precision)
+
+    @property
+    def complex(self) -> np.dtype:
+        """Of the computation."""
+        return np.dtype("complex128" if self.precision == "float64" else "complex64")
+
+
+def kinetic_energy(ring: Ring, hamiltonian: str) -> np.ndarray:
+    """T(k) in the order of the FFT, (N,): k²/2, or (1 − cos(k dx))/dx² of the second-order differences."""
+    if hamiltonian == "spectral":
+        return ring.k**2 / 2
+    return 2 * np.sin(ring.k * ring.dx / 2) ** 2 / ring.dx**2
+
+
+def energy(psi: np.ndarray, potential: np.ndarray, ring: Ring, hamiltonian: str) -> np.ndarray:
+    """⟨ψ|T + V|ψ⟩/⟨ψ|ψ⟩ of wave functions (…, N) complex, potentials that broadcast with them."""
+    weight = np.abs(np.fft.fft(psi)) ** 2
+    kinetic = (weight @ kinetic_energy(ring, hamiltonian)) / weight.sum(axis=-1)
+    density = np.abs(psi) ** 2
+    return kinetic + (density * potential).sum(axis=-1) / density.sum(axis=-1)

@@ -1,0 +1,135 @@
+"""Trajectories in space and time, with the potential, norm and energy; and as films."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import animation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qwell.errors import InvalidInput, WriteError
+from qwell.figures.canvas import canvas
+
+LENGTH, TIME, ENERGY = "x  [bohr]", "t  [ħ/hartree]", "energy  [hartree]"
+
+
+def draw_spacetime(
+    axes: Axes, x: np.ndarray, times: np.ndarray, values: np.ndarray, label: str, signed: bool = False
+) -> None:
+    """An image of `values` (times, points), time upwards; symmetric colours around 0 if signed."""
+    high = float(np.abs(values).max()) or 1.0
+    image = axes.imshow(
+        values,
+        origin="lower",
+        aspect="auto",
+        extent=(x[0], x[-1], times[0], times[-1]),
+        cmap="RdBu_r" if signed else "magma",
+        vmin=-high if signed else 0,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axes.set(xlabel=LENGTH, ylabel=TIME)
+    axes.figure.colorbar(image, ax=axes, label=label)
+
+
+def draw_potential(axes: Axes, x: np.ndarray, potential: np.ndarray, colour: str = "0.6") -> None:
+    """V(x) on an axis of its own at the right, if there is any."""
+    if not (potential != 0).any():
+        return
+    right = axes.twinx()
+    right.fill_between(x, potential, color=colour, alpha=0.4, step="mid", lw=0)
+    right.set_ylabel("V  [hartree]", color="0.4")
+    right.margins(y=0.3)
+
+
+def trajectories_page(
+    x: np.ndarray,
+    times: np.ndarray,
+    psi: Sequence[np.ndarray],
+    potential: Sequence[np.ndarray],
+    energy: Sequence[np.ndarray],
+    labels: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draw simulations, one a row: |ψ|² and Re ψ in space and time with the edges of the potential, and norm
+    and energy against time.
+
+    Arguments:
+        x: (points,); times: (frames,).
+        psi: of each simulation (frames, points) complex; potential: (points,); energy: (frames,), hartree.
+        labels: one a simulation.
+    """
+    figure, axes = canvas(len(psi), 3, width=15.0, height=3.6 * len(psi) + 0.4)
+    dx = x[1] - x[0]
+    for i, label in enumerate(labels):
+        left, middle, right = axes[3 * i : 3 * i + 3]
+        draw_spacetime(left, x, times, np.abs(psi[i]) ** 2, "|ψ|²  [1/bohr]")
+        draw_spacetime(middle, x, times, psi[i].real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
+        for axes_of, colour in ((left, "white"), (middle, "black")):
+            scale = np.abs(potential[i]).max() or 1.0
+            height = 0.2 * (times[-1] - times[0]) / scale
+            if (potential[i] != 0).any():
+                axes_of.plot(x, times[0] + np.abs(potential[i]) * height, color=colour, lw=0.9)
+            axes_of.set_title(f"{label}")
+        norm = (np.abs(psi[i]) ** 2).sum(axis=1) * dx
+        right.plot(times, norm - 1, color="C0", label="norm − 1")
+        right.plot(times, energy[i] / energy[i][0] - 1, color="C3", lw=1, label="energy/energy(0) − 1")
+        right.set(xlabel=TIME, title=f"energy {energy[i][0]:.4g} hartree")
+        right.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        right.grid(alpha=0.25)
+        right.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def film(
+    x: np.ndarray,
+    times: np.ndarray,
+    psi: np.ndarray,
+    potential: np.ndarray,
+    title: str,
+    path: Path,
+    fps: int = 25,
+) -> None:
+    """Write a film of one simulation: |ψ|², Re ψ, and the potential.
+
+    Arguments:
+        x: (points,); times: (frames,); psi: (frames, points) complex; potential: (points,), hartree.
+        path: ends in .gif, or in .mp4, which needs ffmpeg.
+        fps: pictures a second.
+
+    Raises:
+        InvalidInput: another suffix, or no ffmpeg.
+        WriteError: the disk refuses.
+    """
+    writers: dict[str, Any] = {".gif": animation.PillowWriter, ".mp4": animation.FFMpegWriter}
+    if path.suffix not in writers:
+        raise InvalidInput(f"cannot film {path}; choose a name ending in .gif or .mp4")
+    if path.suffix == ".mp4" and not animation.FFMpegWriter.isAvailable():
+        raise InvalidInput("an MP4 needs the program ffmpeg; install it, or choose a name ending in .gif")
+    figure, (axes,) = canvas(width=7.2, height=4.0)
+    highest = np.abs(psi).max()
+    axes.set(xlim=(x[0], x[-1]), ylim=(-1.05 * highest, 1.05 * highest), xlabel=LENGTH)
+    axes.set_ylabel("Re ψ, |ψ|  [bohr$^{-1/2}$]")
+    draw_potential(axes, x, potential)
+    (real,) = axes.plot(x, psi[0].real, color="C0", lw=0.8, label="Re ψ")
+    (size,) = axes.plot(x, np.abs(psi[0]), color="C3", lw=1.3, label="|ψ|")
+    axes.legend(frameon=False, loc="upper right")
+    clock = axes.set_title(title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+        writer = writers[path.suffix](fps=fps)
+        with writer.saving(figure, str(temporary), dpi=100):
+            for t, wave in zip(times, psi, strict=True):
+                real.set_ydata(wave.real)
+                size.set_ydata(np.abs(wave))
+                clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")
+                writer.grab_frame()
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}; choose another --out") from error
