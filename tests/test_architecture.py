@@ -15,8 +15,8 @@ ALLOWED = {
     "figures": {"numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
     "datagen": {
-        "qwell.errors", "qwell.store", "numba", "dask", "distributed", "dask_jobqueue", "threadpoolctl",
-        *SCIENCE,
+        "qwell.errors", "qwell.store", "torch", "numba", "dask", "distributed", "dask_jobqueue",
+        "threadpoolctl", *SCIENCE,
     },
     "train": {
         "qwell.errors", "qwell.store", "qwell.models", "qwell.figures", "torch", "safetensors", "matplotlib",

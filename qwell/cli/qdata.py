@@ -193,7 +193,7 @@ def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
         data.coordinates["time"],
         psi,
         potential,
-        energy(psi, potential[:, None], recipe.ring, how.hamiltonian),
+        list(energy(psi, potential[:, None], recipe.ring, how.hamiltonian)),
         [
             f"{split} {chosen.start + i}: X0 {x0:.3g}, S0 {s0:.3g}, E0 {e0:.3g}, V {h:.3g} over {w:.3g}"
             for i, (x0, s0, e0, h, w) in enumerate(numbers)

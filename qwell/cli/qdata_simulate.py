@@ -59,6 +59,7 @@ def given(context: click.Context, name: str) -> bool:
     "--tolerance", type=float, default=1e-11, show_default=True, help="Bound on the error of chebyshev."
 )
 @click.option("--substep", type=float, help="Of the splittings.  [default: 0.01 and 0.0005]")
+@click.option("--device", default="cpu", show_default=True, help="cpu; cuda for --propagator eigen.")
 @click.option(
     "--precision", default="float64", show_default=True, help="Of the computation: float64 or float32."
 )

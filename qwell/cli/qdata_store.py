@@ -54,7 +54,7 @@ def info(path: str, as_json: bool) -> None:
         click.echo(f"  {name:<12}{len(split):>12,} rows in {split.shards} shards")
     for field in plan.fields:
         shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
-        click.echo(f"  {field.name:<12}{field.dtype:<9}{shape:<18}{field.units:<22}{field.long_name}")
+        click.echo(f"  {field.name:<13}{field.dtype:<9}{shape:<32} {field.units:<22}{field.long_name}")
     click.echo(f"  {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {plan.storage}")
     click.echo(f"  recipe      {describe_recipe(data.recipe)}")
     made = data.provenance

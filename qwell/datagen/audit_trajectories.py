@@ -12,8 +12,7 @@ from qwell.datagen.propagators.settings import Propagation
 from qwell.datagen.trajectories import TrajectoriesRecipe
 from qwell.store.dataset import Dataset
 
-# Largest |ψ − ψ_ref| allowed, by the precision of the computation and, added, of the storage.
-WAVE_TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
+# What rounding to the stored dtype may do to ψ.
 STORED_ROUNDING = {"float64": 1e-15, "float32": 3e-7}
 MOST_SIMULATIONS = 8  # made again with the exact propagator, a second each
 
@@ -25,7 +24,7 @@ def audit_trajectories(data: Dataset, samples: int, seed: int) -> Audit:
     if found.problems:
         return found
     how = recipe.propagation
-    allowed = WAVE_TOLERANCE[how.precision] * max(1, how.frames / 500) + STORED_ROUNDING[recipe.dtype]
+    allowed = how.norm_tolerance + STORED_ROUNDING[recipe.dtype]
     count, again, exact, back = simulate_again(data, recipe, min(samples, MOST_SIMULATIONS), seed)
     found.numbers = {
         "simulated_again": count,
@@ -51,7 +50,6 @@ def audit_trajectories(data: Dataset, samples: int, seed: int) -> Audit:
 def check_trajectories(data: Dataset, recipe: TrajectoriesRecipe) -> Iterator[str]:
     """Yield a line for each shard whose values, norms, packets or potentials are not those of its recipe."""
     rounding, ring = STORED_ROUNDING[recipe.dtype], recipe.ring
-    allowed = WAVE_TOLERANCE[recipe.propagation.precision] * max(1, recipe.propagation.frames / 500)
     for name, split in data.splits.items():
         for i in range(split.shards):
             rows, start = split.shard(i), split.layout.span(i)[0]
@@ -60,7 +58,7 @@ def check_trajectories(data: Dataset, recipe: TrajectoriesRecipe) -> Iterator[st
                     yield f"{name} shard {i}: {bad} values of {field_name} are NaN or infinite"
             psi = rows["psi"]
             norm = np.einsum("ntxp,ntxp->nt", psi, psi, dtype=float) * ring.dx
-            if np.abs(norm - 1).max() > allowed + 100 * rounding:
+            if np.abs(norm - 1).max() > recipe.propagation.norm_tolerance + rounding:
                 yield f"{name} shard {i}: norms differ from 1 by up to {np.abs(norm - 1).max():.1e}"
             for k in range(len(psi)):
                 initial, potential = recipe.beginning(name, start + k)

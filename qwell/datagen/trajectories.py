@@ -23,11 +23,9 @@ DEFAULT_SHARD_ROWS = 32
 BLOCK = 8  # simulations propagated together: what they give must not depend on how shards are cut
 ENERGY_FRAMES = 11  # at which the energy is looked at
 NUMBERS = ("x0", "s0", "e0")
-# Largest |norm − 1| and |energy − energy(0)|/max(1, |energy(0)|) that a method may show, by precision.
-# The splittings conserve the energy of a Hamiltonian near H; how near, the substep decides.
-NORM_DRIFT = {"float64": 1e-9, "float32": 2e-4}
+# Largest |energy − energy(0)|/max(1, |energy(0)|) that a method may show, by precision. The splittings
+# conserve the energy of a Hamiltonian near H; how near, the substep decides.
 ENERGY_DRIFT = {"float64": 1e-8, "float32": 2e-3}
-SPLITTINGS = ("split-operator", "space-splitting")
 
 
 @dataclass(frozen=True)
@@ -214,11 +212,11 @@ class TrajectoriesRecipe:
         some = frames[:, times].astype(float).view(complex)[..., 0]
         values = energy(some, potential[:, None], ring, how.hamiltonian)
         drift = np.abs(values - values[:, :1]).max(axis=1) / np.maximum(1, np.abs(values[:, 0]))
-        if norm_drift.max() > NORM_DRIFT[how.precision] * max(1, how.frames / 500):
+        if norm_drift.max() > how.norm_tolerance:
             raise InvalidInput(
                 f"a norm drifts by {norm_drift.max():.1e}; choose another --propagator or --precision float64"
             )
-        if how.method not in SPLITTINGS and drift.max() > ENERGY_DRIFT[how.precision]:
+        if how.substep is None and drift.max() > ENERGY_DRIFT[how.precision]:
             raise InvalidInput(
                 f"an energy drifts by {drift.max():.1e}; lower --tolerance or choose --precision float64"
             )

@@ -43,7 +43,7 @@ def draw_potential(axes: Axes, x: np.ndarray, potential: np.ndarray, colour: str
     right = axes.twinx()
     right.fill_between(x, potential, color=colour, alpha=0.4, step="mid", lw=0)
     right.set_ylabel("V  [hartree]", color="0.4")
-    right.margins(y=0.3)
+    right.set_ylim(-1.6 * np.abs(potential).max(), 1.6 * np.abs(potential).max())
 
 
 def trajectories_page(

@@ -62,6 +62,9 @@ def summary(data: Dataset) -> str:
     return f"One-dimensional quantum mechanics, {data.kind}: {rows} ({describe_recipe(data.recipe)})."
 
 
+LISTED = 4  # entries of a long list that are spelt out
+
+
 def describe_recipe(recipe: dict[str, Any]) -> str:
     """A recipe on one line, nested ones in brackets."""
     parts = []
@@ -69,8 +72,9 @@ def describe_recipe(recipe: dict[str, Any]) -> str:
         if isinstance(value, dict):
             value = f"[{describe_recipe(value)}]"
         elif isinstance(value, list):
-            items = [describe_recipe(v) if isinstance(v, dict) else str(v) for v in value]
-            value = "[" + "; ".join(items) + "]"
+            items = [describe_recipe(v) if isinstance(v, dict) else str(v) for v in value[:LISTED]]
+            more = f"; … {len(value)} in all" if len(value) > LISTED else ""
+            value = f"[{'; '.join(items)}{more}]"
         if value is not None:
             parts.append(f"{key} {value}")
     return ", ".join(parts)

@@ -38,7 +38,8 @@ def propagate(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagati
     Raises InvalidInput if shapes do not fit, or values are not finite.
     """
     psi = np.atleast_2d(psi)
-    potential = np.broadcast_to(potential, psi.shape) if potential.ndim <= 2 else potential
+    if potential.shape == psi.shape[1:]:
+        potential = np.broadcast_to(potential, psi.shape)
     if psi.shape != potential.shape or psi.shape[1] != ring.points:
         raise InvalidInput(
             f"wave functions have shape {psi.shape} and potentials {potential.shape}; expected"

@@ -27,6 +27,7 @@ class Propagation:
         frames: steps Δt; one frame more is kept.
         tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside.
         precision: "float64" or "float32".
+        device: "cpu"; or "cuda", "cuda:1" … for `eigen`, by torch.
         substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
 
     Raises:
@@ -40,6 +41,7 @@ class Propagation:
     tolerance: float = 1e-11
     precision: str = "float64"
     substep: float | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -56,6 +58,10 @@ class Propagation:
             raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
         if self.method == "space-splitting" and self.hamiltonian != "lattice":
             raise InvalidInput("space-splitting is made for --hamiltonian lattice")
+        if self.device != "cpu" and (self.method != "eigen" or self.device.split(":")[0] != "cuda"):
+            raise InvalidInput(
+                f"device is {self.device!r} and the propagator {self.method}; eigen runs on cuda, all on cpu"
+            )
         if self.method not in SUBSTEPS:
             if self.substep is not None:
                 raise InvalidInput(f"{self.method} takes no substeps; leave --substep out")
@@ -68,6 +74,13 @@ class Propagation:
     def substeps(self) -> int:
         """How many a frame."""
         return round(self.dt / self.substep) if self.substep else 1
+
+    @property
+    def norm_tolerance(self) -> float:
+        """How far rounding may take a norm from 1: rotations in float32 are not quite rotations."""
+        rounding = {"float64": 1e-9, "float32": 2e-4}[self.precision]
+        total = self.substeps * self.frames if self.substep else 0
+        return rounding * max(1.0, self.frames / 500) + float(np.finfo(self.precision).eps) * total / 2
 
     @property
     def real(self) -> np.dtype:

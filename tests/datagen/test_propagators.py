@@ -1,0 +1,325 @@
+"""Wave packets in time: exact answers, orders of convergence, conservation, and the plane-wave formula."""
+
+import numpy as np
+import pytest
+
+from qwell.datagen.barriers import SHAPES, Potential
+from qwell.datagen.packets import ENVELOPES, packet
+from qwell.datagen.presets import RECTANGULAR
+from qwell.datagen.propagators.chebyshev import error_bound
+from qwell.datagen.propagators.eigen import eigen_on
+from qwell.datagen.propagators.family import FAMILY, propagate
+from qwell.datagen.propagators.settings import Propagation, energy, kinetic_energy
+from qwell.datagen.ring import Ring
+from qwell.errors import DeviceUnavailable, InvalidInput
+
+RING = Ring()
+SMALL = Ring(40.0, 256)
+
+
+def rectangle(height: float, width: float, ring: Ring = RING) -> np.ndarray:
+    return Potential("rectangle", {"height": height, "width": width}).on(ring)
+
+
+def waves(frames: np.ndarray) -> np.ndarray:
+    return frames.astype(float).view(complex)[..., 0]
+
+
+@pytest.fixture(scope="module")
+def cases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The paper's eleven rectangular test cases, and their exact propagation on the lattice."""
+    psi = np.array([packet(RING, "gaussian", x, s, e, wrap=False) for x, s, e, _, _ in RECTANGULAR])
+    potential = np.array([rectangle(h, w) for *_, h, w in RECTANGULAR])
+    return psi, potential, propagate(psi, potential, RING, Propagation("eigen", "lattice"))
+
+
+def small() -> tuple[np.ndarray, np.ndarray]:
+    psi = np.array([packet(SMALL, "gaussian", 10.0, 1.5, 4.0), packet(SMALL, "gaussian", 12.0, 2.0, 2.0)])
+    return psi, np.array([rectangle(3.0, 4.0, SMALL), rectangle(-2.0, 6.0, SMALL)])
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_chebyshev_is_exact(
+    cases: tuple[np.ndarray, np.ndarray, np.ndarray], precision: str, error: float
+) -> None:
+    psi, potential, exact = cases
+    made = propagate(psi, potential, RING, Propagation("chebyshev", "lattice", precision=precision))
+    assert made.dtype == precision and made.shape == (11, 501, 1024, 2)
+    assert np.abs(waves(made) - waves(exact)).max() < error
+
+
+def test_space_splitting_errs_as_the_authors_program(
+    cases: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    psi, potential, exact = cases
+    made = propagate(psi[::3], potential[::3], RING, Propagation("space-splitting", "lattice"))
+    error = np.abs(waves(made) - waves(exact[::3])).max(axis=(1, 2))
+    assert (error > 3.9e-3).all() and (error < 5e-2).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "hamiltonian", "substep"),
+    [
+        ("split-operator", "lattice", 0.02),
+        ("split-operator", "spectral", 0.02),
+        ("space-splitting", "lattice", 1e-3),
+    ],
+)
+def test_splittings_are_of_second_order(method: str, hamiltonian: str, substep: float) -> None:
+    psi, potential = small()
+    how = {"hamiltonian": hamiltonian, "frames": 30}
+    exact = waves(propagate(psi, potential, SMALL, Propagation("eigen", **how)))
+    errors = []
+    for part in (1, 2, 4):
+        made = propagate(psi, potential, SMALL, Propagation(method, substep=substep / part, **how))
+        errors.append(np.abs(waves(made) - exact).max())
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
+    assert errors[1] / errors[2] == pytest.approx(4, rel=0.1)
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+def test_the_bound_of_chebyshev_holds_and_is_what_was_asked_for(hamiltonian: str) -> None:
+    psi, potential = small()
+    exact = waves(propagate(psi, potential, SMALL, Propagation("eigen", hamiltonian, frames=40)))
+    errors = []
+    for tolerance in (1e-2, 1e-5, 1e-9):
+        how = Propagation("chebyshev", hamiltonian, frames=40, tolerance=tolerance)
+        bounds = [error_bound(v, SMALL, how)[1] for v in potential]
+        assert max(bounds) <= tolerance
+        difference = waves(propagate(psi, potential, SMALL, how)) - exact
+        norms = np.sqrt((np.abs(difference) ** 2).sum(axis=2) * SMALL.dx)
+        assert (norms.max(axis=1) < np.array(bounds) + 1e-11).all()
+        errors.append(norms.max())
+    assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("frames", [1, 3, 8, 9, 13])
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+def test_any_number_of_frames(frames: int, hamiltonian: str) -> None:
+    """Frames are made in blocks; a last block may be short."""
+    psi, potential = small()
+    a = propagate(psi, potential, SMALL, Propagation("chebyshev", hamiltonian, frames=frames))
+    b = propagate(psi, potential, SMALL, Propagation("eigen", hamiltonian, frames=frames))
+    assert a.shape == (2, frames + 1, 256, 2)
+    np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+def test_a_free_gaussian_spreads_as_it_should() -> None:
+    """ψ ∝ (1 + iτ)^{-1/2} exp(ik(u − kt/2) − (u − kt)²/(4S0²(1 + iτ))), τ = t/(2S0²)."""
+    s0, e0, x0 = 2.0, 5.0, 20.0
+    k = np.sqrt(2 * e0)
+    made = waves(
+        propagate(packet(RING, "gaussian", x0, s0, e0), np.zeros(1024), RING, Propagation(frames=120))
+    )
+    for frame in (0, 40, 120):
+        t = frame * 0.1
+        u, tau = RING.x - x0, t / (2 * s0**2)
+        exact = np.exp(1j * k * (u - k * t / 2) - (u - k * t) ** 2 / (4 * s0**2 * (1 + 1j * tau)))
+        exact *= (2 * np.pi * s0**2) ** -0.25 / np.sqrt(1 + 1j * tau)
+        assert np.abs(made[0, frame] - exact).max() < 2e-8
+
+
+@pytest.mark.parametrize(("e0", "height", "width"), [(5.0, 3.0, 2.0), (4.0, 4.5, 0.8), (6.0, -3.0, 1.5)])
+def test_transmission_is_that_of_plane_waves(e0: float, height: float, width: float) -> None:
+    ring = Ring(800.0, 8192)
+    v = rectangle(height, width, ring)
+    a = (v != 0).sum() * ring.dx
+    inside = np.sqrt(complex(2 * (e0 - height)))
+    formula = 1 / (1 + height**2 * abs(np.sin(inside * a)) ** 2 / (4 * e0 * abs(e0 - height)))
+    start = packet(ring, "gaussian", 200.0, 25.0, e0)
+    time = 400 / np.sqrt(2 * e0)
+    end = waves(propagate(start, v, ring, Propagation(dt=time / 4, frames=4)))[0, -1]
+    beyond = ring.x > 400 + width
+    through = (np.abs(end[beyond]) ** 2).sum() * ring.dx
+    assert through == pytest.approx(formula, rel=0.01)
+
+
+@pytest.mark.parametrize("method", list(FAMILY))
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_norm_is_conserved_and_time_runs_backwards(method: str, precision: str) -> None:
+    psi, potential = small()
+    how = Propagation(method, "lattice", frames=20, precision=precision)
+    made = propagate(psi, potential, SMALL, how)
+    tolerance = 1e-11 if precision == "float64" else max(3e-5, how.norm_tolerance - 2e-4)
+    norm = (np.abs(waves(made)) ** 2).sum(axis=2) * SMALL.dx
+    np.testing.assert_allclose(norm, 1, atol=tolerance)
+    back = propagate(waves(made)[:, -1].conj(), potential, SMALL, how)
+    np.testing.assert_allclose(waves(back)[:, -1].conj(), psi, atol=3 * tolerance)
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+def test_energy_is_conserved_by_the_exact_methods(hamiltonian: str) -> None:
+    psi, potential = small()
+    for method in ("chebyshev", "eigen"):
+        made = waves(propagate(psi, potential, SMALL, Propagation(method, hamiltonian, frames=25)))
+        values = energy(made, potential[:, None], SMALL, hamiltonian)
+        np.testing.assert_allclose(values, values[:, :1].repeat(26, axis=1), rtol=1e-10)
+
+
+def test_a_packet_does_not_depend_on_its_company() -> None:
+    psi, potential = small()
+    for method in FAMILY:
+        for hamiltonian in ("lattice", "spectral"):
+            if (method, hamiltonian) == ("space-splitting", "spectral"):
+                continue
+            how = Propagation(method, hamiltonian, frames=5)
+            both = propagate(psi, potential, SMALL, how)
+            np.testing.assert_allclose(both[1:], propagate(psi[1], potential[1], SMALL, how), atol=1e-13)
+
+
+def test_the_lattice_is_second_differences() -> None:
+    wave = np.random.default_rng(0).standard_normal(256)
+    second = (np.roll(wave, 1) - 2 * wave + np.roll(wave, -1)) / SMALL.dx**2
+    kinetic = np.fft.ifft(kinetic_energy(SMALL, "lattice") * np.fft.fft(wave)).real
+    np.testing.assert_allclose(kinetic, -second / 2, atol=1e-10)
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+def test_torch_gives_the_same(hamiltonian: str) -> None:
+    psi, potential = small()
+    how = Propagation("eigen", hamiltonian, frames=10)
+    np.testing.assert_allclose(
+        eigen_on("cpu", psi, potential, SMALL, how), propagate(psi, potential, SMALL, how), atol=1e-11
+    )
+
+
+def test_a_device_that_is_not_there() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("it is there")
+    psi, potential = small()
+    with pytest.raises(DeviceUnavailable, match="--device cpu"):
+        propagate(psi, potential, SMALL, Propagation("eigen", device="cuda"))
+
+
+@pytest.mark.parametrize("kind", list(ENVELOPES))
+def test_packets_have_the_moments_they_are_named_by(kind: str) -> None:
+    ring = Ring(100.0, 4096)
+    psi = packet(ring, kind, 50.0, 2.0, 5.0)
+    density = np.abs(psi) ** 2 * ring.dx
+    assert density.sum() == pytest.approx(1)
+    mean = (density * ring.x).sum()
+    assert mean == pytest.approx(50.0, abs=0.02)
+    assert np.sqrt((density * (ring.x - mean) ** 2).sum()) == pytest.approx(2.0, rel=0.01)
+    weight = np.abs(np.fft.fft(psi)) ** 2
+    assert (weight * ring.k).sum() / weight.sum() == pytest.approx(np.sqrt(10.0), rel=0.02)
+
+
+def test_packets_wrap_or_are_cut() -> None:
+    whole, cut = (packet(RING, "gaussian", 10.0, 4.0, 5.0, wrap) for wrap in (True, False))
+    jump = [abs(abs(psi[-1]) - abs(psi[0])) / np.abs(psi).max() for psi in (whole, cut)]
+    assert jump[0] < 0.01 < 0.2 < jump[1] < 0.22  # the paper's: a relative jump of 0.21 at the seam
+    shifted = packet(RING, "gaussian", 10.0 + 512 * RING.dx, 4.0, 5.0)
+    np.testing.assert_allclose(np.roll(whole, 512), shifted, atol=1e-12)
+
+
+def test_potentials_of_the_paper() -> None:
+    assert (rectangle(5.0, 7.0) != 0).sum() == 71
+    pyramid = Potential(
+        "steps", {"edges": [(500 + 20 * i) * RING.dx for i in range(3)], "heights": [1.0, 2.0]}
+    )
+    v = pyramid.on(RING)
+    assert (v[500:520] == 1).all() and (v[520:540] == 2).all() and (v != 0).sum() == 40
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers", "highest"),
+    [
+        ("rectangle", {"height": -4.0, "width": 5.0}, -4.0),
+        ("rectangles", {"edges": [10.0, 20.0, 30.0, 35.0], "heights": [3.0, 6.0]}, 6.0),
+        ("half-circle", {"height": 8.0, "radius": 10.0}, 8.0),
+        ("ramp", {"height": 6.0, "width": 20.0}, 6.0),
+        ("ramp", {"height": 6.0, "width": 20.0, "falling": True}, 6.0),
+        ("triangle", {"height": 6.0, "width": 20.0, "centre": 30.0}, 6.0),
+        ("trapezoid", {"height": 6.0, "width": 20.0, "top": 5.0}, 6.0),
+        ("quadratic", {"height": 6.0, "width": 20.0}, 6.0),
+        ("random", {"height": 6.0, "width": 20.0, "length": 2.0, "seed": 3}, 6.0),
+    ],
+)
+def test_shapes_have_their_height_and_end(shape: str, numbers: dict[str, object], highest: float) -> None:
+    v = Potential(shape, numbers).on(RING)
+    assert v[np.abs(v).argmax()] == pytest.approx(highest, rel=0.12)
+    assert 0 < (v != 0).sum() * RING.dx < 22
+    assert Potential.from_json(Potential(shape, numbers).to_json()) == Potential(shape, numbers)
+
+
+def test_random_potentials_do_not_depend_on_the_mesh() -> None:
+    numbers = {"height": 6.0, "width": 20.0, "length": 2.0, "seed": 3}
+    coarse, fine = (Potential("random", numbers).on(Ring(100.0, n)) for n in (1024, 4096))
+    np.testing.assert_allclose(fine[::4], coarse, atol=0.3)
+    other = Potential("random", {**numbers, "seed": 4}).on(RING)
+    assert np.abs(coarse - other).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers"),
+    [
+        ("cliff", {}),
+        ("rectangle", {"height": 3.0}),
+        ("rectangle", {"height": 3.0, "width": -1.0}),
+        ("rectangle", {"height": float("nan"), "width": 1.0}),
+        ("rectangle", {"height": "3", "width": 1.0}),
+        ("rectangle", {"height": 3.0, "width": 1.0, "colour": 1.0}),
+        ("rectangles", {"edges": [1.0], "heights": [1.0]}),
+        ("steps", {"edges": [3.0, 1.0], "heights": [1.0]}),
+        ("trapezoid", {"height": 1.0, "width": 2.0, "top": 3.0}),
+        ("values", {"values": [1.0, 2.0]}),
+    ],
+)
+def test_impossible_potentials(shape: str, numbers: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        Potential(shape, numbers).on(RING)
+
+
+def test_every_shape_was_tried() -> None:
+    assert set(SHAPES) == {
+        "free", "rectangle", "rectangles", "steps", "half-circle", "ramp", "triangle", "trapezoid",
+        "quadratic", "random", "values",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "euler"},
+        {"hamiltonian": "continuum"},
+        {"precision": "float16"},
+        {"dt": 0.0},
+        {"frames": 0},
+        {"tolerance": float("inf")},
+        {"method": "space-splitting"},
+        {"method": "chebyshev", "substep": 0.01},
+        {"method": "split-operator", "substep": 0.03},
+        {"method": "chebyshev", "device": "cuda"},
+        {"method": "eigen", "device": "tpu"},
+    ],
+)
+def test_impossible_propagations(options: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        Propagation(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "x0", "s0", "e0"),
+    [
+        ("lorentzian", 10.0, 2.0, 5.0), ("gaussian", 100.0, 2.0, 5.0), ("gaussian", -1.0, 2.0, 5.0),
+        ("gaussian", 10.0, 0.01, 5.0), ("gaussian", 10.0, 2.0, -1.0), ("gaussian", 10.0, 2.0, 600.0),
+    ],
+)  # fmt: skip
+def test_impossible_packets(kind: str, x0: float, s0: float, e0: float) -> None:
+    with pytest.raises(InvalidInput):
+        packet(RING, kind, x0, s0, e0)
+
+
+@pytest.mark.parametrize(("box", "points"), [(0.0, 64), (10.0, 63), (10.0, 4), (float("nan"), 64)])
+def test_impossible_rings(box: float, points: int) -> None:
+    with pytest.raises(InvalidInput):
+        Ring(box, points)
+
+
+def test_wave_functions_that_are_none() -> None:
+    psi, potential = small()
+    for bad in (psi * np.nan, psi[:, :100]):
+        with pytest.raises(InvalidInput):
+            propagate(bad, potential, SMALL, Propagation())
