@@ -2,11 +2,13 @@
 
     python benchmarks/propagators.py [--peer-frames 5]
 
-One simulation is 500 frames of 0.1 on 1,024 points, the paper's first test case. Peers are measured over fewer
-frames and multiplied. `error` is the largest |ψ − ψ_exact| over those frames. The targets for `chebyshev` on the
-lattice are 183 and 550 times (float64, float32) the speed of the plain numpy program, which is the paper's method
-written with array operations.
+One simulation is 500 frames of 0.1 on 1,024 points, the paper's first test case. Peers are measured over
+fewer frames and multiplied. `error` is the largest |ψ − ψ_exact| over those frames. The targets for
+`chebyshev` on the lattice are 183 and 550 times (float64, float32) the speed of the plain numpy program,
+which is the paper's method written with array operations.
 """
+
+# ruff: noqa: E402  (threads must be limited before numpy is loaded)
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
     python benchmarks/windows.py [--simulations 300] [--workers 2]
 
-Makes the first families of `paper-barrier` in a temporary directory, reads them into memory, and gathers batches
-of 128 windows of (5, 23, 3) on one core. `copying` is the physical limit: as many bytes copied in one piece.
+Makes the first potentials of `paper-barrier` in a temporary directory, reads 189 simulations into memory,
+and gathers batches of 128 windows of (5, 23, 3) on one core. `copying` is the physical limit: as many bytes
+copied in one piece.
 """
 
 from __future__ import annotations

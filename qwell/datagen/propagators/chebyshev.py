@@ -22,7 +22,7 @@ import numpy as np
 import scipy.fft
 from scipy.special import jv
 
-from qwell.datagen.propagators.settings import Propagation, kinetic_energy
+from qwell.datagen.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.datagen.ring import Ring
 
 _OPTIONS: dict[str, Any] = {
@@ -56,7 +56,7 @@ def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[in
     most = int(z + 40 + 12 * z ** (1 / 3))  # J_k(z) has long vanished
     terms = np.abs(jv(np.arange(most), z))
     tail = 2 * np.append(np.cumsum(terms[::-1])[::-1], 0.0) * -(-how.frames // m)
-    count = int(np.argmax(tail <= max(how.tolerance, 1e-15)))
+    count = int(np.argmax(tail <= max(how.tolerance or 0.0, 1e-15)))
     count += count % 2
     return count, float(tail[count])
 
@@ -165,8 +165,7 @@ def chebyshev(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagati
     out[:, 0] = psi
     parts = out.view(how.real).reshape(*out.shape, 2)
     times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
-    for v in np.unique(potential, axis=0):
-        mine = np.flatnonzero((potential == v).all(axis=1))
+    for v, mine in by_potential(potential):
         terms, (centre, radius) = error_bound(v, ring, how)[0], bounds(v, ring, how.hamiltonian)
         weights = _weights(radius, terms, how)
         if how.hamiltonian == "lattice":

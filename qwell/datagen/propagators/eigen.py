@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg import circulant, eigh
 
-from qwell.datagen.propagators.settings import Propagation, kinetic_energy
+from qwell.datagen.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.datagen.ring import Ring
 from qwell.errors import DeviceUnavailable
 
@@ -54,8 +54,7 @@ def eigen_on(device: str, psi: np.ndarray, potential: np.ndarray, ring: Ring, ho
     real = torch.float64 if how.precision == "float64" else torch.float32
     times = torch.arange(how.frames + 1, device=where, dtype=torch.float64) * how.dt
     out = np.empty((len(psi), how.frames + 1, ring.points, 2), how.real)
-    for v in np.unique(potential, axis=0):
-        mine = np.flatnonzero((potential == v).all(axis=1))
+    for v, mine in by_potential(potential):
         values, vectors = torch.linalg.eigh(hamiltonian + torch.diag(torch.tensor(v, device=where)))
         start = torch.tensor(psi[mine].astype(complex), device=where)
         amplitudes = torch.complex(start.real @ vectors, start.imag @ vectors)

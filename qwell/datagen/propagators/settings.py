@@ -25,7 +25,8 @@ class Propagation:
         hamiltonian: "spectral", T = k²/2 in Fourier space; or "lattice", second-order differences.
         dt: Δt between frames, atomic units.
         frames: steps Δt; one frame more is kept.
-        tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside.
+        tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside; by default
+            1e-11, and 1e-6 in float32.
         precision: "float64" or "float32".
         device: "cpu"; or "cuda", "cuda:1" … for `eigen`, by torch.
         substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
@@ -38,7 +39,7 @@ class Propagation:
     hamiltonian: str = "spectral"
     dt: float = 0.1
     frames: int = 500
-    tolerance: float = 1e-11
+    tolerance: float | None = None
     precision: str = "float64"
     substep: float | None = None
     device: str = "cpu"
@@ -51,6 +52,8 @@ class Propagation:
         ):
             if value not in allowed:
                 raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+        if self.tolerance is None:
+            object.__setattr__(self, "tolerance", 1e-11 if self.precision == "float64" else 1e-6)
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
             if not (math.isfinite(number) and number > 0):
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")
@@ -91,6 +94,14 @@ class Propagation:
     def complex(self) -> np.dtype:
         """Of the computation."""
         return np.dtype("complex128" if self.precision == "float64" else "complex64")
+
+
+def by_potential(potential: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The different rows of potentials (n, N), each with the numbers of the rows that equal it."""
+    groups: dict[bytes, list[int]] = {}
+    for i, v in enumerate(potential):
+        groups.setdefault(v.tobytes(), []).append(i)
+    return [(potential[rows[0]], np.array(rows)) for rows in groups.values()]
 
 
 def kinetic_energy(ring: Ring, hamiltonian: str) -> np.ndarray:
