@@ -55,7 +55,7 @@ class Propagation:
         if self.tolerance is None:
             object.__setattr__(self, "tolerance", 1e-11 if self.precision == "float64" else 1e-6)
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
-            if not (math.isfinite(number) and number > 0):
+            if number is None or not (math.isfinite(number) and number > 0):
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")
         if not 1 <= self.frames <= 10**6:
             raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
