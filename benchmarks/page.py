@@ -15,6 +15,8 @@ TITLES = {
     "transfer": "Pushing and pulling",
     "step-cpu": "An update of the weights, CPU",
     "step-cuda": "An update of the weights, GPU",
+    "propagators": "Wave packets in time",
+    "windows": "The dynamics paper's data set, and its windows",
     "zoo": "The zoo",
     "train-10k": "What 10,000 updates on 100,000 m3 potentials give",
 }
