@@ -51,9 +51,6 @@ def cli() -> None:
 @click.option(
     "--dtype", default="float32", show_default=True, help="Of stored potentials: float32 or float64."
 )
-@click.option(
-    "--shard-size", type=int, default=20_000, show_default=True, help="Rows a shard, a multiple of 1000."
-)
 @making_options("store/<kernel>[-<matter>].zarr", 20_000, 1000)
 def generate(making: Making, **recipe_options: Any) -> None:
     """Make random potentials from a Gaussian process, and their lowest energies."""
