@@ -55,3 +55,36 @@ def exact(data: Dataset) -> Exact:
         return energy, wave**2
 
     return Exact(states, felt)
+
+
+def energies(data: Dataset) -> Callable[[Any, Any], Any]:
+    """⟨H⟩ of wave functions (…, n) in potentials that broadcast with them, by the data set's Hamiltonian."""
+    from qwell.datagen.propagators.settings import energy
+    from qwell.datagen.trajectories import TrajectoriesRecipe
+
+    recipe = TrajectoriesRecipe.from_json(data.recipe)
+    return lambda psi, potential: energy(psi, potential, recipe.ring, recipe.propagation.hamiltonian)
+
+
+def simulator(hamiltonian: str, frames: int) -> Callable[[Any, str], tuple[Any, Any]]:
+    """Makes trajectories on the paper's ring: numbers x0, s0, e0, hb, wb of cases, kind of packet → ψ, V."""
+    import numpy as np
+
+    from qwell.datagen.barriers import Potential
+    from qwell.datagen.packets import packet
+    from qwell.datagen.propagators.family import propagate
+    from qwell.datagen.propagators.settings import Propagation
+    from qwell.datagen.ring import Ring
+
+    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=frames)
+
+    def simulate(cases: Any, kind: str) -> tuple[Any, Any]:
+        psi = np.array([packet(ring, kind, c["x0"], c["s0"], c["e0"]) for c in cases])
+        walls = [
+            Potential("rectangle", {"height": c["hb"], "width": c["wb"]}) if c["wb"] else Potential()
+            for c in cases
+        ]
+        potential = np.array([wall.on(ring) for wall in walls])
+        return propagate(psi, potential, ring, how).astype(np.float32), potential
+
+    return simulate

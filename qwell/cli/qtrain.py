@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwell.cli.common import CONTEXT, Failed, as_json, echo_json, parse_settings, run, version_option
+from qwell.cli.common import CONTEXT, as_json, echo_json, parse_settings, run, version_option
+from qwell.cli.qtrain_dynamics import COMMANDS
 from qwell.cli.qtrain_probe import probe
+from qwell.cli.training import (
+    absolute,
+    check_resume,
+    device_option,
+    intervals,
+    run_training,
+    training_options,
+)
 
 if TYPE_CHECKING:
     from qwell.train.evaluate import Evaluation
@@ -25,25 +33,10 @@ def cli() -> None:
     """
 
 
-def absolute(path: str) -> str:
-    """A local path in full; a URL as it is."""
-    return path if "://" in path else str(Path(path).absolute())
-
-
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
-
-
 @cli.command()
 @click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
 @click.option("--model", default="res_sa", show_default=True, help="Name in the zoo; see `qtrain models`.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the model, e.g. hidden=512."
-)
-@click.option("--updates", type=int, default=100_000, show_default=True, help="Updates of the weights.")
-@click.option("--batch", type=int, default=100, show_default=True, help="Potentials an update.")
-@click.option(
-    "--first-rate", type=float, help="Learning rate at the start.  [default: the model's, mostly 1e-3]"
-)
+@training_options("100,000", "Potentials an update.  [default: 100]")
 @click.option("--last-rate", type=float, default=1e-5, show_default=True, help="Learning rate at the end.")
 @click.option(
     "--density-weight",
@@ -52,13 +45,8 @@ device_option = click.option("--device", default="auto", show_default=True, help
     show_default=True,
     help="Of the loss on densities, with data made with --densities; try 1.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order.")
-@device_option
 @click.option(
     "--precision", default="float32", show_default=True, help="float32, tf32 (GPU), bf16 or float64 (slow)."
-)
-@click.option(
-    "--compile", "compile_", is_flag=True, help="Compile the model (torch.compile; needs a C++ compiler)."
 )
 @click.option(
     "--stream",
@@ -69,20 +57,6 @@ device_option = click.option("--device", default="auto", show_default=True, help
 @click.option(
     "--watch", multiple=True, metavar="DATA", help="Further data set to measure while training; repeatable."
 )
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run.")
-@click.option(
-    "--log-every", type=int, default=100, show_default=True, help="Updates between lines of metrics.jsonl."
-)
-@click.option(
-    "--evaluate-every", type=int, default=1000, show_default=True, help="Updates between validations."
-)
-@click.option(
-    "--checkpoint-every", type=int, default=1000, show_default=True, help="Updates between checkpoints."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/<data>-<model>]")
-@click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run; takes all else from it."
-)
 @click.pass_context
 def eigen(
     context: click.Context,
@@ -90,37 +64,24 @@ def eigen(
     model: str,
     settings: tuple[str, ...],
     device: str,
-    compile_: bool,
     out: Path | None,
     resume: Path | None,
     first_rate: float | None,
+    updates: int | None,
+    batch: int | None,
     watch: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
-    from qwell.errors import InvalidInput
-
-    if resume:
-        given = [
-            name
-            for name in context.params
-            if name not in ("resume", "device")
-            and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        ]
-        if given:
-            raise InvalidInput(
-                f"--resume takes the settings of {resume} from the run; leave out"
-                f" --{given[0].strip('_').replace('_', '-')}"
-            )
-    elif data is None:
-        raise InvalidInput(
-            "name a data set, e.g. --data store/m3.zarr, or a run to continue with --resume runs/…"
-        )
+    check_resume(context, data, resume)
+    updates = 100_000 if updates is None else updates
+    from qwell.cli.physics import solvers
     from qwell.models.registry import entry_of
     from qwell.store.reader import open_dataset
     from qwell.train.config import EigenConfig
     from qwell.train.devices import choose_device
-    from qwell.train.eigen import begin
+    from qwell.train.eigen import begin, train_eigen
+    from qwell.train.evaluate import evaluate, write_report
     from qwell.train.runs import Run, free_run_path
     from qwell.train.team import join_team
 
@@ -135,67 +96,23 @@ def eigen(
                 digest=opened.digest,
                 model=model,
                 options=parse_settings(settings, "--set hidden=512"),
-                compile=compile_,
                 watch=tuple(absolute(path) for path in watch),
                 first_rate=entry_of(model).first_rate if first_rate is None else first_rate,
-                **options,
+                updates=updates,
+                batch=100 if batch is None else batch,
+                **{**options, **intervals(updates, options)},
             )
             path = out or free_run_path(Path("runs"), f"{opened.stem}-{model}")
             target = Run(team.tell(str(begin(config, path).path if team.leads else "")))
-        _train(target, str(where), team)
-
-
-def _train(target: Any, device: str, team: Any) -> None:
-    """Train a run to its end; then the leader of the team evaluates it and writes its report."""
-    import signal
-
-    from qwell.cli.physics import solvers
-    from qwell.store.reader import open_dataset
-    from qwell.train.eigen import train_eigen
-    from qwell.train.evaluate import evaluate, write_report
-
-    config = target.config
-    if team.leads:
-        many = f" with {team.world} processes" if team.world > 1 else ""
-        name = Path(config["data"]).name
-        click.echo(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
-    with _progress(config["updates"], quiet=not team.leads) as report:
-        stopped = train_eigen(target, device, report, team)
-    if not team.leads:
-        return
-    if stopped.signal is not None:
-        click.echo(
-            f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
-            f" continue with `qtrain eigen --resume {target.path}`",
-            err=True,
-        )
-        raise Failed(128 + stopped.signal)
-    data = open_dataset(config["data"])
-    if len(data["validation"]):
-        evaluation = evaluate(target.path, data, solvers=solvers(data))
-        write_report(target, evaluation)
-        _print_table(evaluation)
-        click.echo(f"report: {target.path / 'report.md'}")
-    click.echo(f"model:  {target.model}")
-
-
-@contextmanager
-def _progress(updates: int, quiet: bool) -> Any:
-    """A tqdm bar of updates on a terminal, a line every so often otherwise."""
-    import sys
-
-    from tqdm import tqdm
-
-    with tqdm(total=updates, unit=" updates", disable=quiet or None, leave=False) as bar:
-
-        def report(update: int, row: dict[str, Any]) -> None:
-            bar.update(update - bar.n)
-            bar.set_postfix({k: f"{v:.2e}" for k, v in row.items() if k.endswith("nmse")}, refresh=False)
-            if "validation_nmse" in row and not sys.stderr.isatty():
-                train = f"train NMSE {row['train_nmse']:.2e}  " if "train_nmse" in row else ""
-                click.echo(f"  update {update:>7,}  {train}validation NMSE {row['validation_nmse']:.2e}")
-
-        yield report
+        run_training("eigen", target, str(where), team, train_eigen, "validation_nmse")
+        if team.leads:
+            opened = open_dataset(target.config["data"])
+            if len(opened["validation"]):
+                evaluation = evaluate(target.path, opened, solvers=solvers(opened))
+                write_report(target, evaluation)
+                _print_table(evaluation)
+                click.echo(f"report: {target.path / 'report.md'}")
+            click.echo(f"model:  {target.model}")
 
 
 def _print_table(evaluation: Evaluation) -> None:
@@ -323,6 +240,8 @@ def _list_pretrained(as_json: bool) -> None:
 
 
 cli.add_command(probe)
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def probe() -> None:
-    """Ask trained networks what they know: the experiments of the spectra paper, one command each.
+    """Ask trained networks what they know: the experiments of the papers, one command each.
 
-    Each writes a figure (PNG and SVG), a table (CSV and Markdown) and numbers (JSON) into the run directory
+    The last four are for emulators of dynamics. Each writes a figure (PNG and SVG), a table (CSV and Markdown) and numbers (JSON) into the run directory
     of the first network, and prints the table. Networks are runs, model folders or pretrained names.
     """
 
@@ -38,13 +38,18 @@ def common(command: Any) -> Any:
     return out(as_json(command))
 
 
-def _open(path: str) -> Any:
+def open_kind(path: str, kind: str) -> Any:
+    """A data set of this kind."""
     from qwell.store.reader import open_dataset
 
-    return open_dataset(path).require("spectra")
+    return open_dataset(path).require(kind)
 
 
-def _finish(finding: Finding, run: str, out: Path | None, json: bool) -> None:
+def _open(path: str) -> Any:
+    return open_kind(path, "spectra")
+
+
+def finish(finding: Finding, run: str, out: Path | None, json: bool) -> None:
     """Write what was found, and print it."""
     from qwell.train.runs import model_folder
 
@@ -69,7 +74,7 @@ def learning_curves(models: tuple[str, ...], index: int, out: Path | None, as_js
     from qwell.train.probes.learning_curves import learning_curves as ask
     from qwell.train.runs import Run
 
-    _finish(ask([Run.open(path) for path in models], index), models[0], out, as_json)
+    finish(ask([Run.open(path) for path in models], index), models[0], out, as_json)
 
 
 @probe.command("cross-kernel")
@@ -84,7 +89,7 @@ def cross_kernel(
     """Networks on kernels, σ and data sets they have not seen: a matrix of errors (Figs. 4, 5)."""
     from qwell.train.probes.cross_kernel import cross_kernel as ask
 
-    _finish(ask(models, [_open(d) for d in data], split, index), models[0], out, as_json)
+    finish(ask(models, [_open(d) for d in data], split, index), models[0], out, as_json)
 
 
 @probe.command()
@@ -110,7 +115,7 @@ def similarity(
         raise InvalidInput("without a run there is no place for the answer; name a folder with --out")
     where = str(choose_device(device))
     finding = ask([_open(d) for d in training], [_open(d) for d in data], models, where)
-    _finish(finding, models[0] if models else "", out, as_json)
+    finish(finding, models[0] if models else "", out, as_json)
 
 
 @probe.command()
@@ -124,7 +129,7 @@ def ablation(
     """What depth and self-attention are worth: R_D and R_SA from runs of res_sa (Fig. 8)."""
     from qwell.train.probes.ablation import ablation as ask
 
-    _finish(ask(models, [_open(d) for d in data], split), models[0], out, as_json)
+    finish(ask(models, [_open(d) for d in data], split), models[0], out, as_json)
 
 
 @probe.command()
@@ -140,7 +145,7 @@ def attention(
     """Where self-attention looks, with the potential along both margins (Fig. 9)."""
     from qwell.train.probes.attention import attention as ask
 
-    _finish(ask(model, _open(data), split, index, layers), model, out, as_json)
+    finish(ask(model, _open(data), split, index, layers), model, out, as_json)
 
 
 @probe.command()
@@ -160,7 +165,7 @@ def densities(
     from qwell.train.probes.densities import densities as ask
 
     opened = _open(data)
-    _finish(ask(model, opened, exact(opened), split, index, samples), model, out, as_json)
+    finish(ask(model, opened, exact(opened), split, index, samples), model, out, as_json)
 
 
 @probe.command()
@@ -177,7 +182,7 @@ def crossing(model: str, data: str, split: str, candidates: int, out: Path | Non
     from qwell.train.probes.crossing import crossing as ask
 
     opened = _open(data)
-    _finish(ask(model, opened, exact(opened), split, candidates), model, out, as_json)
+    finish(ask(model, opened, exact(opened), split, candidates), model, out, as_json)
 
 
 @probe.command()
@@ -194,4 +199,69 @@ def matter(
     from qwell.train.probes.matter import matter as ask
 
     opened = [_open(d) for d in data]
-    _finish(ask(models, opened, exact(opened[0]), split, index), models[0], out, as_json)
+    finish(ask(models, opened, exact(opened[0]), split, index), models[0], out, as_json)
+
+
+@probe.command()
+@one_run
+@click.option("--data", required=True, help="Trajectories that windows are cut from.")
+@click.option("--split", default="test", show_default=True)
+@click.option("--samples", type=int, default=200, show_default=True, help="Windows of each kind.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of their choice.")
+@common
+def gradients(
+    model: str, data: str, split: str, samples: int, seed: int, out: Path | None, as_json: bool
+) -> None:
+    """What predictions depend on: direct gradients, and whether they obey Cauchy and Riemann (Figs. 5, S8)."""
+    from qwell.train.probes.gradients import gradients as ask
+
+    finish(ask(model, open_kind(data, "trajectories"), split, samples, seed), model, out, as_json)
+
+
+frames_option = click.option("--frames", type=int, default=400, show_default=True, help="To predict.")
+
+
+@probe.command()
+@runs
+@click.option(
+    "--hamiltonian", default="lattice", show_default=True, help="Of the truth, which is made on the spot."
+)
+@frames_option
+@common
+def sweep(models: tuple[str, ...], hamiltonian: str, frames: int, out: Path | None, as_json: bool) -> None:
+    """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
+    from qwell.cli.physics import simulator
+    from qwell.train.probes.generalisation import sweep as ask
+
+    finish(ask(models, simulator(hamiltonian, frames + 20), frames), models[0], out, as_json)
+
+
+@probe.command()
+@one_run
+@click.option("--data", required=True, help="Trajectories whose numbers are taken.")
+@click.option("--split", default="test", show_default=True)
+@frames_option
+@common
+def packets(model: str, data: str, split: str, frames: int, out: Path | None, as_json: bool) -> None:
+    """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
+    from qwell.cli.physics import simulator
+    from qwell.train.probes.generalisation import packets as ask
+
+    opened = open_kind(data, "trajectories")
+    simulate = simulator(opened.recipe["propagation"]["hamiltonian"], frames + 20)
+    finish(ask(model, opened, simulate, frames, split), model, out, as_json)
+
+
+@probe.command()
+@runs
+@click.option("--data", required=True, help="Trajectories to be predicted.")
+@click.option("--split", default="test", show_default=True)
+@frames_option
+@common
+def hyper(
+    models: tuple[str, ...], data: str, split: str, frames: int, out: Path | None, as_json: bool
+) -> None:
+    """Emulators with other history, window and hidden size (Fig. S7)."""
+    from qwell.train.probes.generalisation import hyper as ask
+
+    finish(ask(models, open_kind(data, "trajectories"), frames, split), models[0], out, as_json)

@@ -9,14 +9,19 @@ from torch import Tensor, nn
 
 
 class Network(nn.Module):
-    """A model of the zoo: potentials (b, points) to energies (b, levels), in the same units.
+    """A model of the zoo.
+
+    Of the task "spectra": potentials (b, points) to energies (b, levels), in the same units. Of the task
+    "dynamics": what was, to what comes next; see `WindowEmulator` and `RingEmulator`.
 
     Attributes:
-        config: the frozen dataclass it was built from, with at least `points` and `levels`.
+        task: as above.
+        config: the frozen dataclass it was built from; of the task "spectra" with `points` and `levels`.
         registry_name: its name in the zoo, set by `create_model`.
         recordable: whether an update of it can be recorded as a CUDA graph.
     """
 
+    task = "spectra"
     config: Any
     registry_name: str = ""
     recordable = True

@@ -1,6 +1,7 @@
 """The zoo: names, configurations, and folders of `config.json` + `model.safetensors`.
 
-Every model maps potentials (b, points) to energies (b, levels) in the same units, whatever it does inside.
+Models of the task "spectra" map potentials (b, points) to energies (b, levels) in the same units, whatever
+they do inside; those of the task "dynamics" advance wave functions (`emulators.py`, `propagating.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
+from qwell.models.emulators import (
+    ConvEmulator,
+    DenseEmulator,
+    GRUEmulator,
+    LinearEmulator,
+    WindowConfig,
+)
 from qwell.models.hamiltonian import Hamiltonian, HamiltonianConfig
 from qwell.models.layers import Network
+from qwell.models.propagating import SpectralEmulator, UnitaryConfig, UnitaryEmulator
 from qwell.models.res_sa import ResSA, ResSAConfig
 from qwell.models.spectral import Spectral, SpectralConfig
 from qwell.models.transformer import Transformer, TransformerConfig
@@ -32,11 +41,16 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 class Entry:
     """A model of the zoo; `first_rate` is the learning rate that training starts from by default."""
 
-    build: Callable[[Any], Network]
+    build: type[Network] | Callable[[Any], Network]
     config: type[Any]
     summary: str
     closed_form: bool = False
     first_rate: float = 1e-3
+
+    @property
+    def task(self) -> str:
+        """ "spectra" or "dynamics"."""
+        return getattr(self.build, "task", "spectra")
 
 
 ZOO: dict[str, Entry] = {
@@ -49,12 +63,27 @@ ZOO: dict[str, Entry] = {
     "mlp": Entry(MLP, MLPConfig, "plain multilayer perceptron"),
     "linear": Entry(Linear, LadderConfig, "linear regression, closed form", closed_form=True),
     "mean": Entry(Mean, LadderConfig, "predicts the mean, closed form", closed_form=True),
+    "emulator_gru": Entry(
+        GRUEmulator, WindowConfig, "recurrent, sees windows of trajectories (the dynamics paper's)"
+    ),
+    "emulator_dense": Entry(DenseEmulator, WindowConfig, "dense, sees windows"),
+    "emulator_conv": Entry(ConvEmulator, WindowConfig, "filters over time, sees windows"),
+    "emulator_linear": Entry(LinearEmulator, WindowConfig, "linear in the last frame of a window"),
+    "emulator_unitary": Entry(
+        UnitaryEmulator,
+        UnitaryConfig,
+        "learned phases on the ring, keeps the norm (lowest error)",
+        first_rate=2e-2,
+    ),
+    "emulator_spectral": Entry(
+        SpectralEmulator, UnitaryConfig, "the same without keeping the norm (linear FNO)", first_rate=2e-2
+    ),
 }
 
 
-def list_models() -> dict[str, str]:
-    """Names and one-line summaries of all models."""
-    return {name: entry.summary for name, entry in ZOO.items()}
+def list_models(task: str | None = None) -> dict[str, str]:
+    """Names and one-line summaries of all models, or of those of a task ("spectra", "dynamics")."""
+    return {name: entry.summary for name, entry in ZOO.items() if task in (None, entry.task)}
 
 
 def entry_of(name: str) -> Entry:

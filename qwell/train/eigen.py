@@ -22,6 +22,8 @@ from qwell.train.config import EigenConfig
 from qwell.train.devices import choose_device
 from qwell.train.loop import Stopped, train
 from qwell.train.runs import Run
+from qwell.train.schedules import geometric
+from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.stream import open_stream
 from qwell.train.team import Team
 
@@ -154,15 +156,20 @@ def train_eigen(
             rank=team.rank,
             world=team.world,
         )
+        optimizer = make_optimizer(model, config.first_rate)
+        power = float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean())
         try:
             stopped = train(
                 model,
+                optimizer,
+                make_step(model, optimizer, config.precision, config.compile, team, config.density_weight),
                 stream,
                 config,
                 run,
+                rate=lambda u: geometric(u, config.updates, config.first_rate, config.last_rate),
+                describe=lambda loss: {"train_nmse": loss * ENERGY_SCALE**2 / power},
                 evaluate=lambda: _measure(model, watched),
                 team=team,
-                energy_power=float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean()),
                 progress=progress,
             )
         finally:

@@ -8,21 +8,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from qwell.errors import TrainingDiverged
 from qwell.train.checkpoint import load_checkpoint, save_checkpoint
-from qwell.train.config import EigenConfig
+from qwell.train.config import TrainingConfig
 from qwell.train.runs import Run
-from qwell.train.schedules import geometric
-from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step, set_rate
-from qwell.train.stream import Stream
+from qwell.train.steps import Step, set_rate
 from qwell.train.team import Team
 
 AGREE_EVERY = 20  # updates between asking the other processes whether to stop
+
+
+class BatchStream(Protocol):
+    """Endless batches, with a place that can be taken up again."""
+
+    device: torch.device
+
+    def __next__(self) -> tuple[Tensor, ...]: ...
+    def state_dict(self) -> dict[str, int]: ...
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,15 @@ class Stopped:
 
 def train(
     model: nn.Module,
-    stream: Stream,
-    config: EigenConfig,
+    optimizer: torch.optim.Optimizer,
+    step: Step,
+    stream: BatchStream,
+    config: TrainingConfig,
     run: Run,
     *,
+    rate: Callable[[int], float],
+    describe: Callable[[float], dict[str, float]],
     evaluate: Callable[[], dict[str, float]],
-    energy_power: float,
     team: Team,
     progress: Callable[[int, dict[str, Any]], object] = lambda update, row: None,
 ) -> Stopped:
@@ -51,18 +62,20 @@ def train(
 
     Arguments:
         model: on its device; changed in place.
+        optimizer: of its parameters.
+        step: an update, from a batch to its loss.
         stream: of training batches; its place is part of the checkpoint.
         config: the recipe.
         run: where metrics and checkpoints go.
+        rate: the learning rate before update 0, 1, 2 …
+        describe: what else to say of a mean loss.
         evaluate: measures the model; its numbers go to `metrics.jsonl`.
         team: the processes that train together; only its leader writes and reports.
-        energy_power: ⟨E²⟩ of the training set, which turns the loss into an NMSE.
         progress: called after each measurement with the update and its row.
 
     Raises:
         TrainingDiverged: the loss is no longer finite.
     """
-    optimizer = make_optimizer(model, config.first_rate)
     state = load_checkpoint(run.checkpoints, model, optimizer)
     update, before = 0, 0.0
     loss_sum = torch.zeros((), dtype=torch.float64, device=stream.device)
@@ -74,7 +87,6 @@ def train(
             run.rewind(update)
     if config.tensorboard and team.leads:
         run.open_events(update)
-    step = make_step(model, optimizer, config.precision, config.compile, team, config.density_weight)
     model.train()
     clock = time.perf_counter() - before
 
@@ -90,7 +102,7 @@ def train(
 
     with _signals() as caught:
         while update < config.updates:
-            set_rate(optimizer, geometric(update, config.updates, config.first_rate, config.last_rate))
+            set_rate(optimizer, rate(update))
             loss_sum += step(*next(stream))
             update += 1
             last = update == config.updates
@@ -101,7 +113,7 @@ def train(
                     raise TrainingDiverged(
                         f"the loss is {loss} at update {update}; lower --first-rate and start a new run"
                     )
-                row = {"update": update, "loss": loss, "train_nmse": loss * ENERGY_SCALE**2 / energy_power}
+                row = {"update": update, "loss": loss, **describe(loss)}
                 row["seconds"] = round(time.perf_counter() - clock, 3)
                 if team.leads:
                     if update % config.evaluate_every == 0 or last:

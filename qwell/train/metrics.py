@@ -1,6 +1,11 @@
-"""How far predictions are from the truth. Arrays are (sample, level), energies in ħ²/(m·length²)."""
+"""How far predictions are from the truth.
+
+Energies are (sample, level) in ħ²/(m·length²); wave functions (case, frame, point), complex.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,3 +37,32 @@ def summary(prediction: np.ndarray, energy: np.ndarray) -> dict[str, float | lis
         "mae_per_level": mean_absolute_error(prediction, energy).tolist(),
         "relative_error_per_level": relative_error(prediction, energy).tolist(),
     }
+
+
+@dataclass(frozen=True)
+class WavesCompared:
+    """Frame by frame, each (case, frame).
+
+    mae: ⟨|ψ̂ − ψ|⟩ over points (dynamics paper, Eq. 12).
+    mae_parts: mean of ⟨|Re(ψ̂ − ψ)|⟩ and ⟨|Im(ψ̂ − ψ)|⟩, the figure that the authors released.
+    correlation: |⟨ψ̂, ψ⟩|/(‖ψ̂‖ ‖ψ‖), as released (Eq. 13 leaves the modulus out).
+    norm: ‖ψ̂‖/‖ψ‖ − 1.
+    """
+
+    mae: np.ndarray
+    mae_parts: np.ndarray
+    correlation: np.ndarray
+    norm: np.ndarray
+
+
+def waves_compared(prediction: np.ndarray, truth: np.ndarray) -> WavesCompared:
+    """Compare wave functions, (case, frame, point) complex. A prediction of zero has correlation 0."""
+    difference = prediction - truth
+    size = [np.sqrt((np.abs(wave).astype(float) ** 2).sum(axis=-1)) for wave in (prediction, truth)]
+    overlap = np.abs((prediction.conj() * truth).sum(axis=-1, dtype=complex))
+    return WavesCompared(
+        mae=np.abs(difference).mean(axis=-1, dtype=float),
+        mae_parts=(np.abs(difference.real) + np.abs(difference.imag)).mean(axis=-1, dtype=float) / 2,
+        correlation=overlap / np.maximum(size[0] * size[1], 1e-300),
+        norm=size[0] / size[1] - 1,
+    )

@@ -1,0 +1,148 @@
+"""What the commands that train share: options, resuming, progress, and how a training ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qwell.cli.common import Failed
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+
+
+def training_options(updates: str, batch: str) -> Any:
+    """The options of every training; `updates` and `batch` say what their defaults are."""
+    options = [
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE",
+            help="Option of the model, e.g. hidden=512.",
+        ),
+        click.option("--updates", type=int, help=f"Updates of the weights.  [default: {updates}]"),
+        click.option("--batch", type=int, help=batch),
+        click.option(
+            "--first-rate", type=float,
+            help="Learning rate at the start.  [default: the model's, mostly 1e-3]",
+        ),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order."),
+        device_option,
+        click.option(
+            "--compile", "compile", is_flag=True,
+            help="Compile the model (torch.compile; needs a C++ compiler).",
+        ),
+        click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run."),
+        click.option(
+            "--log-every", type=int,
+            help="Updates between lines of metrics.jsonl.  [default: a thousandth of all]",
+        ),
+        click.option(
+            "--evaluate-every", type=int, help="Updates between validations.  [default: a fiftieth of all]",
+        ),
+        click.option(
+            "--checkpoint-every", type=int,
+            help="Updates between checkpoints.  [default: a hundredth of all]",
+        ),
+        click.option(
+            "--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/<data>-<model>]"
+        ),
+        click.option(
+            "--resume", type=click.Path(path_type=Path), metavar="RUN",
+            help="Continue a run; takes all else from it.",
+        ),
+    ]  # fmt: skip
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def intervals(updates: int, given: dict[str, Any]) -> dict[str, int]:
+    """How often to log, evaluate and save, where that was not asked for."""
+    parts = {"log_every": 1000, "evaluate_every": 50, "checkpoint_every": 100}
+    return {name: max(updates // part, 1) for name, part in parts.items() if given[name] is None}
+
+
+def absolute(path: str) -> str:
+    """A local path in full; a URL as it is."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
+def check_resume(context: click.Context, data: str | None, resume: Path | None) -> None:
+    """Raise InvalidInput unless there is either a data set, or a run and nothing else."""
+    from qwell.errors import InvalidInput
+
+    if resume:
+        typed = click.core.ParameterSource.COMMANDLINE
+        given = [
+            name
+            for name in context.params
+            if name not in ("resume", "device") and context.get_parameter_source(name) is typed
+        ]
+        if given:
+            raise InvalidInput(
+                f"--resume takes the settings of {resume} from the run; leave out"
+                f" --{given[0].replace('_', '-')}"
+            )
+    elif data is None:
+        raise InvalidInput("name a data set with --data store/…, or a run to continue with --resume runs/…")
+
+
+def run_training(
+    command: str, target: Any, device: str, team: Any, train: Callable[..., Any], watched: str
+) -> None:
+    """Train a run to its end with progress; if a signal stops it, say how to continue and exit.
+
+    Arguments:
+        command: e.g. "eigen".
+        target: the run.
+        train: (run, device, progress, team) → `Stopped`.
+        watched: the measurement that lines of progress show.
+    """
+    import signal
+
+    config = target.config
+    if team.leads:
+        many = f" with {team.world} processes" if team.world > 1 else ""
+        name = Path(config["data"]).name
+        click.echo(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
+    with _progress(config["updates"], watched, quiet=not team.leads) as report:
+        stopped = train(target, device, report, team)
+    if team.leads and stopped.signal is not None:
+        click.echo(
+            f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
+            f" continue with `qtrain {command} --resume {target.path}`",
+            err=True,
+        )
+        raise Failed(128 + stopped.signal)
+
+
+@contextmanager
+def _progress(updates: int, watched: str, quiet: bool) -> Iterator[Any]:
+    """A tqdm bar of updates on a terminal, a line every so often otherwise."""
+    import sys
+
+    from tqdm import tqdm
+
+    shown = ("train_nmse", "loss", watched)
+    with tqdm(total=updates, unit=" updates", disable=quiet or None, leave=False) as bar:
+
+        def report(update: int, row: dict[str, Any]) -> None:
+            bar.update(update - bar.n)
+            bar.set_postfix({k: f"{row[k]:.2e}" for k in shown if k in row}, refresh=False)
+            if watched in row and not sys.stderr.isatty():
+                first = next((k for k in shown if k in row), watched)
+                said = f"{_name(first)} {row[first]:.2e}  " if first != watched else ""
+                click.echo(f"  update {update:>7,}  {said}{_name(watched)} {row[watched]:.2e}")
+
+        yield report
+
+
+def _name(key: str) -> str:
+    """train_nmse → train NMSE."""
+    return key.replace("_", " ").replace("nmse", "NMSE").replace("mae", "MAE")

@@ -1,0 +1,105 @@
+"""Emulators that see the whole ring: ψ(t) and V to ψ(t + Δt). Shapes: b batch, n points.
+
+They are linear in ψ over the complex numbers by construction, so that the Cauchy–Riemann relations and
+superposition hold exactly; what they do with V, and how ψ spreads, is learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from qwell.errors import InvalidInput
+from qwell.models.layers import Network
+
+
+class RingEmulator(Network):
+    """ψ (b, n) complex and V/v_scale (b, n) to the next ψ (b, n)."""
+
+    task = "dynamics"
+
+    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+        """What of an advance depends on the potential (b, n) alone; made once for a rollout."""
+        raise NotImplementedError
+
+    def advance(self, psi: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        """One frame on."""
+        raise NotImplementedError
+
+    def forward(self, psi: Tensor, potential: Tensor) -> Tensor:
+        return self.advance(psi, self.prepare(potential))
+
+
+@dataclass(frozen=True)
+class UnitaryConfig:
+    """Arguments:
+
+    points: n of the ring.
+    layers: pairs of a phase in space and a phase in Fourier space.
+    bumps: numbers that a phase in Fourier space is made of.
+    """
+
+    points: int = 1024
+    layers: int = 4
+    bumps: int = 48
+
+    def __post_init__(self) -> None:
+        if self.points < 2 or self.points % 2 or self.layers < 1 or self.bumps < 2:
+            raise InvalidInput(
+                f"points is {self.points}, layers {self.layers}, bumps {self.bumps}; points must be even,"
+                " layers at least 1 and bumps at least 2"
+            )
+
+
+class UnitaryEmulator(RingEmulator):
+    """A product of phases in space and in Fourier space, all learned; the norm is kept by construction.
+
+        ψ' = D_L F⁻¹ e^{−iθ_L(|k|)} F … D_1 F⁻¹ e^{−iθ_1(|k|)} F D_0 ψ,   D_s = e^{−i a_s V}
+
+    θ_s(|k|) = Σ_p θ_sp exp(−((|k| − κ_p)/κ_1)²), bumps κ_p evenly from 0 to the largest |k|: smooth, since
+    neighbouring waves should learn from each other, but free to take any form. Nothing says that it is a
+    kinetic energy.
+    """
+
+    bumps: Tensor
+
+    def __init__(self, config: UnitaryConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config
+        self.spread = nn.Parameter(torch.zeros(c.layers, c.bumps))
+        self.local = nn.Parameter(torch.zeros(c.layers + 1))
+        k = torch.fft.fftfreq(c.points, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
+        bumps = torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2))
+        self.register_buffer("bumps", bumps.float(), persistent=False)
+
+    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+        angles = self.local[:, None, None] * potential
+        waves = self.spread @ self.bumps
+        return torch.polar(torch.ones_like(angles), -angles), torch.polar(torch.ones_like(waves), -waves)
+
+    def advance(self, psi: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        local, spread = prepared
+        psi = psi * local[0]
+        for s in range(self.config.layers):
+            psi = torch.fft.ifft(torch.fft.fft(psi) * spread[s]) * local[s + 1]
+        return psi
+
+
+class SpectralEmulator(UnitaryEmulator):
+    """The same without the constraint: factors may grow or shrink waves too, as in a linear neural operator.
+
+    e^{−iθ} becomes e^{−iθ − γ}, with γ(|k|) of bumps like θ, and e^{−iaV} becomes e^{−(ia + c)V}.
+    """
+
+    def __init__(self, config: UnitaryConfig) -> None:
+        super().__init__(config)
+        self.damping = nn.Parameter(torch.zeros(config.layers, config.bumps))
+        self.absorbing = nn.Parameter(torch.zeros(config.layers + 1))
+
+    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+        local, spread = super().prepare(potential)
+        absorbed = torch.exp(-self.absorbing[:, None, None] * potential)
+        return local * absorbed, spread * torch.exp(-self.damping @ self.bumps)

@@ -1,0 +1,222 @@
+"""Training an emulator of quantum dynamics, from trajectories to trained model (dynamics paper, Methods)."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import qwell
+from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.emulators import WindowConfig, WindowEmulator
+from qwell.models.layers import Network
+from qwell.models.propagating import RingEmulator, UnitaryConfig
+from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
+from qwell.store.windows import Curriculum
+from qwell.train.config import DynamicsConfig
+from qwell.train.devices import choose_device
+from qwell.train.loop import BatchStream, Stopped, train
+from qwell.train.metrics import waves_compared
+from qwell.train.rollout import history_of, predict_frames
+from qwell.train.runs import Run
+from qwell.train.schedules import warm_up_and_fall
+from qwell.train.team import Team
+from qwell.train.trajectories import SegmentStream, WindowStream
+
+Progress = Callable[[int, dict[str, Any]], object]
+VALIDATED = 12  # simulations of the validation split that are rolled out
+
+
+def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of an emulator that the data set decides, unless they are given."""
+    entry, part = entry_of(model), data["train"] if "train" in data.splits else data["test"]
+    if entry.config is WindowConfig:
+        curriculum = Curriculum.from_json(data.recipe["curriculum"])
+        free = not part["potential"][:].any()
+        decided = {"channels": 2 if free else 3, "history": curriculum.history, "width": curriculum.width}
+    elif entry.config is UnitaryConfig:
+        decided = {"points": part.fields["psi"].shape[1]}
+    else:
+        decided = {}
+    return {**decided, **options}
+
+
+def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, Any]) -> dict[str, Any]:
+    """What the released recipe says of batch, updates and rate: 5 epochs, 3 without a potential.
+
+    Emulators on the ring have no released recipe; ours is 12,000 updates of 8 trajectories.
+    """
+    entry = entry_of(model)
+    decided = fitting_options(model, data, options)
+    if entry.config is not WindowConfig:
+        return {"batch": batch or 8, "updates": 12_000, "first_rate": entry.first_rate}
+    part, batch = data["train"], batch or 128
+    times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
+    epochs = 5 if decided["channels"] == 3 else 3
+    updates = epochs * (len(part) * times * edges // batch)
+    return {"batch": batch, "updates": updates, "first_rate": entry.first_rate}
+
+
+def begin(config: DynamicsConfig, path: str | Path) -> Run:
+    """Check a recipe against its data and begin a run directory for it.
+
+    Raises:
+        UnknownModel, InvalidInput: the recipe cannot be trained.
+        RunExists, WriteError: the run directory cannot be made.
+    """
+    data = open_dataset(config.data).require("trajectories")
+    if entry_of(config.model).task != "dynamics":
+        raise InvalidInput(
+            f"{config.model} is no emulator; choose one of `qtrain models` that begins with emulator"
+        )
+    if config.precision != "float32" or config.watch:
+        raise InvalidInput("emulators are trained in float32, without --watch")
+    options = fitting_options(config.model, data, config.options)
+    model = create_model(config.model, **options)
+    part = data["train"] if "train" in data.splits else None
+    if part is not None and history_of(model) + config.rollout > part.fields["psi"].shape[0]:
+        raise InvalidInput(
+            f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
+        )
+    if "train" not in data.splits:
+        raise InvalidInput(f"{data.path} has no training split; its simulations are for `qtrain rollout`")
+    about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    described = replace(config, options=options).to_json()
+    return Run.create(path, {"command": "dynamics", **described, "about": about, "recipe": data.recipe})
+
+
+def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
+    """AdamW with β = (.9, .999), its decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    decay = config.decay if isinstance(model, WindowEmulator) else 0.0
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    cuda = next(model.parameters()).is_cuda
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=config.first_rate, fused=True, capturable=cuda
+    )
+
+
+def window_loss(model: nn.Module, seen: Tensor, target: Tensor) -> Tensor:
+    """⟨(prediction − target)²⟩ over windows, points, Re and Im."""
+    return nn.functional.mse_loss(model(seen), target)
+
+
+def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
+    """⟨|prediction − truth|²⟩/2 over all frames of segments, each predicted from the one predicted before.
+
+    Arguments:
+        psi: (b, unroll + 1, n) complex; potential: (b, n).
+    """
+    prepared, now = model.prepare(potential), psi[:, 0]
+    total = torch.zeros((), device=psi.device)
+    for frame in psi[:, 1:].unbind(1):
+        now = model.advance(now, prepared)
+        total = total + torch.view_as_real(now - frame).square().mean()
+    return total / (psi.shape[1] - 1)
+
+
+def make_step(
+    model: Network, optimizer: torch.optim.Optimizer, config: DynamicsConfig, team: Team
+) -> Callable[..., Tensor]:
+    """An update: loss, gradients clipped tensor by tensor, AdamW."""
+    loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
+    forward = torch.compile(model) if config.compile else model
+    parameters = list(model.parameters())
+
+    def step(*batch: Tensor) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(forward, *batch)
+        loss.backward()
+        team.average_gradients(model)
+        if config.clip:
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            norms = torch._foreach_norm(gradients)
+            torch._foreach_mul_(gradients, [(config.clip / (n + 1e-12)).clamp(max=1.0) for n in norms])
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:
+    """Batches for a model: windows, or segments of whole rings."""
+    curriculum = Curriculum.from_json(data.recipe["curriculum"])
+    common: dict[str, Any] = {"batch": config.batch, "seed": config.seed, "device": device}
+    if isinstance(model, RingEmulator):
+        return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
+    shape = {"history": model.config.history, "width": model.config.width}
+    return WindowStream(
+        data, curriculum=replace(curriculum, **shape), channels=model.config.channels, **common
+    )
+
+
+def train_dynamics(
+    run: Run,
+    device: str = "auto",
+    progress: Progress = lambda update, row: None,
+    team: Team | None = None,
+) -> Stopped:
+    """Train, or continue to train, the emulator of a run; on completion save it in `run.model`.
+
+    Arguments, returns: as `train_eigen`.
+
+    Raises:
+        CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
+        DeviceUnavailable, TrainingDiverged: as they say.
+    """
+    config, where, team = DynamicsConfig.from_json(run.config), choose_device(device), team or Team()
+    data = open_dataset(config.data).require("trajectories")
+    if data.digest != config.digest:
+        raise CheckpointError(
+            f"{data.path} is version {data.digest[:12]}, the run {run.path} was begun with"
+            f" {config.digest[:12]}; restore that data set or start a new run"
+        )
+    torch.manual_seed(config.seed)
+    model = create_model(config.model, **config.options).to(where)
+    optimizer = make_optimizer(model, config)
+
+    def evaluate() -> dict[str, float]:
+        if "validation" not in data.splits:
+            return {}
+        model.eval()
+        part, v_scale = data["validation"], float(data.recipe["curriculum"]["v_scale"])
+        psi, potential = part["psi"][:VALIDATED], part["potential"][:VALIDATED]
+        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, config.rollout))
+        return {
+            "validation_mae": float(compared.mae.mean()),
+            "validation_C": float(compared.correlation.mean()),
+        }
+
+    stopped = train(
+        model,
+        optimizer,
+        make_step(model, optimizer, config, team),
+        open_stream(model, data, config, where),
+        config,
+        run,
+        rate=lambda u: warm_up_and_fall(
+            u, config.updates, config.first_rate, config.last_rate, config.warm_up
+        ),
+        describe=lambda loss: {},
+        evaluate=evaluate,
+        team=team,
+        progress=progress,
+    )
+    if stopped.signal is None and team.leads:
+        about = {
+            "data": data.name,
+            "digest": data.digest,
+            "updates": stopped.update,
+            "v_scale": data.recipe["curriculum"]["v_scale"],
+            "recipe": data.recipe,
+        }
+        save_pretrained(model, run.model, about)
+    return stopped

@@ -1,0 +1,127 @@
+"""Emulators against the truth, frame by frame (dynamics paper, Table I, Figs. 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.figures.emulation import rollout_figure
+from qwell.models.layers import Network
+from qwell.store.dataset import Dataset
+from qwell.train.metrics import WavesCompared, waves_compared
+from qwell.train.probes.finding import Cell, Finding, check_index
+from qwell.train.rollout import history_of, predict_frames
+from qwell.train.runs import load_model, trained_on
+
+Energies = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def load_emulator(path: str | Path, device: str = "cpu") -> tuple[Network, float]:
+    """A trained emulator and the v_scale it was trained with; InvalidInput if it is another network."""
+    model = load_model(path, device)
+    if model.task != "dynamics":
+        raise InvalidInput(f"{path} is a {model.registry_name}, which predicts energies; give an emulator")
+    return model, float(trained_on(path).get("v_scale", 1.0))
+
+
+def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
+    """Probability left and right of where the potential is not zero, (…, 2), from ψ (…, n); NaN if free."""
+    where = np.flatnonzero(potential)
+    density = np.abs(psi).astype(float) ** 2 * dx
+    if not len(where):
+        return np.full((*psi.shape[:-1], 2), np.nan)
+    return np.stack([density[..., : where[0]].sum(-1), density[..., where[-1] + 1 :].sum(-1)], axis=-1)
+
+
+def rollouts(
+    path: str | Path,
+    data: Sequence[Dataset],
+    energies: Sequence[Energies],
+    split: str = "test",
+    frames: int = 400,
+    row: int = 0,
+    device: str = "cpu",
+) -> Finding:
+    """Roll an emulator out over every simulation of a split of one or more data sets.
+
+    Arguments:
+        path: a run, model folder or pretrained name.
+        data: trajectories.
+        energies: for each, ⟨H⟩ of wave functions in potentials.
+        frames: predicted from a seed of true frames.
+        row: simulation of the first data set that is drawn.
+
+    Raises InvalidInput for data that the emulator cannot be rolled out on.
+    """
+    model, v_scale = load_emulator(path, device)
+    check_index(row, data[0], split)
+    rows: list[list[Cell]] = []
+    cases: list[dict[str, Any]] = []
+    parts: list[WavesCompared] = []
+    figure = None
+    for one, energy in zip(data, energies, strict=True):
+        part, x = one[split], one.coordinates["x"]
+        psi, potential = part["psi"][:], part["potential"][:]
+        predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
+        compared = waves_compared(predicted, truth)
+        parts.append(compared)
+        for i in range(len(psi)):
+            numbers = {name: float(part[name][i]) for name in ("x0", "s0", "e0", "height", "width")}
+            start = energy(truth[i, :1], potential[i])[0]
+            drift = np.abs(energy(predicted[i, ::20], potential[i]) / start - 1).max()
+            dx = x[1] - x[0]
+            errors = np.abs(sides(predicted[i], potential[i], dx) - sides(truth[i], potential[i], dx)).max(0)
+            measured = {
+                "mae": float(compared.mae[i].mean()),
+                "mae_parts": float(compared.mae_parts[i].mean()),
+                "C": float(compared.correlation[i].mean()),
+                "norm_drift": float(np.abs(compared.norm[i]).max()),
+                "energy_drift": float(drift),
+                "reflection_error": float(errors[0]),
+                "transmission_error": float(errors[1]),
+            }
+            rows.append([f"{one.stem} {i}", *(f"{v:.3g}" for v in numbers.values()), *measured.values()])
+            cases.append({"data": one.name, "row": i, **numbers, **measured})
+        if figure is None:
+            label = f"{model.registry_name}, {one.stem} {row}"
+            times = one.coordinates["time"][history_of(model) :][:frames]
+            figure = rollout_figure(
+                x, times, truth[row], predicted[row], potential[row], compared, row, label
+            )
+    keys = ("mae", "mae_parts", "C", "norm_drift", "energy_drift", "reflection_error", "transmission_error")
+    means = {key: float(np.nanmean([c[key] for c in cases])) for key in keys}
+    rows.append(["mean", "", "", "", "", "", *means.values()])
+    head = [
+        "case",
+        "X0",
+        "S0",
+        "E0",
+        "V",
+        "over",
+        "MAE",
+        "MAE of parts",
+        "C",
+        "norm",
+        "energy",
+        "R error",
+        "T error",
+    ]
+    numbers_of = {
+        "model": str(path),
+        "network": model.registry_name,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "frames": frames,
+        "split": split,
+        "data": {one.name: one.digest for one in data},
+        "mean": means,
+        "cases": cases,
+    }
+    assert figure is not None  # there is at least one data set
+    title = (
+        f"{model.registry_name}, {frames} frames: error and correlation averaged over frames; largest drifts"
+    )
+    return Finding("rollout", title, head, rows, numbers_of, {"": figure})

@@ -1,0 +1,199 @@
+"""Rollouts: an emulator fed with its own predictions (dynamics paper, Methods).
+
+Emulators that see windows begin with `history` true frames. Every point lies in `width` windows; its
+predictions are averaged with weights ∝ exp(−k²/(2·2.8²)), k the distance from the middle of the window.
+Emulators on the ring begin with one true frame and need no averaging.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qwell.errors import InvalidInput
+from qwell.models.emulators import PARTS, GRUEmulator, WindowEmulator
+from qwell.models.layers import Network
+from qwell.models.propagating import RingEmulator
+
+SPREAD = 2.8  # points
+
+
+def weights_of(width: int) -> Tensor:
+    """Of the predictions of a point, by where it lies in the window, (width,), Σ = 1; float64."""
+    k = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
+    weights = torch.exp(-(k**2) / (2 * SPREAD**2))
+    return weights / weights.sum()
+
+
+def windows_of(frames: Tensor, width: int) -> Tensor:
+    """All windows round a ring: (…, n, c) → (…, n, width, c); window i begins at point i."""
+    ring = torch.cat([frames, frames[..., : width - 1, :]], dim=-2)
+    return ring.unfold(-2, width, 1).transpose(-1, -2)
+
+
+def average(prediction: Tensor, weights: Tensor) -> Tensor:
+    """Frames (…, n, p) from the predictions of all windows, (…, n, width, p)."""
+    width = prediction.shape[-2]
+    parts = [weights[w] * prediction[..., w, :].roll(w, dims=-2) for w in range(width)]
+    return torch.stack(parts).sum(0)
+
+
+def history_of(model: Network) -> int:
+    """True frames that a rollout begins with."""
+    return model.config.history if isinstance(model, WindowEmulator) else 1
+
+
+@torch.inference_mode()
+def rollout(
+    model: Network, seed: np.ndarray, potential: np.ndarray, frames: int, fused: bool = True
+) -> np.ndarray:
+    """Predict frames after the seed, all cases together.
+
+    Arguments:
+        model: of the task "dynamics", in eval mode.
+        seed: (cases, history, n, 2), true.
+        potential: (cases, n), V/v_scale.
+        frames: to predict.
+        fused: let models keep what does not change from frame to frame; the same numbers to rounding.
+
+    Returns: (cases, frames, n, 2) float32.
+    """
+    parameter = next(model.parameters())
+    start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
+    v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
+    if isinstance(model, RingEmulator):
+        return _on_ring(model, start, v, frames)
+    assert isinstance(model, WindowEmulator)
+    step = FusedGRU(model, start, v) if fused and isinstance(model, GRUEmulator) else Plain(model, start, v)
+    out = torch.empty(len(start), frames, *start.shape[2:], device=start.device)
+    for f in range(frames):
+        out[:, f] = step.advance()
+    return out.cpu().numpy()
+
+
+def predict_frames(
+    model: Network, v_scale: float, psi: np.ndarray, potential: np.ndarray, frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and true frames, (cases, frames, n) complex64.
+
+    Arguments:
+        model: of the task "dynamics", in eval mode; v_scale: its potentials are divided by it.
+        psi: true frames (cases, at least history + frames, n, 2).
+        potential: (cases, n), hartree.
+
+    Raises InvalidInput if there are too few frames, or a potential that the model cannot see.
+    """
+    history = history_of(model)
+    if psi.shape[1] < history + frames:
+        raise InvalidInput(
+            f"frames is {frames}, and {history} are seen; the trajectories have {psi.shape[1]}: choose at"
+            f" most {psi.shape[1] - history}"
+        )
+    if isinstance(model, WindowEmulator) and model.config.channels == 2 and potential.any():
+        raise InvalidInput("this emulator has no channel for potentials; give free trajectories")
+    found = rollout(model, psi[:, :history], potential / v_scale, frames)
+    truth = np.ascontiguousarray(psi[:, history : history + frames], dtype=np.float32)
+    return found.view(np.complex64)[..., 0], truth.view(np.complex64)[..., 0]
+
+
+def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int) -> np.ndarray:
+    psi = torch.view_as_complex(start[:, -1].contiguous())
+    prepared = model.prepare(potential)
+    out = torch.empty(len(psi), frames, psi.shape[1], PARTS, device=psi.device)
+    for f in range(frames):
+        psi = model.advance(psi, prepared)
+        out[:, f] = torch.view_as_real(psi)
+    return out.cpu().numpy()
+
+
+class Plain:
+    """Every frame through the whole model."""
+
+    def __init__(self, model: WindowEmulator, start: Tensor, potential: Tensor) -> None:
+        self.model, self.frames = model, start.clone()
+        c = model.config
+        self.potential = (
+            potential[:, None, :, None].expand(-1, c.history, -1, -1) if c.channels == 3 else None
+        )
+        self.weights = weights_of(c.width).to(start)
+
+    def advance(self) -> Tensor:
+        """The next frame, (cases, n, 2)."""
+        seen = self.frames if self.potential is None else torch.cat([self.frames, self.potential], dim=-1)
+        windows = windows_of(seen, self.model.config.width)  # (cases, h, n, w, c)
+        found = self.model(windows.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(seen), -1))
+        frame = average(found, self.weights)
+        self.frames = torch.cat([self.frames[:, 1:], frame[:, None]], dim=1)
+        return frame
+
+
+class FusedGRU:
+    """Only what a new frame adds: its projection, made once, and the recurrence over those that are kept.
+
+    The potential's part of the embedding is made once; both copies of the state in the head are one; the
+    weights of the average are in the head.
+    """
+
+    def __init__(self, model: GRUEmulator, start: Tensor, potential: Tensor) -> None:
+        self.model = model
+        c = model.config
+        n, self.width, k = start.shape[2], c.width, c.k
+        embed = model.embed.weight.unflatten(1, (c.width, c.channels))
+        self.embed = embed[..., :PARTS].flatten(1).T.contiguous()  # (w·2, k)
+        self.fixed = model.embed.bias.expand(len(start) * n, k)
+        if c.channels == 3:
+            self.fixed = torch.addmm(
+                model.embed.bias,
+                windows_of(potential[..., None], c.width)[..., 0].flatten(0, 1),
+                embed[..., 2].T,
+            )
+        head = (model.head.weight[:, :k] + model.head.weight[:, k:]).unflatten(0, (c.width, PARTS))
+        weights = weights_of(c.width).to(start)
+        # windows that end at a point come before it: with the points of a window in reverse, the predictions
+        # of a point lie on a diagonal
+        self.head = (head * weights[:, None, None]).flip(0).flatten(0, 1).T.contiguous()  # (k, w·2)
+        self.bias = (model.head.bias.unflatten(0, (c.width, PARTS)) * weights[:, None]).sum(0)
+        self.input = model.from_input.weight.T.contiguous(), model.from_input.bias
+        self.state = model.from_state.weight.T.contiguous(), model.from_state.bias
+        self.cases, self.n, self.k = len(start), n, k
+        self.kept = [self._project(frame) for frame in start.unbind(1)]
+        rows = len(start) * n
+        self.back = torch.empty(rows, 3 * k, device=start.device)
+        self.gates = torch.empty(rows, 2 * k, device=start.device)
+        self.new = torch.empty(rows, k, device=start.device)
+        self.spread = torch.empty(len(start), n + c.width - 1, c.width, PARTS, device=start.device)
+
+    def _project(self, frame: Tensor) -> Tensor:
+        """W e + a of all windows of a frame, (cases·n, 3k)."""
+        windows = windows_of(frame, self.width).flatten(0, 1).flatten(1)
+        embedded = torch.addmm(self.fixed, windows, self.embed).relu_()
+        return torch.addmm(self.input[1], embedded, self.input[0])
+
+    def advance(self) -> Tensor:
+        """The next frame, (cases, n, 2)."""
+        k = self.k
+        state: Tensor | None = None
+        for projected in self.kept:
+            if state is None:
+                torch.add(projected[:, : 2 * k], self.state[1][: 2 * k], out=self.gates)
+                back = self.state[1][2 * k :]
+            else:
+                torch.addmm(self.state[1], state, self.state[0], out=self.back)
+                torch.add(projected[:, : 2 * k], self.back[:, : 2 * k], out=self.gates)
+                back = self.back[:, 2 * k :]
+            self.gates.sigmoid_()
+            z, r = self.gates[:, :k], self.gates[:, k:]
+            torch.addcmul(projected[:, 2 * k :], r, back, out=self.new).relu_()
+            state = self.new - z * self.new if state is None else torch.lerp(self.new, state, z)
+        assert state is not None
+        found = (state @ self.head).view(self.cases, self.n, self.width, PARTS)
+        self.spread[:, self.width - 1 :] = found
+        self.spread[:, : self.width - 1] = found[:, self.n - self.width + 1 :]
+        rows = self.width * PARTS
+        diagonals = self.spread.as_strided(
+            (self.cases, self.n, self.width, PARTS), (self.spread.stride(0), rows, rows + PARTS, 1)
+        )
+        frame = diagonals.sum(2) + self.bias
+        self.kept = [*self.kept[1:], self._project(frame)]
+        return frame

@@ -1,0 +1,143 @@
+"""Batches of trajectories: windows for emulators that see windows, segments for those that see the ring.
+
+The order of an epoch is a function of (digest of the data, seed, epoch). With a GPU the trajectories live
+there, and batches are gathered there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qwell.errors import InvalidInput
+from qwell.store.dataset import Dataset
+from qwell.store.windows import ORDERED, PARTS, Curriculum, Order, Windows, gather
+
+
+class TrajectoryStream:
+    """Endless batches; the base of the two kinds.
+
+    Arguments:
+        data: trajectories; their digest seeds the order.
+        total: what an epoch has of whatever a batch is made of.
+        batch: of it.
+        seed: of the order.
+        device: where batches are wanted.
+    """
+
+    def __init__(self, data: Dataset, total: int, batch: int, seed: int, device: torch.device) -> None:
+        if not 1 <= batch <= total:
+            raise InvalidInput(f"batch is {batch}; {data.path} has {total:,} samples: choose 1 to that")
+        self.device, self.batch, self.total = device, batch, total
+        self.epoch, self.index = 0, 0
+        self._key = (int(data.digest[:16], 16), seed)
+        self._ordered: tuple[int, int, np.ndarray] | None = None
+
+    def _next_rows(self) -> np.ndarray:
+        """Which samples the next batch has; the last, incomplete batch of an epoch is left out."""
+        if self.index == self.total // self.batch:
+            self.epoch, self.index = self.epoch + 1, 0
+        per = max(ORDERED // self.batch, 1)
+        part = self.index // per
+        if self._ordered is None or self._ordered[:2] != (self.epoch, part):
+            order = Order(self.total, (*self._key, self.epoch))
+            first = part * per * self.batch
+            rows = order(np.arange(first, min(first + per * self.batch, self.total)))
+            self._ordered = (self.epoch, part, rows)
+        first = (self.index - part * per) * self.batch
+        self.index += 1
+        return self._ordered[2][first : first + self.batch]
+
+    def __next__(self) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the stream is; `load_state_dict` goes on with the very next batch."""
+        return {"epoch": self.epoch, "index": self.index}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.index = state["epoch"], state["index"]
+
+
+class WindowStream(TrajectoryStream):
+    """Windows of the curriculum: inputs (b, h, w, c), targets (b, w, 2).
+
+    Arguments:
+        data, batch, seed, device: see `TrajectoryStream`.
+        curriculum: which windows.
+        channels: 3, or 2 without the potential.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        curriculum: Curriculum,
+        channels: int,
+    ) -> None:
+        self.windows = Windows.of(data, "train", curriculum)
+        super().__init__(data, len(self.windows), batch, seed, device)
+        self.channels, self.history = channels, curriculum.history
+        shape = (batch, curriculum.history + 1, curriculum.width, PARTS + 1)
+        self._frames = torch.empty(shape, device=device)
+        self._on_device: tuple[Tensor, Tensor] | None = None
+        if device.type == "cuda":
+            self._on_device = (
+                torch.from_numpy(self.windows.psi).to(device),
+                torch.from_numpy(self.windows.potential).to(device),
+            )
+
+    def __next__(self) -> tuple[Tensor, ...]:
+        simulation, start, left = self.windows.at(self._next_rows())
+        c = self.windows.curriculum
+        if self._on_device is None:
+            found = gather(self.windows.psi, self.windows.potential, simulation, start, left, c)
+            self._frames = torch.from_numpy(found)
+        else:
+            psi, potential = self._on_device
+            index = torch.from_numpy(np.stack([simulation, start, left])).to(self.device, non_blocking=True)
+            times = index[1][:, None, None] + torch.arange(c.history + 1, device=self.device)[:, None]
+            where = (index[2][:, None] + torch.arange(c.width, device=self.device)) % psi.shape[2]
+            self._frames[..., :PARTS] = psi[index[0][:, None, None], times, where[:, None]]
+            self._frames[..., PARTS] = potential[index[0][:, None], where][:, None]
+        return self._frames[:, :-1, :, : self.channels], self._frames[:, -1, :, :PARTS]
+
+
+class SegmentStream(TrajectoryStream):
+    """Pieces of trajectories: ψ (b, unroll + 1, n) complex64 and V/v_scale (b, n).
+
+    Arguments:
+        data, batch, seed, device: see `TrajectoryStream`.
+        unroll: frames after the first.
+        v_scale: the potential is divided by it.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        unroll: int,
+        v_scale: float,
+    ) -> None:
+        part = data["train"]
+        psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
+        part["psi"].read_into(0, len(part), psi)
+        self._psi = psi.view(np.complex64)[..., 0]
+        self._potential = (part["potential"][:] / v_scale).astype(np.float32)
+        self._starts, self._unroll = psi.shape[1] - unroll, unroll
+        if self._starts < 1:
+            raise InvalidInput(f"unroll is {unroll}; {data.path} has {psi.shape[1]} frames")
+        super().__init__(data, len(part) * self._starts, batch, seed, device)
+
+    def __next__(self) -> tuple[Tensor, ...]:
+        simulation, start = np.divmod(self._next_rows(), self._starts)
+        psi = self._psi[simulation[:, None], start[:, None] + np.arange(self._unroll + 1)]
+        potential = torch.from_numpy(self._potential[simulation])
+        return torch.from_numpy(psi).to(self.device), potential.to(self.device)
