@@ -204,23 +204,46 @@ def reproduce() -> None:
     """Do a paper again: data, trainings, experiments, and a report with its statements beside our numbers."""
 
 
-@reproduce.command()
-@click.option(
+scale_option = click.option(
     "--scale",
     default="demo",
     show_default=True,
     help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder.  [default: reproduction/spectra-<scale>]"
+folder_option = click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder.  [default: reproduction/<paper>-<scale>]"
 )
+
+
+def _reproduce(paper: Any, scale: str, out: Path | None) -> None:
+    from qwell.cli.reproduce import reproduce
+
+    path = reproduce(paper, scale, out or Path("reproduction") / f"{paper.name}-{scale}")
+    click.echo(f"report: {path}  {path.with_suffix('.md')}")
+
+
+@reproduce.command()
+@scale_option
+@folder_option
 def spectra(scale: str, out: Path | None) -> None:
     """The spectra paper (arXiv:2201.06676). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import reproduce
-    from qwell.train.report import write_spectra_report
+    from qwell.cli.reproduce import Paper
+    from qwell.cli.reproduce_spectra import SCALES, stages
+    from qwell.train.report_spectra import write_spectra_report
 
-    path = reproduce(scale, out or Path("reproduction") / f"spectra-{scale}", write_spectra_report)
-    click.echo(f"report: {path}  {path.with_suffix('.md')}")
+    _reproduce(Paper("spectra", SCALES, stages, write_spectra_report), scale, out)
+
+
+@reproduce.command("dynamics")
+@scale_option
+@folder_option
+def dynamics_paper(scale: str, out: Path | None) -> None:
+    """The dynamics paper (arXiv:2203.10200). Repeat the command to continue where it was."""
+    from qwell.cli.reproduce import Paper
+    from qwell.cli.reproduce_dynamics import SCALES, stages
+    from qwell.train.report_dynamics import write_dynamics_report
+
+    _reproduce(Paper("dynamics", SCALES, stages, write_dynamics_report), scale, out)
 
 
 def _list_pretrained(as_json: bool) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def probe() -> None:
     """Ask trained networks what they know: the experiments of the papers, one command each.
 
-    The last four are for emulators of dynamics. Each writes a figure (PNG and SVG), a table (CSV and Markdown) and numbers (JSON) into the run directory
-    of the first network, and prints the table. Networks are runs, model folders or pretrained names.
+    emulators, gradients, sweep, packets, hyper are for emulators of dynamics. Each writes a figure (PNG and SVG), a
+    table (CSV and Markdown) and numbers (JSON) into the run directory of the first network, and prints the
+    table. Networks are runs, model folders or pretrained names.
     """
 
 
@@ -203,6 +204,21 @@ def matter(
 
 
 @probe.command()
+@runs
+@click.option("--data", multiple=True, required=True, help="Trajectories to be predicted; repeat for more.")
+@click.option("--split", default="test", show_default=True)
+@click.option("--frames", type=int, default=400, show_default=True, help="To predict.")
+@common
+def emulators(
+    models: tuple[str, ...], data: tuple[str, ...], split: str, frames: int, out: Path | None, as_json: bool
+) -> None:
+    """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
+    from qwell.train.probes.rollouts import emulators as ask
+
+    finish(ask(models, [open_kind(d, "trajectories") for d in data], split, frames), models[0], out, as_json)
+
+
+@probe.command()
 @one_run
 @click.option("--data", required=True, help="Trajectories that windows are cut from.")
 @click.option("--split", default="test", show_default=True)
@@ -212,7 +228,7 @@ def matter(
 def gradients(
     model: str, data: str, split: str, samples: int, seed: int, out: Path | None, as_json: bool
 ) -> None:
-    """What predictions depend on: direct gradients, and whether they obey Cauchy and Riemann (Figs. 5, S8)."""
+    """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
     from qwell.train.probes.gradients import gradients as ask
 
     finish(ask(model, open_kind(data, "trajectories"), split, samples, seed), model, out, as_json)

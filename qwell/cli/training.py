@@ -39,7 +39,7 @@ def training_options(updates: str, batch: str) -> Any:
             help="Updates between lines of metrics.jsonl.  [default: a thousandth of all]",
         ),
         click.option(
-            "--evaluate-every", type=int, help="Updates between validations.  [default: a fiftieth of all]",
+            "--evaluate-every", type=int, help="Updates between validations.  [default: a twentieth of all]",
         ),
         click.option(
             "--checkpoint-every", type=int,
@@ -64,7 +64,7 @@ def training_options(updates: str, batch: str) -> Any:
 
 def intervals(updates: int, given: dict[str, Any]) -> dict[str, int]:
     """How often to log, evaluate and save, where that was not asked for."""
-    parts = {"log_every": 1000, "evaluate_every": 50, "checkpoint_every": 100}
+    parts = {"log_every": 1000, "evaluate_every": 20, "checkpoint_every": 100}
     return {name: max(updates // part, 1) for name, part in parts.items() if given[name] is None}
 
 

@@ -1,4 +1,7 @@
-"""Emulators where they were not trained: sweeps, other packets, other options (dynamics paper, Figs. 4, S5, S7)."""
+"""Emulators where they were not trained: sweeps, other packets, other options.
+
+Dynamics paper, Figs. 4, S5 and S7.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from qwell.train.probes.rollouts import load_emulator
 from qwell.train.rollout import predict_frames
 from qwell.train.runs import model_folder, trained_on
 
-# Simulations made on the spot: numbers of packet and barrier, kind of packet → ψ (cases, frames, n, 2), V (cases, n)
+# Simulations made on the spot: numbers of packet and barrier, and kind of packet, to ψ (cases, frames, n, 2)
+# and V (cases, n).
 Simulate = Callable[[Sequence[Mapping[str, float]], str], tuple[np.ndarray, np.ndarray]]
 AXES = {
     "s0": "S0  [bohr]",
@@ -112,7 +116,8 @@ def packets(
     part = data[split]
     names = {"x0": "x0", "s0": "s0", "e0": "e0", "hb": "height", "wb": "width"}
     cases = [{key: float(part[name][i]) for key, name in names.items()} for i in range(len(part))]
-    curves, rows = {}, []
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    rows: list[list[Cell]] = []
     for kind in ("gaussian", "triangle", "square"):
         psi, potential = simulate(cases, kind)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
@@ -141,7 +146,8 @@ def hyper(paths: Sequence[str | Path], data: Dataset, frames: int = 400, split: 
 
     Raises InvalidInput if nothing differs between the runs.
     """
-    part, rows = data[split], []
+    part = data[split]
+    rows: list[list[Cell]] = []
     psi, potential = part["psi"][:], part["potential"][:]
     measured: list[tuple[dict[str, Any], float, float]] = []
     for path in paths:

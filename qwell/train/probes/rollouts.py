@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import InvalidInput
-from qwell.figures.emulation import rollout_figure
+from qwell.figures.emulation import packets_figure, rollout_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.metrics import WavesCompared, waves_compared
@@ -84,7 +84,8 @@ def rollouts(
                 "reflection_error": float(errors[0]),
                 "transmission_error": float(errors[1]),
             }
-            rows.append([f"{one.stem} {i}", *(f"{v:.3g}" for v in numbers.values()), *measured.values()])
+            shown = [f"{v:.5f}" if key == "C" else v for key, v in measured.items()]
+            rows.append([f"{one.stem} {i}", *(f"{v:.3g}" for v in numbers.values()), *shown])
             cases.append({"data": one.name, "row": i, **numbers, **measured})
         if figure is None:
             label = f"{model.registry_name}, {one.stem} {row}"
@@ -94,7 +95,7 @@ def rollouts(
             )
     keys = ("mae", "mae_parts", "C", "norm_drift", "energy_drift", "reflection_error", "transmission_error")
     means = {key: float(np.nanmean([c[key] for c in cases])) for key in keys}
-    rows.append(["mean", "", "", "", "", "", *means.values()])
+    rows.append(["mean", *[""] * 5, *(f"{v:.5f}" if k == "C" else v for k, v in means.items())])
     head = [
         "case",
         "X0",
@@ -125,3 +126,63 @@ def rollouts(
         f"{model.registry_name}, {frames} frames: error and correlation averaged over frames; largest drifts"
     )
     return Finding("rollout", title, head, rows, numbers_of, {"": figure})
+
+
+def emulators(
+    paths: Sequence[str | Path], data: Sequence[Dataset], split: str = "test", frames: int = 400
+) -> Finding:
+    """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
+
+    Arguments:
+        paths: runs, model folders or pretrained names.
+        data, split: trajectories.
+        frames: predicted.
+    """
+    rows: list[list[Cell]] = []
+    listed: list[dict[str, Any]] = []
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for path in paths:
+        model, v_scale = load_emulator(path)
+        parts = {}
+        for one in data:
+            part = one[split]
+            pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
+            parts[one.stem] = waves_compared(*pair)
+        mae, mae_parts, correlation, norm = (
+            np.concatenate([getattr(c, key) for c in parts.values()])
+            for key in ("mae", "mae_parts", "correlation", "norm")
+        )
+        name = Path(path).name
+        curves[name] = mae.mean(axis=0), correlation.mean(axis=0)
+        parameters = sum(p.numel() for p in model.parameters())
+        means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
+        worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
+        shown = [f"{means[2]:.5f}", f"{worst:.5f}"]
+        rows.append([name, model.registry_name, parameters, *means[:2], *shown, drift])
+        listed.append(
+            {
+                "run": str(path),
+                "network": model.registry_name,
+                "parameters": parameters,
+                "mae": means[0],
+                "mae_parts": means[1],
+                "C": means[2],
+                "worst_C": worst,
+                "norm_drift": drift,
+                "C_by_data": {stem: float(c.correlation.mean()) for stem, c in parts.items()},
+                "mae_by_data": {stem: float(c.mae.mean()) for stem, c in parts.items()},
+                "mae_parts_by_data": {stem: float(c.mae_parts.mean()) for stem, c in parts.items()},
+            }
+        )
+    head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
+    count = len(mae)
+    numbers = {
+        "frames": frames,
+        "cases": count,
+        "data": {d.name: d.digest for d in data},
+        "emulators": listed,
+    }
+    figure = packets_figure(data[0].coordinates["time"][1 : frames + 1], curves)
+    return Finding(
+        "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}
+    )
