@@ -1,21 +1,30 @@
 """Reproducing a paper: each command once, nothing twice, and a report in the end."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qwell.cli import reproduce as module
-from qwell.cli.reproduce import SCALES, Stage, reproduce, stages
+from qwell.cli import reproduce_dynamics as dynamics
+from qwell.cli import reproduce_spectra as spectra
+from qwell.cli.reproduce import Paper, Stage, reproduce
 from qwell.errors import InvalidInput
-from qwell.train.report import CLAIMS, write_spectra_report
+from qwell.train import report_dynamics, report_spectra
+from qwell.train.report import Claim
+
+SPECTRA = Paper("spectra", spectra.SCALES, spectra.stages, report_spectra.write_spectra_report)
+DYNAMICS = Paper("dynamics", dynamics.SCALES, dynamics.stages, report_dynamics.write_dynamics_report)
+PAPERS = [(SPECTRA, report_spectra.CLAIMS), (DYNAMICS, report_dynamics.CLAIMS)]
 
 
-def test_all_scales_have_the_same_experiments() -> None:
+@pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
+def test_all_scales_have_the_same_experiments(paper: Paper, claims: tuple[Claim, ...]) -> None:
     """What the report speaks of is made at every scale, by commands whose inputs were made before."""
-    for scale in SCALES.values():
-        plan = stages(scale)
+    for scale in paper.scales.values():
+        plan = paper.stages(scale)
         made: set[str] = set()
         for stage in plan:
             for word in stage.command[:-1]:  # the last names what is made
@@ -24,16 +33,19 @@ def test_all_scales_have_the_same_experiments() -> None:
             made.add(stage.command[-1])
         products = [stage.product for stage in plan]
         assert len(set(products)) == len(products)
-        claimed = {f"probes/{claim.folder}/{claim.experiment}.json" for claim in CLAIMS}
+        claimed = {f"probes/{claim.folder}/{claim.experiment}.json" for claim in claims}
         assert claimed == {product for product in products if product.startswith("probes/")}
 
 
 def test_the_paper_scale_is_the_paper_s() -> None:
     """Four kernels, N1 ⊂ N2 ⊂ N5, σ = 100 and 1000, 10^5 updates of the paper's network."""
-    commands = [" ".join(stage.command) for stage in stages(SCALES["paper"])]
+    commands = [" ".join(stage.command) for stage in spectra.stages(spectra.SCALES["paper"])]
     assert sum("--n 100000 " in c for c in commands) == sum("--n 200000 " in c for c in commands) == 4
     assert sum("--sigma 1000" in c for c in commands) == 4
     assert sum("--model res_sa --updates 100000" in c for c in commands) == 4 * (3 + 1 + 5 + 2)
+    commands = [" ".join(stage.command) for stage in dynamics.stages(dynamics.SCALES["paper"])]
+    assert sum("--updates" in c for c in commands if "unitary" not in c and "spectral" not in c) == 0
+    assert sum("emulator_gru" in c and "--set" not in c for c in commands) == 6  # five seeds, and free
 
 
 def _fake(monkeypatch: pytest.MonkeyPatch, fail: str = "", leave_begun: bool = False) -> list[str]:
@@ -48,10 +60,14 @@ def _fake(monkeypatch: pytest.MonkeyPatch, fail: str = "", leave_begun: bool = F
             raise InvalidInput("broken")
         Path(f"{command[1]}.done").touch()
 
-    plan = [Stage(["x", n], f"{n}.done", f"{n}.begun", ["x", n, "--resume"]) for n in ("one", "two", "three")]
-    monkeypatch.setattr(module, "stages", lambda scale: plan)
     monkeypatch.setattr(module, "_run", execute)
     return ran
+
+
+def _paper(report: Callable[[Path], Path] = lambda folder: folder) -> Paper:
+    names = ("one", "two", "three")
+    plan = [Stage(["x", n], f"{n}.done", f"{n}.begun", ["x", n, "--resume"]) for n in names]
+    return Paper("spectra", spectra.SCALES, lambda scale: plan, report)
 
 
 def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(
@@ -59,38 +75,60 @@ def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(
 ) -> None:
     ran = _fake(monkeypatch, fail="two", leave_begun=True)
     with pytest.raises(InvalidInput, match="broken"):
-        reproduce("demo", tmp_path / "out", lambda folder: folder)
+        reproduce(_paper(), "demo", tmp_path / "out")
     assert ran == ["x one", "x two"]
     ran = _fake(monkeypatch)
-    assert reproduce("demo", tmp_path / "out", lambda folder: folder / "report") == tmp_path / "out/report"
+    assert reproduce(_paper(lambda f: f / "report"), "demo", tmp_path / "out") == tmp_path / "out/report"
     assert ran == ["x two --resume", "x three"]
     times = [json.loads(line) for line in (tmp_path / "out/times.jsonl").read_text().splitlines()]
     assert [row["command"] for row in times] == ["x one", "x two --resume", "x three"]
     ran = _fake(monkeypatch)
-    reproduce("demo", tmp_path / "out", lambda folder: folder)
+    reproduce(_paper(), "demo", tmp_path / "out")
     assert ran == []
 
 
-def test_a_folder_belongs_to_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake(monkeypatch)
-    reproduce("demo", tmp_path, lambda folder: folder)
-    with pytest.raises(InvalidInput, match="another reproduction"):
-        reproduce("cpu", tmp_path, lambda folder: folder)
+    reproduce(_paper(), "demo", tmp_path)
+    for paper, scale in ((_paper(), "cpu"), (DYNAMICS, "demo")):
+        with pytest.raises(InvalidInput, match="another reproduction"):
+            reproduce(paper, scale, tmp_path)
     with pytest.raises(InvalidInput, match="demo, cpu, paper"):
-        reproduce("huge", tmp_path / "other", lambda folder: folder)
+        reproduce(_paper(), "huge", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
-def test_the_whole_paper_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+TINY = {
+    "spectra": replace(
+        spectra.SCALES["demo"],
+        sizes=(200, 300, 400),
+        validation=100,
+        updates=4,
+        zoo_updates=4,
+        channels=(8, 8),
+    ),
+    "dynamics": replace(
+        dynamics.SCALES["demo"],
+        barrier=("--x0", "20", "--hb", "3,6", "--validation", "1", "--hamiltonian", "lattice"),
+        free=("--x0", "20,30", "--validation", "1", "--hamiltonian", "lattice"),
+        simulate=("--frames", "12", "--workers", "0"),
+        updates=10,
+        ring=4,
+        hyper=("history=1", "hidden=23"),
+        hyper_updates=4,
+        frames=8,
+        samples=5,
+    ),
+}
+
+
+@pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
+def test_a_whole_paper_in_small(paper: Paper, claims: tuple[Claim, ...], tmp_path: Path) -> None:
     """Every command runs; the report has every statement, number and figure."""
-    tiny = replace(
-        SCALES["demo"], sizes=(200, 300, 400), validation=100, updates=4, zoo_updates=4, channels=(8, 8)
-    )
-    monkeypatch.setitem(SCALES, "demo", tiny)
-    page = reproduce("demo", tmp_path, write_spectra_report).read_text()
+    page = reproduce(replace(paper, scales={"demo": TINY[paper.name]}), "demo", tmp_path).read_text()
     text = (tmp_path / "report.md").read_text()
-    for claim in CLAIMS:
+    for claim in claims:
         assert f"## {claim.title}" in text and claim.paper in text
-    assert page.count("<img ") == text.count("![") >= len(CLAIMS)
+    assert page.count("<img ") == text.count("![") >= len(claims)
     for numbers in tmp_path.glob("probes/*/*.json"):
         assert "NaN" not in numbers.read_text()

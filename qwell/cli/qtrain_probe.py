@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def probe() -> None:
     """Ask trained networks what they know: the experiments of the papers, one command each.
 
-    emulators, gradients, sweep, packets, hyper are for emulators of dynamics. Each writes a figure (PNG and SVG), a
-    table (CSV and Markdown) and numbers (JSON) into the run directory of the first network, and prints the
-    table. Networks are runs, model folders or pretrained names.
+    emulators, gradients, sweep, packets, hyper are for emulators of dynamics. Each writes a figure (PNG and
+    SVG), a table (CSV and Markdown) and numbers (JSON) into the run directory of the first network, and
+    prints the table. Networks are runs, model folders or pretrained names.
     """
 
 

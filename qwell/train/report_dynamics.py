@@ -22,9 +22,10 @@ def _table(n: Numbers) -> str:
 def _rollout(n: Numbers) -> str:
     m = n["mean"]
     return (
-        f"Mean over {len(n['cases'])} cases: MAE {m['mae']:.4f} (of parts {m['mae_parts']:.4f}), C {m['C']:.5f};"
-        f" largest drift of a norm {m['norm_drift']:.1e} and of an energy {m['energy_drift']:.1e}, largest"
-        f" error of transmission {m['transmission_error']:.1e}, each averaged over cases."
+        f"Mean over {len(n['cases'])} cases: MAE {m['mae']:.4f} (of parts {m['mae_parts']:.4f}),"
+        f" C {m['C']:.5f}; largest drift of a norm {m['norm_drift']:.1e} and of an energy"
+        f" {m['energy_drift']:.1e}, largest error of transmission {m['transmission_error']:.1e}, each"
+        " averaged over cases."
     )
 
 
@@ -41,8 +42,8 @@ def _gradients(n: Numbers) -> str:
     kinds = {k: v for k, v in n.items() if isinstance(v, dict) and "windows" in v}
     return (
         "; ".join(
-            f"{kind}: relations broken by {v['cauchy_riemann_violation']:.3f} (0: never, 0.71: at random), the"
-            f" last frame has {100 * v['share_of_frames'][-1]:.0f} % of the gradient, the two before"
+            f"{kind}: relations broken by {v['cauchy_riemann_violation']:.3f} (0: never, 0.71: at random),"
+            f" the last frame has {100 * v['share_of_frames'][-1]:.0f} % of the gradient, the two before"
             f" {100 * sum(v['share_of_frames'][-3:-1]):.0f} %"
             for kind, v in kinds.items()
         )
@@ -64,16 +65,16 @@ CLAIMS = (
         "table-1",
         "emulators",
         "Architectures, with a barrier",
-        "MAE and C over 37 cases: linear .0366, .1597; dense .0411, .5729; conv .1467, .3667; gru .0051, .9953"
-        " (Table I).",
+        "MAE and C over 37 cases: linear .0366, .1597; dense .0411, .5729; conv .1467, .3667; gru .0051,"
+        " .9953 (Table I).",
         _table,
     ),
     Claim(
         "table-3",
         "emulators",
         "Architectures, free packets",
-        "MAE and C over 12 cases: linear .0031, .9827; dense .0019, .9952; conv .0030, .9966; gru .0014, .9984"
-        " (Table III).",
+        "MAE and C over 12 cases: linear .0031, .9827; dense .0019, .9952; conv .0030, .9966; gru .0014,"
+        " .9984 (Table III).",
         _table,
     ),
     Claim(

@@ -87,7 +87,7 @@ def test_res_sa_variants(options: dict[str, object]) -> None:
     assert model(torch.randn(2, options.get("points", 101))).shape == (2, options.get("levels", 10))
 
 
-@pytest.mark.parametrize("name", list(ZOO))
+@pytest.mark.parametrize("name", list(list_models("spectra")))
 def test_saved_models_load_and_agree(name: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = create_model(name, levels=7)

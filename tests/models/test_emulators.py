@@ -1,0 +1,134 @@
+"""Emulators: the authors' parameter counts, an independent GRU, and what holds by construction."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from qwell.errors import InvalidInput
+from qwell.models.emulators import GRUEmulator
+from qwell.models.registry import create_model, list_models
+
+
+def ring(seed: int = 0, cases: int = 2, points: int = 64) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    psi = torch.randn(cases, points, 2, generator=g, dtype=torch.float64)
+    return torch.view_as_complex(psi), torch.rand(cases, points, generator=g, dtype=torch.float64)
+
+
+def stirred(name: str, **options: int) -> torch.nn.Module:
+    """A model in double precision whose parameters are not those of its beginning."""
+    torch.manual_seed(1)
+    model = create_model(name, **options).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "with_potential", "free"),
+    [("linear", 3220, 2162), ("dense", 27_163, 12_834), ("conv", 28_889, 19_280), ("gru", 40_204, 19_412)],
+)
+def test_parameters_are_the_authors(name: str, with_potential: int, free: int) -> None:
+    for channels, count in ((3, with_potential), (2, free)):
+        model = create_model(f"emulator_{name}", channels=channels)
+        assert sum(p.numel() for p in model.parameters()) == count
+        assert model(torch.randn(5, 4, 23, channels)).shape == (5, 23, 2)
+
+
+def test_the_gru_is_a_gru() -> None:
+    """Against the recurrence written out number by number: gates σ, candidate relu, reset after."""
+    model = stirred("emulator_gru", hidden=7, width=5, history=3)
+    assert isinstance(model, GRUEmulator)
+    windows = torch.randn(4, 3, 5, 3, dtype=torch.float64)
+    p = {name: value.detach().numpy() for name, value in model.named_parameters()}
+
+    def sigma(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    for window, found in zip(windows.numpy(), model(windows).detach().numpy(), strict=True):
+        h = np.zeros(7)
+        for frame in window:
+            e = np.maximum(p["embed.weight"] @ frame.reshape(-1) + p["embed.bias"], 0)
+            w, u = p["from_input.weight"], p["from_state.weight"]
+            a, b = p["from_input.bias"], p["from_state.bias"]
+            z = sigma(w[:7] @ e + a[:7] + u[:7] @ h + b[:7])
+            r = sigma(w[7:14] @ e + a[7:14] + u[7:14] @ h + b[7:14])
+            n = np.maximum(w[14:] @ e + a[14:] + r * (u[14:] @ h + b[14:]), 0)
+            h = z * h + (1 - z) * n
+        expected = p["head.weight"] @ np.concatenate([h, h]) + p["head.bias"]
+        np.testing.assert_allclose(found, expected.reshape(5, 2), atol=1e-12)
+
+
+def test_the_beginning_is_glorot_and_orthogonal() -> None:
+    model = create_model("emulator_gru")
+    u = model.from_state.weight
+    torch.testing.assert_close(u.T @ u, torch.eye(69), atol=1e-5, rtol=0)
+    limit = (6 / (69 + 207)) ** 0.5
+    assert 0.95 * limit < model.from_input.weight.abs().max() <= limit
+    assert all((p == 0).all() for name, p in model.named_parameters() if name.endswith("bias"))
+
+
+def test_the_linear_emulator_is_linear_in_the_last_frame() -> None:
+    model = stirred("emulator_linear")
+    a, b = torch.randn(2, 6, 4, 23, 3, dtype=torch.float64)
+    zero = model(torch.zeros_like(a))
+    torch.testing.assert_close(model(2 * a - b) - zero, 2 * (model(a) - zero) - (model(b) - zero))
+    changed = a.clone()
+    changed[:, :3] = 7
+    torch.testing.assert_close(model(changed), model(a))
+
+
+def test_the_convolution_mixes_time_point_by_point() -> None:
+    model = stirred("emulator_conv")
+    features = torch.relu(model.filters(torch.randn(1, 23, 12, dtype=torch.float64)))
+    assert features.shape == (1, 23, 16)
+
+
+@pytest.mark.parametrize("name", ["emulator_unitary", "emulator_spectral"])
+def test_ring_emulators_are_complex_linear(name: str) -> None:
+    model = stirred(name, points=64, bumps=8)
+    (a, v), (b, _) = ring(0), ring(1)
+    factor = 0.3 - 1.7j
+    torch.testing.assert_close(model(factor * a + b, v), factor * model(a, v) + model(b, v))
+
+
+def test_the_unitary_emulator_keeps_norms_and_overlaps() -> None:
+    model = stirred("emulator_unitary", points=64, bumps=8)
+    (a, v), (b, _) = ring(0), ring(1)
+    before, after = (a.conj() * b).sum(1), (model(a, v).conj() * model(b, v)).sum(1)
+    torch.testing.assert_close(before, after)
+    loud = stirred("emulator_spectral", points=64, bumps=8)
+    assert (loud(a, v).norm(dim=1) / a.norm(dim=1) - 1).abs().max() > 0.01
+
+
+def test_a_free_ring_emulator_commutes_with_shifts_and_mirrors() -> None:
+    model, (a, _) = stirred("emulator_unitary", points=64, bumps=8), ring()
+    free = torch.zeros(2, 64, dtype=torch.float64)
+    torch.testing.assert_close(model(a.roll(5, 1), free), model(a, free).roll(5, 1))
+    torch.testing.assert_close(model(a.flip(1), free), model(a, free).flip(1))
+
+
+def test_at_the_beginning_nothing_moves() -> None:
+    model, (a, v) = create_model("emulator_unitary", points=64).double(), ring()
+    torch.testing.assert_close(model(a, v), a)
+
+
+def test_tasks_are_told_apart() -> None:
+    assert "emulator_gru" in list_models("dynamics") and "res_sa" in list_models("spectra")
+    assert set(list_models("dynamics")) | set(list_models("spectra")) == set(list_models())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("emulator_gru", {"channels": 4}),
+        ("emulator_gru", {"history": 0}),
+        ("emulator_unitary", {"points": 63}),
+        ("emulator_unitary", {"bumps": 1}),
+    ],
+)
+def test_impossible_emulators(name: str, options: dict[str, int]) -> None:
+    with pytest.raises(InvalidInput):
+        create_model(name, **options)

@@ -1,0 +1,359 @@
+"""Training and rolling out emulators; experiments with emulators whose answers are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from qwell.cli.physics import energies, simulator
+from qwell.datagen.barriers import Potential
+from qwell.datagen.pipeline import generate
+from qwell.datagen.propagators.settings import Propagation
+from qwell.datagen.ring import Ring
+from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.registry import create_model, save_pretrained
+from qwell.store.dataset import Dataset
+from qwell.store.reader import open_dataset
+from qwell.store.windows import Curriculum
+from qwell.train.config import DynamicsConfig
+from qwell.train.dynamics import (
+    begin,
+    fitting_options,
+    make_optimizer,
+    make_step,
+    open_stream,
+    recipe_of,
+    ring_loss,
+    train_dynamics,
+    window_loss,
+)
+from qwell.train.metrics import waves_compared
+from qwell.train.probes.generalisation import hyper, packets, sweep
+from qwell.train.probes.gradients import direct_gradients, gradients, violation
+from qwell.train.probes.rollouts import emulators, load_emulator, rollouts, sides
+from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
+from qwell.train.runs import Run
+from qwell.train.schedules import warm_up_and_fall
+from qwell.train.team import Team
+
+RING = Ring(40.0, 128)
+CURRICULUM = Curriculum(history=3, width=9, times=0.5, edges=0.3, v_scale=5.0)
+
+
+def recipe(split: str, frames: int, validation: int = 0) -> TrajectoriesRecipe:
+    barriers = tuple(Potential("rectangle", {"height": h, "width": 4.0}) for h in (2.0, 4.0))
+    return TrajectoriesRecipe(
+        (Family((10.0, 13.0), (2.0,), (1.0, 2.0), barriers),),
+        ring=RING,
+        propagation=Propagation(frames=frames),
+        curriculum=CURRICULUM,
+        split=split,
+        validation=validation,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("dynamics") / "train.zarr"
+    generate(recipe("train", 40, 2), path, workers=0)
+    return open_dataset(path)
+
+
+@pytest.fixture(scope="module")
+def tests(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("dynamics") / "test.zarr"
+    generate(recipe("test", 40), path, workers=0)
+    return open_dataset(path)
+
+
+def config(data: Dataset, **changes: object) -> DynamicsConfig:
+    standard = {"rollout": 10, "log_every": 20, "evaluate_every": 100, "checkpoint_every": 50}
+    given = {"data": str(data.path), "digest": data.digest, **standard, **changes}
+    return DynamicsConfig(**given)  # type: ignore[arg-type]
+
+
+def weights(run: Run) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_file(run.model / "model.safetensors").items()}
+
+
+@pytest.fixture(scope="module")
+def runs(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("runs")
+    wanted = {
+        "gru": {"updates": 200, "options": {"hidden": 16}},
+        "linear": {"model": "emulator_linear", "updates": 200},
+        "short": {"updates": 40, "options": {"history": 1, "hidden": 16}},
+        "unitary": {"model": "emulator_unitary", "updates": 400, "batch": 8, "first_rate": 0.02},
+    }
+    for name, changes in wanted.items():
+        train_dynamics(begin(config(data, **changes), root / name), "cpu")
+    return {name: root / name for name in wanted}
+
+
+@pytest.mark.parametrize("name", ["emulator_gru", "emulator_unitary"])
+def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(data: Dataset, tmp_path: Path, name: str) -> None:
+    recipe = config(data, model=name, updates=130, batch=8)
+    whole = begin(recipe, tmp_path / "whole")
+    train_dynamics(whole, "cpu")
+
+    class Stop(Exception):
+        pass
+
+    def stop(update: int, row: dict[str, object]) -> None:
+        if update == 100:
+            raise Stop
+
+    broken = begin(recipe, tmp_path / "broken")
+    with pytest.raises(Stop):
+        train_dynamics(broken, "cpu", stop)
+    train_dynamics(broken, "cpu")
+    a, b = weights(whole), weights(broken)
+    assert all((a[k] == b[k]).all() for k in a)
+    strip = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in r.metrics()] for r in (whole, broken)
+    ]
+    assert strip[0] == strip[1]
+
+
+def test_training_learns_and_validates_by_rollout(runs: dict[str, Path], data: Dataset) -> None:
+    history = Run.open(runs["unitary"]).metrics()
+    assert history[-1]["loss"] < 0.02 * history[0]["loss"]
+    assert history[-1]["validation_C"] > 0.99
+    model, v_scale = load_emulator(runs["unitary"])
+    part = data["validation"]
+    compared = waves_compared(*predict_frames(model, v_scale, part["psi"][:], part["potential"][:], 10))
+    assert compared.correlation.mean() == pytest.approx(history[-1]["validation_C"], rel=1e-6)
+    assert compared.mae.mean() == pytest.approx(history[-1]["validation_mae"], rel=1e-5)
+
+
+def test_the_released_recipe(data: Dataset) -> None:
+    """5 epochs of all windows in batches of 128; AdamW, decay on matrices only; 1 % up, then down."""
+    per = int(0.5 * 37) * int(0.3 * 128)
+    assert recipe_of("emulator_gru", data, None, {}) == {
+        "batch": 128, "updates": 5 * (8 * per // 128), "first_rate": 1e-3,
+    }  # fmt: skip
+    model = create_model("emulator_gru", width=9, history=3)
+    optimizer = make_optimizer(model, config(data))
+    decayed, free = optimizer.param_groups
+    assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0 and free["betas"] == (0.9, 0.999)
+    assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
+    rates = [warm_up_and_fall(u, 1000, 1e-3, 1e-6, 0.01) for u in range(1000)]
+    assert rates[0] == pytest.approx(1e-4) and max(rates) == rates[9] == pytest.approx(1e-3)
+    assert rates[-1] == pytest.approx(1e-6)
+    np.testing.assert_allclose(np.diff(rates[10:]), np.diff(rates[10:])[0], rtol=1e-6)
+
+
+def test_gradients_are_clipped_tensor_by_tensor(data: Dataset) -> None:
+    """With plain descent at rate 1 a weight moves by at most the clip, in each tensor."""
+    model = create_model("emulator_linear", width=9, history=3)
+    before = [p.detach().clone() for p in model.parameters()]
+    step = make_step(model, torch.optim.SGD(model.parameters(), lr=1.0), config(data, clip=0.01), Team())
+    step(100 * torch.randn(16, 3, 9, 3), torch.randn(16, 9, 2))
+    moved = [float((p.detach() - b).norm()) for p, b in zip(model.parameters(), before, strict=True)]
+    assert all(m == pytest.approx(0.01, rel=1e-4) for m in moved)
+
+
+def test_losses_by_hand(data: Dataset) -> None:
+    model = create_model("emulator_linear", width=9, history=3)
+    seen, target = torch.randn(4, 3, 9, 3), torch.randn(4, 9, 2)
+    with torch.no_grad():
+        assert window_loss(model, seen, target) == pytest.approx(float(((model(seen) - target) ** 2).mean()))
+    still = create_model("emulator_unitary", points=128)
+    psi = torch.randn(2, 3, 128, dtype=torch.complex64)
+    expected = sum(((psi[:, 0] - psi[:, k]).abs() ** 2).mean() / 2 for k in (1, 2)) / 2
+    with torch.no_grad():
+        assert ring_loss(still, psi, torch.zeros(2, 128)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_streams_give_windows_and_segments_of_the_data(data: Dataset) -> None:
+    psi, v = data["train"]["psi"][:], data["train"]["potential"][:] / 5
+    options = fitting_options("emulator_gru", data, {})
+    assert options == {"channels": 3, "history": 3, "width": 9}
+    model = create_model("emulator_gru", **options)
+    seen, target = next(open_stream(model, data, config(data, batch=32), torch.device("cpu")))  # type: ignore[call-overload]
+    assert seen.shape == (32, 3, 9, 3) and target.shape == (32, 9, 2)
+    every = {w.tobytes() for s in psi for f in s for w in (np.tile(f, (2, 1))[i : i + 9] for i in range(128))}
+    assert all(t.numpy().tobytes() in every for t in target.contiguous())
+    ring = create_model("emulator_unitary", points=128)
+    segment, potential = next(open_stream(ring, data, config(data, batch=4, unroll=2), torch.device("cpu")))  # type: ignore[call-overload]
+    assert segment.shape == (4, 3, 128) and potential.shape == (4, 128)
+    for s, p in zip(segment.numpy(), potential.numpy(), strict=True):
+        found = [
+            (i, t) for i in range(8) for t in range(39)
+            if (psi[i, t].view(np.complex64)[:, 0] == s[0]).all() and np.allclose(v[i], p)
+        ]  # fmt: skip
+        assert any((psi[i, t + 2].view(np.complex64)[:, 0] == s[2]).all() for i, t in found)
+
+
+def test_the_average_is_that_of_all_windows_of_a_point() -> None:
+    g = weights_of(23)
+    assert g.sum() == pytest.approx(1) and g[11] == g.max() and g[0] == pytest.approx(float(g[22]))
+    assert float(g[11] / g[14]) == pytest.approx(np.exp(9 / (2 * 2.8**2)))
+    frame = torch.randn(2, 50, 2, dtype=torch.float64)
+    torch.testing.assert_close(
+        average(windows_of(frame, 23), g), frame
+    )  # perfect windows give the frame back
+    found = torch.randn(1, 50, 23, 2, dtype=torch.float64)
+    x = 7
+    expected = sum(g[w] * found[0, (x - w) % 50, w] for w in range(23))
+    torch.testing.assert_close(average(found, g)[0, x], expected)
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_the_fused_rollout_is_the_plain_one(channels: int) -> None:
+    """400 frames, each fed with the one before: the same numbers to 1e-5."""
+    torch.manual_seed(0)
+    model = create_model("emulator_gru", channels=channels, hidden=24).eval()
+    rng = np.random.default_rng(0)
+    seed = 0.3 * rng.standard_normal((2, 4, 128, 2))
+    v = np.zeros((2, 128))
+    v[:, 50:70] = 0.5
+    fused, plain = (rollout(model, seed, v, 400, fused=f) for f in (True, False))
+    assert fused.shape == (2, 400, 128, 2) and np.abs(plain).max() > 0.01
+    np.testing.assert_allclose(fused, plain, atol=1e-5)
+
+
+def test_cases_do_not_mix() -> None:
+    torch.manual_seed(0)
+    for model in (create_model("emulator_gru", hidden=8), create_model("emulator_dense", hidden=8)):
+        seed, v = np.random.default_rng(0).standard_normal((3, 4, 64, 2)), np.zeros((3, 64))
+        both = rollout(model.eval(), seed, v, 5)
+        np.testing.assert_allclose(both[1:2], rollout(model, seed[1:2], v[1:2], 5), atol=1e-6)
+
+
+def test_metrics_of_waves_by_hand() -> None:
+    truth = np.array([[[1.0, 0, 0, 0], [0, 1, 1j, 0]]], dtype=complex)
+    prediction = np.array([[[0.0, 0, 0, 2j], [0, 2, 2j, 0]]], dtype=complex)
+    found = waves_compared(prediction, truth)
+    np.testing.assert_allclose(found.mae, [[3 / 4, 2 / 4]])
+    np.testing.assert_allclose(found.mae_parts, [[(1 + 2) / 8, (1 + 1) / 8]])
+    np.testing.assert_allclose(found.correlation, [[0, 1]])
+    np.testing.assert_allclose(found.norm, [[1, 1]])
+    turned = waves_compared(truth * 1j, truth)  # a phase does not lower the correlation, as released
+    np.testing.assert_allclose(turned.correlation, 1)
+    assert waves_compared(0 * truth, truth).correlation.max() == 0
+
+
+def test_sides_of_a_barrier() -> None:
+    v = np.array([0.0, 0, 1, 1, 0, 0])
+    psi = np.sqrt(np.array([0.1, 0.2, 0.3, 0.1, 0.3, 0.0]))
+    np.testing.assert_allclose(sides(psi, v, 1.0), [0.3, 0.3])
+    assert np.isnan(sides(psi, 0 * v, 1.0)).all()
+
+
+def exact_emulator(path: Path) -> Path:
+    """The unitary network with the phases of a split step, free of learning: what it should become."""
+    model = create_model("emulator_unitary", points=128, layers=4, bumps=64)
+    k = np.abs(RING.k)
+    with torch.no_grad():
+        phases = torch.from_numpy(0.1 / 4 * k**2 / 2)
+        solution = torch.linalg.lstsq(model.bumps.double().T, phases).solution
+        model.spread[:] = solution.float()
+        model.local[:] = torch.tensor([0.5, 1, 1, 1, 0.5]) * 0.1 / 4 * 5.0
+    save_pretrained(model, path, {"v_scale": 5.0})
+    return path
+
+
+def test_rollouts_of_a_perfect_emulator_are_perfect(tests: Dataset, tmp_path: Path) -> None:
+    found = rollouts(exact_emulator(tmp_path / "exact"), [tests], [energies(tests)], frames=36)
+    mean = found.numbers["mean"]
+    assert mean["C"] > 0.9999 and mean["mae"] < 1e-3 and mean["norm_drift"] < 1e-5
+    assert mean["energy_drift"] < 2e-2 and mean["transmission_error"] < 1e-2
+    assert len(found.rows) == 9 and found.numbers["parameters"] == 4 * 64 + 5
+    written = json.loads(found.write(tmp_path / "out").read_text())
+    assert written["cases"][0]["x0"] == 10 and (tmp_path / "out/rollout.png").exists()
+
+
+def test_emulators_side_by_side(runs: dict[str, Path], tests: Dataset, tmp_path: Path) -> None:
+    exact = exact_emulator(tmp_path / "exact")
+    found = emulators([exact, runs["unitary"], runs["linear"]], [tests], frames=20)
+    correlation = [e["C"] for e in found.numbers["emulators"]]
+    assert correlation[0] > correlation[1] > correlation[2] and found.numbers["cases"] == 8
+    assert found.numbers["emulators"][2]["parameters"] == 27 * 18 + 18
+
+
+def test_gradients_of_linear_networks(tests: Dataset, tmp_path: Path) -> None:
+    """Gradients of the linear emulator are its weights; complex weights obey Cauchy and Riemann."""
+    model = create_model("emulator_linear", width=9, history=3).double()
+    rng = np.random.default_rng(0)
+    complex_weights, c = (
+        rng.standard_normal((9, 9)) + 1j * rng.standard_normal((9, 9)),
+        np.zeros((9, 2, 9, 3)),
+    )
+    c[:, 0, :, 0], c[:, 0, :, 1] = complex_weights.real, -complex_weights.imag
+    c[:, 1, :, 0], c[:, 1, :, 1] = complex_weights.imag, complex_weights.real
+    with torch.no_grad():
+        model.head.weight[:] = torch.from_numpy(c.reshape(18, 27))
+    found = direct_gradients(model, torch.randn(5, 3, 9, 3, dtype=torch.float64))
+    np.testing.assert_allclose(found[:, 0, -1, :, 0], np.tile(complex_weights.real[4], (5, 1)))
+    assert (found[:, :, :2] == 0).all() and violation(found).max() < 1e-12
+    assert violation(found * np.array([1, -1])[None, :, None, None, None]).min() == pytest.approx(1)
+    save_pretrained(model.float(), tmp_path / "linear", {"v_scale": 5.0})
+    asked = gradients(tmp_path / "linear", tests, samples=20)
+    assert asked.numbers["at a potential"]["cauchy_riemann_violation"] < 1e-6
+    assert asked.numbers["free"]["share_of_frames"] == pytest.approx([0, 0, 1])
+
+
+def test_the_unitary_emulator_has_no_gradients_to_ask_for(runs: dict[str, Path], tests: Dataset) -> None:
+    with pytest.raises(InvalidInput, match="by construction"):
+        gradients(runs["unitary"], tests)
+
+
+def test_other_packets(runs: dict[str, Path], tests: Dataset) -> None:
+    found = packets(runs["gru"], tests, simulator("lattice", 15), frames=10)
+    assert list(found.numbers["packets"]) == ["gaussian", "triangle", "square"]
+    assert all(0 <= p["C"] <= 1 for p in found.numbers["packets"].values())
+
+
+def test_sweeps_have_bands(runs: dict[str, Path]) -> None:
+    found = sweep([runs["gru"], runs["linear"]], simulator("lattice", 8), frames=4)
+    curve = np.array(found.numbers["curves"]["hb"]["C"])
+    assert curve.shape == (2, 11) and set(found.numbers["curves"]) == {"s0", "e0", "wb", "hb"}
+
+
+def test_options_compared(runs: dict[str, Path], tests: Dataset) -> None:
+    found = hyper([runs["gru"], runs["short"]], tests, frames=10)
+    assert [p[0] for p in found.numbers["points"]["history"]] == [3.0, 1.0]
+    with pytest.raises(InvalidInput, match="differ"):
+        hyper([runs["gru"]], tests, frames=10)
+
+
+def test_refusals(
+    data: Dataset, tests: Dataset, dataset: Dataset, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    for changes, message in (
+        ({"model": "mlp"}, "no emulator"),
+        ({"rollout": 1000}, "frames"),
+        ({"precision": "bf16"}, "float32"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            begin(config(data, **changes), tmp_path / "run")
+    with pytest.raises(InvalidInput, match="no training split"):
+        begin(config(tests), tmp_path / "run")
+    with pytest.raises(InvalidInput, match="unroll"):
+        run = begin(config(data, model="emulator_unitary", unroll=100, batch=4), tmp_path / "long")
+        train_dynamics(run, "cpu")
+    with pytest.raises(InvalidInput, match="batch"):
+        train_dynamics(begin(config(data, batch=10**8), tmp_path / "wide"), "cpu")
+    for changes in ({"warm_up": 2.0}, {"decay": -1.0}, {"unroll": 0}, {"clip": float("nan")}):
+        with pytest.raises(InvalidInput):
+            config(data, **changes)
+    with pytest.raises(InvalidInput, match="choose at most"):
+        rollouts(runs["gru"], [tests], [energies(tests)], frames=1000)
+    blind = create_model("emulator_gru", channels=2, hidden=8)
+    save_pretrained(blind, tmp_path / "blind")
+    with pytest.raises(InvalidInput, match="no channel"):
+        rollouts(tmp_path / "blind", [tests], [energies(tests)], frames=5)
+    save_pretrained(create_model("mlp"), tmp_path / "mlp")
+    with pytest.raises(InvalidInput, match="give an emulator"):
+        load_emulator(tmp_path / "mlp")
+
+
+def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
+    run = begin(config(data, digest="0" * 64, updates=5), tmp_path / "run")
+    with pytest.raises(CheckpointError, match="version"):
+        train_dynamics(run, "cpu")
