@@ -73,7 +73,7 @@ def eigen(
     **options: Any,
 ) -> None:
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
-    check_resume(context, data, resume)
+    check_resume(context, data, resume, "store/m3.zarr")
     updates = 100_000 if updates is None else updates
     from qwell.cli.physics import solvers
     from qwell.models.registry import entry_of

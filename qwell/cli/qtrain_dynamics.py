@@ -51,7 +51,7 @@ def dynamics(
     **options: Any,
 ) -> None:
     """Train an emulator: what was, to what comes next. Defaults are the recipe its authors released."""
-    check_resume(context, data, resume)
+    check_resume(context, data, resume, "store/demo.zarr")
     from qwell.store.reader import open_dataset
     from qwell.train.config import DynamicsConfig
     from qwell.train.devices import choose_device

@@ -73,8 +73,8 @@ def absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).absolute())
 
 
-def check_resume(context: click.Context, data: str | None, resume: Path | None) -> None:
-    """Raise InvalidInput unless there is either a data set, or a run and nothing else."""
+def check_resume(context: click.Context, data: str | None, resume: Path | None, example: str) -> None:
+    """Raise InvalidInput unless there is either a data set, like `example`, or a run and nothing else."""
     from qwell.errors import InvalidInput
 
     if resume:
@@ -90,7 +90,9 @@ def check_resume(context: click.Context, data: str | None, resume: Path | None) 
                 f" --{given[0].replace('_', '-')}"
             )
     elif data is None:
-        raise InvalidInput("name a data set with --data store/…, or a run to continue with --resume runs/…")
+        raise InvalidInput(
+            f"name a data set, e.g. --data {example}, or a run to continue with --resume runs/…"
+        )
 
 
 def run_training(
