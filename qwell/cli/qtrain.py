@@ -255,9 +255,8 @@ def _list_pretrained(as_json: bool) -> None:
         return
     for name, described in table.items():
         about = described["metadata"]
-        errors = "  ".join(f"{kernel} {error:.1e}" for kernel, error in about["nmse"].items())
         click.echo(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
-        click.echo(f"  validation NMSE: {errors}")
+        click.echo("  " + "  ".join(f"{name} {value:.5g}" for name, value in about["measured"].items()))
         for command in about["commands"]:
             click.echo(f"  $ {command}")
 

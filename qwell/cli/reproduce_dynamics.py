@@ -50,6 +50,7 @@ SCALES = {
         seeds=1,
         hyper=("history=1", "history=2", "width=11", "hidden=23"),
         hyper_updates=2000,
+        frames=200,
     ),
     "cpu": Scale(updates=400_000, seeds=2, hyper_updates=100_000),
     "paper": Scale(),

@@ -56,13 +56,21 @@ class WavesCompared:
 
 
 def waves_compared(prediction: np.ndarray, truth: np.ndarray) -> WavesCompared:
-    """Compare wave functions, (case, frame, point) complex. A prediction of zero has correlation 0."""
-    difference = prediction - truth
-    size = [np.sqrt((np.abs(wave).astype(float) ** 2).sum(axis=-1)) for wave in (prediction, truth)]
-    overlap = np.abs((prediction.conj() * truth).sum(axis=-1, dtype=complex))
-    return WavesCompared(
+    """Compare wave functions, (case, frame, point) complex.
+
+    A prediction of zero has correlation 0; one that has grown beyond all numbers too, and infinite errors.
+    """
+    wild = ~np.isfinite(prediction).all(axis=-1) | (np.abs(prediction).max(axis=-1) > 1e15)
+    tame = np.where(wild[..., None], 0, prediction)
+    difference = tame - truth
+    size = [np.sqrt((np.abs(wave).astype(float) ** 2).sum(axis=-1)) for wave in (tame, truth)]
+    overlap = np.abs((tame.conj() * truth).sum(axis=-1, dtype=complex))
+    found = WavesCompared(
         mae=np.abs(difference).mean(axis=-1, dtype=float),
         mae_parts=(np.abs(difference.real) + np.abs(difference.imag)).mean(axis=-1, dtype=float) / 2,
         correlation=overlap / np.maximum(size[0] * size[1], 1e-300),
         norm=size[0] / size[1] - 1,
     )
+    for values in (found.mae, found.mae_parts, found.norm):
+        values[wild] = np.inf
+    return found

@@ -8,8 +8,13 @@ from pathlib import Path
 from qwell.train.report import Claim, Numbers, made_by, write_report
 
 
+def _said(value: float | None, digits: int = 4) -> str:
+    """A number, or that there is none because a rollout grew beyond all numbers."""
+    return "diverged" if value is None else f"{value:.{digits}f}" if value < 1e3 else f"{value:.0e}"
+
+
 def _table(n: Numbers) -> str:
-    means = "; ".join(f"{e['run'].split('-')[-1]} {e['mae']:.4f}, {e['C']:.4f}" for e in n["emulators"])
+    means = "; ".join(f"{e['run'].split('-')[-1]} {_said(e['mae'])}, {e['C']:.4f}" for e in n["emulators"])
     rect = ", ".join(
         f"{e['run'].split('-')[-1]} {e['C_by_data']['paper-tests-rect']:.4f}"
         for e in n["emulators"]
@@ -22,9 +27,10 @@ def _table(n: Numbers) -> str:
 def _rollout(n: Numbers) -> str:
     m = n["mean"]
     return (
-        f"Mean over {len(n['cases'])} cases: MAE {m['mae']:.4f} (of parts {m['mae_parts']:.4f}),"
-        f" C {m['C']:.5f}; largest drift of a norm {m['norm_drift']:.1e} and of an energy"
-        f" {m['energy_drift']:.1e}, largest error of transmission {m['transmission_error']:.1e}, each"
+        f"Mean over {len(n['cases'])} cases: MAE {_said(m['mae'])} (of parts"
+        f" {_said(m['mae_parts'])}),"
+        f" C {m['C']:.5f}; largest drift of a norm {_said(m['norm_drift'], 6)} and of an energy"
+        f" {_said(m['energy_drift'])}, largest error of transmission {_said(m['transmission_error'])}, each"
         " averaged over cases."
     )
 
@@ -52,12 +58,14 @@ def _gradients(n: Numbers) -> str:
 
 
 def _packets(n: Numbers) -> str:
-    return ", ".join(f"{kind}: MAE {v['mae']:.4f}, C {v['C']:.4f}" for kind, v in n["packets"].items()) + "."
+    return (
+        ", ".join(f"{kind}: MAE {_said(v['mae'])}, C {v['C']:.4f}" for kind, v in n["packets"].items()) + "."
+    )
 
 
 def _hyper(n: Numbers) -> str:
-    best = [f"{option} {min(points, key=lambda p: p[1])[0]:g}" for option, points in n["points"].items()]
-    return f"Least MAE with {', '.join(best)} (each changed alone)."
+    best = [f"{option} {max(points, key=lambda p: p[2])[0]:g}" for option, points in n["points"].items()]
+    return f"Largest C with {', '.join(best)} (each changed alone)."
 
 
 CLAIMS = (

@@ -236,6 +236,10 @@ def test_metrics_of_waves_by_hand() -> None:
     turned = waves_compared(truth * 1j, truth)  # a phase does not lower the correlation, as released
     np.testing.assert_allclose(turned.correlation, 1)
     assert waves_compared(0 * truth, truth).correlation.max() == 0
+    for wild in (np.nan, np.inf, 1e30):
+        found = waves_compared(np.where([[[True], [False]]], wild, truth), truth)
+        np.testing.assert_allclose(found.correlation, [[0, 1]])
+        assert found.mae[0, 0] == np.inf and found.mae[0, 1] == 0
 
 
 def test_sides_of_a_barrier() -> None:

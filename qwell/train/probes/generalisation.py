@@ -5,21 +5,21 @@ Dynamics paper, Figs. 4, S5 and S7.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
-from qwell.models.registry import read_config
+from qwell.models.emulators import WindowEmulator
 from qwell.store.dataset import Dataset
 from qwell.train.metrics import waves_compared
 from qwell.train.probes.finding import Cell, Finding
 from qwell.train.probes.rollouts import load_emulator
 from qwell.train.rollout import predict_frames
-from qwell.train.runs import model_folder, trained_on
+from qwell.train.runs import trained_on
 
 # Simulations made on the spot: numbers of packet and barrier, and kind of packet, to ψ (cases, frames, n, 2)
 # and V (cases, n).
@@ -149,20 +149,30 @@ def hyper(paths: Sequence[str | Path], data: Dataset, frames: int = 400, split: 
     part = data[split]
     rows: list[list[Cell]] = []
     psi, potential = part["psi"][:], part["potential"][:]
-    measured: list[tuple[dict[str, Any], float, float]] = []
+    measured: list[tuple[dict[str, int], float, float]] = []
     for path in paths:
         model, v_scale = load_emulator(path)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
-        options = read_config(model_folder(path))["config"]
+        if not isinstance(model, WindowEmulator):
+            raise InvalidInput(f"{path} sees no windows; leave it out")
+        c = model.config
+        options = {"history": c.history, "width": c.width, "hidden": c.k}
         mae, correlation = float(compared.mae.mean()), float(compared.correlation.mean())
         measured.append((options, mae, correlation))
-        named = [int(options.get(k, 0)) for k in ("history", "width", "hidden")]
-        rows.append([Path(path).name, *named, sum(p.numel() for p in model.parameters()), mae, correlation])
-    varied = [k for k in ("history", "width", "hidden") if len({m[0].get(k) for m in measured}) > 1]
+        rows.append(
+            [Path(path).name, *options.values(), sum(p.numel() for p in model.parameters()), mae, correlation]
+        )
+    usual = {k: Counter(m[0][k] for m in measured).most_common(1)[0][0] for k in ("history", "width")}
+    alone = {
+        "history": [m for m in measured if m[0]["width"] == usual["width"]],
+        "width": [m for m in measured if m[0]["history"] == usual["history"]],
+        "hidden": [m for m in measured if all(m[0][k] == v for k, v in usual.items())],
+    }
+    varied = [k for k, found in alone.items() if len({m[0][k] for m in found}) > 1]
     if not varied:
         raise InvalidInput("all runs have the same history, width and hidden size; give some that differ")
-    points = {k: [(float(o[k]), mae, c) for o, mae, c in measured if k in o] for k in varied}
+    points = {k: [(float(o[k]), mae, c) for o, mae, c in alone[k]] for k in varied}
     numbers = {"models": [str(p) for p in paths], "frames": frames, "points": points}
     head = ["run", "history", "width", "hidden", "parameters", "MAE", "C"]
-    title = f"Options of emulators, on {data.stem}, {frames} frames (hidden 0: width × channels)"
+    title = f"Options of emulators, on {data.stem}, {frames} frames"
     return Finding("hyper", title, head, rows, numbers, {"": options_figure(points)})
