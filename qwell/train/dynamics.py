@@ -17,7 +17,7 @@ from qwell.models.emulators import WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
 from qwell.models.registry import create_model, entry_of, save_pretrained
-from qwell.store.dataset import Dataset
+from qwell.store.dataset import Dataset, Split
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
 from qwell.train.config import DynamicsConfig
@@ -34,9 +34,16 @@ Progress = Callable[[int, dict[str, Any]], object]
 VALIDATED = 12  # simulations of the validation split that are rolled out
 
 
+def training_split(data: Dataset) -> Split:
+    """What is learned from; InvalidInput if a data set has only test cases."""
+    if "train" not in data.splits:
+        raise InvalidInput(f"{data.path} has no training split; its simulations are for `qtrain rollout`")
+    return data["train"]
+
+
 def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """The options of an emulator that the data set decides, unless they are given."""
-    entry, part = entry_of(model), data["train"] if "train" in data.splits else data["test"]
+    entry, part = entry_of(model), training_split(data)
     if entry.config is WindowConfig:
         curriculum = Curriculum.from_json(data.recipe["curriculum"])
         free = not part["potential"][:].any()
@@ -57,7 +64,7 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     decided = fitting_options(model, data, options)
     if entry.config is not WindowConfig:
         return {"batch": batch or 8, "updates": 12_000, "first_rate": entry.first_rate}
-    part, batch = data["train"], batch or 128
+    part, batch = training_split(data), batch or 128
     times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
     epochs = 5 if decided["channels"] == 3 else 3
     updates = epochs * (len(part) * times * edges // batch)
@@ -80,13 +87,11 @@ def begin(config: DynamicsConfig, path: str | Path) -> Run:
         raise InvalidInput("emulators are trained in float32, without --watch")
     options = fitting_options(config.model, data, config.options)
     model = create_model(config.model, **options)
-    part = data["train"] if "train" in data.splits else None
-    if part is not None and history_of(model) + config.rollout > part.fields["psi"].shape[0]:
+    part = training_split(data)
+    if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
-    if "train" not in data.splits:
-        raise InvalidInput(f"{data.path} has no training split; its simulations are for `qtrain rollout`")
     about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
     described = replace(config, options=options).to_json()
     return Run.create(path, {"command": "dynamics", **described, "about": about, "recipe": data.recipe})

@@ -1,0 +1,84 @@
+"""`qtrain dynamics`, `rollout` and the experiments on emulators, as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import run
+
+from qwell.models.registry import pretrained
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with trajectories and a trained emulator."""
+    home = tmp_path_factory.mktemp("home")
+    common = ("--frames", 30, "--workers", 0, "--v-scale", 6)
+    packets = ("--hb", "2,6", "--x0", "20,30", "--validation", 2, *common)
+    run("qdata", "simulate", *packets, "--out", "store/barriers.zarr", cwd=home)
+    tests = ("--hb", 4, "--x0", 25, "--split", "test", *common)
+    run("qdata", "simulate", *tests, "--out", "store/tests.zarr", cwd=home)
+    training = ("--updates", 40, "--batch", 16, "--rollout", 10, "--set", "hidden=8")
+    run("qtrain", "dynamics", "--data", "store/barriers.zarr", *training, cwd=home)
+    return home
+
+
+def test_default_paths_and_what_is_written(home: Path) -> None:
+    path = home / "runs/barriers-emulator_gru"
+    config = json.loads((path / "config.json").read_text())
+    assert config["options"] == {"channels": 3, "history": 4, "width": 23, "hidden": 8}
+    assert config["evaluate_every"] == 2 and config["command"] == "dynamics"
+    assert (path / "model/model.safetensors").exists()
+    last = json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["update"] == 40 and {"loss", "validation_mae", "validation_C"} <= last.keys()
+
+
+def test_rollout(home: Path) -> None:
+    asked = ("qtrain", "rollout", "runs/barriers-emulator_gru", "--data", "store/tests.zarr", "--frames", 12)
+    told = run(*asked, cwd=home).stdout
+    assert "| mean" in told and "T error" in told
+    folder = home / "runs/barriers-emulator_gru/probes"
+    assert {p.suffix for p in folder.glob("rollout-tests.*")} == {".png", ".svg", ".csv", ".md", ".json"}
+    found = json.loads(run(*asked, "--json", cwd=home).stdout)
+    assert found["frames"] == 12 and len(found["cases"]) == 1
+
+
+def test_experiments(home: Path) -> None:
+    emulator = "runs/barriers-emulator_gru"
+    asked = ("qtrain", "probe")
+    data = ("--data", "store/tests.zarr", "--frames", 10)
+    run(*asked, "emulators", emulator, "emulator-unitary", *data, cwd=home)
+    run(*asked, "gradients", emulator, "--data", "store/tests.zarr", "--samples", 10, cwd=home)
+    run(*asked, "packets", emulator, *data, cwd=home)
+    run(*asked, "sweep", emulator, "--frames", 4, cwd=home)
+    made = {p.stem for p in (home / emulator / "probes").glob("*.json")}
+    assert {"emulators", "gradients", "packets", "sweep"} <= made
+
+
+def test_pretrained_emulators_are_listed(home: Path) -> None:
+    told = run("qtrain", "models", "--pretrained", cwd=home).stdout
+    assert "emulator-unitary" in pretrained() and "emulator-unitary" in told and "C on rect" in told
+    assert "qdata simulate --preset demo" in told
+    assert "40,204 parameters" in run("qtrain", "models", cwd=home).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dynamics",), "--data store/demo.zarr"),
+        (("dynamics", "--data", "store/barriers.zarr", "--model", "mlp"), "no emulator"),
+        (("dynamics", "--data", "store/barriers.zarr", "--model", "emulator_rnn"), "emulator_gru"),
+        (("dynamics", "--data", "store/tests.zarr"), "no training split"),
+        (("dynamics", "--data", "store/barriers.zarr", "--updates", "0"), "updates is 0"),
+        (("dynamics", "--data", "store/barriers.zarr"), "rollout is 100"),
+        (("dynamics", "--resume", "runs/barriers-emulator_gru", "--updates", "3"), "leave out --updates"),
+        (("rollout", "runs/none", "--data", "store/tests.zarr"), "no trained model"),
+        (("rollout", "hamiltonian-m3", "--data", "store/tests.zarr"), "give an emulator"),
+        (("rollout", "emulator-unitary", "--data", "store/tests.zarr"), "choose at most 30"),
+        (("rollout", "emulator-unitary", "--data", "store/tests.zarr", "--split", "train"), "no split"),
+        (("probe", "gradients", "emulator-unitary", "--data", "store/tests.zarr"), "by construction"),
+        (("eigen", "--data", "store/barriers.zarr"), "holds trajectories"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_remedy(home: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in run("qtrain", *arguments, cwd=home, code=2).stderr
