@@ -49,6 +49,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/step.py --updates 80
 	$(BIN)/python benchmarks/propagators.py
 	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/rollout.py
 	$(BIN)/python benchmarks/page.py
 
 clean:

@@ -3,7 +3,7 @@
     python benchmarks/rollout.py
 
 Weights do not matter for time; the emulators are those that come with the package where there are some.
-`error` is the largest |ψ − ψ_exact| over 400 frames of the paper's first rectangular test case. The target for
+`error` is the largest |ψ − ψ_exact| over 400 frames of the first rectangular test case. The target for
 the recurrent network is 1.2 s.
 """
 

@@ -12,7 +12,7 @@ SCIENCE = {"numpy", "scipy"}
 ALLOWED = {
     "errors": set(),
     "store": {"qwell.errors", "numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
-    "figures": {"numpy", "matplotlib"},
+    "figures": {"qwell.errors", "numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
     "datagen": {
         "qwell.errors", "qwell.store", "torch", "numba", "dask", "distributed", "dask_jobqueue",
