@@ -56,11 +56,11 @@ class UnitaryConfig:
 class UnitaryEmulator(RingEmulator):
     """A product of phases in space and in Fourier space, all learned; the norm is kept by construction.
 
-        ψ' = D_L F⁻¹ e^{−iθ_L(|k|)} F … D_1 F⁻¹ e^{−iθ_1(|k|)} F D_0 ψ,   D_s = e^{−i a_s V}
+        ψ' = D_L F⁻¹ e^{−iθ_L(q)} F … D_1 F⁻¹ e^{−iθ_1(q)} F D_0 ψ,   D_s = e^{−i a_s V}
 
-    θ_s(|k|) = Σ_p θ_sp exp(−((|k| − κ_p)/κ_1)²), bumps κ_p evenly from 0 to the largest |k|: smooth, since
-    neighbouring waves should learn from each other, but free to take any form. Nothing says that it is a
-    kinetic energy.
+    q is the size of a wave number, θ_s(q) = Σ_p θ_sp exp(−((q − κ_p)/κ_1)²) with bumps κ_p evenly from 0 to
+    the largest: smooth, since neighbouring waves should learn from each other, but free to take any form.
+    Nothing says that it is a kinetic energy.
     """
 
     bumps: Tensor
@@ -91,7 +91,7 @@ class UnitaryEmulator(RingEmulator):
 class SpectralEmulator(UnitaryEmulator):
     """The same without the constraint: factors may grow or shrink waves too, as in a linear neural operator.
 
-    e^{−iθ} becomes e^{−iθ − γ}, with γ(|k|) of bumps like θ, and e^{−iaV} becomes e^{−(ia + c)V}.
+    e^{−iθ} becomes e^{−iθ − γ}, with γ(q) of bumps like θ, and e^{−iaV} becomes e^{−(ia + c)V}.
     """
 
     def __init__(self, config: UnitaryConfig) -> None:

@@ -43,9 +43,9 @@ def summary(prediction: np.ndarray, energy: np.ndarray) -> dict[str, float | lis
 class WavesCompared:
     """Frame by frame, each (case, frame).
 
-    mae: ⟨|ψ̂ − ψ|⟩ over points (dynamics paper, Eq. 12).
-    mae_parts: mean of ⟨|Re(ψ̂ − ψ)|⟩ and ⟨|Im(ψ̂ − ψ)|⟩, the figure that the authors released.
-    correlation: |⟨ψ̂, ψ⟩|/(‖ψ̂‖ ‖ψ‖), as released (Eq. 13 leaves the modulus out).
+    mae: mean modulus of ψ̂ − ψ over points (dynamics paper, Eq. 12).
+    mae_parts: mean size of its real and imaginary parts, the figure that the authors released.
+    correlation: modulus of ⟨ψ̂, ψ⟩/(‖ψ̂‖ ‖ψ‖), as released (Eq. 13 leaves the modulus out).
     norm: ‖ψ̂‖/‖ψ‖ − 1.
     """
 
