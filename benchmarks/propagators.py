@@ -18,11 +18,10 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import time
 from collections.abc import Callable
 
 import numpy as np
-from common import report
+from common import best, report
 from scipy.integrate import solve_ivp
 from scipy.linalg import circulant
 from scipy.sparse import csr_array, diags_array
@@ -86,15 +85,6 @@ def qutip_sesolve(psi: np.ndarray, v: np.ndarray, dx: float, frames: int) -> np.
     norm = np.linalg.norm(psi)  # QuTiP wants unit vectors
     found = qutip.sesolve(h, qutip.Qobj(psi / norm), times, options=options)
     return np.array([state.full().ravel() for state in found.states]) * norm
-
-
-def best(function: Callable[[], np.ndarray], repeats: int) -> tuple[float, np.ndarray]:
-    fastest = np.inf
-    for _ in range(repeats):
-        clock = time.perf_counter()
-        answer = function()
-        fastest = min(fastest, time.perf_counter() - clock)
-    return fastest, answer
 
 
 def main() -> None:

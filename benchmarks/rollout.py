@@ -15,12 +15,10 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from common import report
+from common import best, report
 
 from qwell.datagen.presets import preset
 from qwell.datagen.propagators.family import propagate
@@ -29,15 +27,6 @@ from qwell.models.registry import create_model, load_pretrained, pretrained
 from qwell.train.rollout import history_of, rollout
 
 FRAMES = 400
-
-
-def best(function: Callable[[], np.ndarray], repeats: int = 3) -> tuple[float, np.ndarray]:
-    fastest = np.inf
-    for _ in range(repeats):
-        clock = time.perf_counter()
-        answer = function()
-        fastest = min(fastest, time.perf_counter() - clock)
-    return fastest, answer
 
 
 def main() -> None:

@@ -17,11 +17,10 @@ Potentials so rough that the minors could overflow are not `tractable`; `spectru
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
+from qwell.datagen.compiled import OPTIONS
 from qwell.datagen.grid import Grid
 
 WIDTH = 64
@@ -34,15 +33,9 @@ SHIFT, P, Q, COUNT, TOLERANCE, STEP, A, B, FA, FB = (WIDTH * row for row in rang
 ROWS = 10
 LOW, HIGH, F_LOW, F_HIGH, BELOW_LOW, BELOW_HIGH = (WIDTH * row for row in range(6))
 BRACKET = 6 * WIDTH
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz"},
-}
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _minor(diagonal, w):
     """w[P] ← p_{M−1}(w[SHIFT]) in every lane."""
     for k in range(WIDTH):
@@ -70,7 +63,7 @@ def _minor(diagonal, w):
         i += 1
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _minor_and_count(diagonal, w):
     """As `_minor`, and w[COUNT] ← the number of eigenvalues below w[SHIFT]."""
     for k in range(WIDTH):
@@ -102,7 +95,7 @@ def _minor_and_count(diagonal, w):
         i += 1
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _isolate(diagonal, w, brackets, levels):
     """Bisect until the bracket LOW … HIGH of each level holds that eigenvalue alone, or is a point.
 
@@ -140,7 +133,7 @@ def _isolate(diagonal, w, brackets, levels):
                 brackets[at + BELOW_HIGH + k] = c if down else brackets[at + BELOW_HIGH + k]
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _refine(diagonal, w, brackets, level, roots):
     """Chandrupatla's method in every lane, one level after the other, each at the lane's own pace.
 
@@ -195,7 +188,7 @@ def _refine(diagonal, w, brackets, level, roots):
             w[STEP + k] = t if live else 0.0
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _solve(potential, scale, empty_box, energies):
     """Fill `energies` (n, levels) for `potential` (n, points), WIDTH rows at a time."""
     n, points = potential.shape

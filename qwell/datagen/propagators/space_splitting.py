@@ -12,23 +12,15 @@ Bonds (2j, 2j+1) are U_e, bonds (2j+1, 2j+2) are U_o. Unitary, error O(δ²)
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
+from qwell.datagen.compiled import OPTIONS
 from qwell.datagen.propagators.settings import Propagation
 from qwell.datagen.ring import Ring
 
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz"},
-}
 
-
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _rotate(r, i, first, n, c, s):
     """(a, b) → (c a + i s b, c b + i s a) for n bonds: (first, first + 1), (first + 2, first + 3) …"""
     for k in range(n):
@@ -38,7 +30,7 @@ def _rotate(r, i, first, n, c, s):
         r[j + 1], i[j + 1] = c * rb - s * ia, c * ib + s * ra
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _turn(r, i, cosine, sine, n):
     """Multiply by cosine − i sine, point by point."""
     for j in range(n):
@@ -47,7 +39,7 @@ def _turn(r, i, cosine, sine, n):
         i[j] = cosine[j] * b - sine[j] * a
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(**OPTIONS)
 def _evolve(out, half, whole, c2, s2, c1, s1, substeps, r, i):
     """Fill out[1:] (frames, N, 2) from out[0]. half, whole: (2, N) cosines and sines of the local phases."""
     n = out.shape[1]
