@@ -1,4 +1,4 @@
-"""How loops are compiled: no interpreter lock, kept on disk, IEEE but for fused products and signs of zero."""
+"""How loops are compiled: no lock, kept on disk, IEEE but for fused products and signs of zero."""
 
 from __future__ import annotations
 

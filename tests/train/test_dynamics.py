@@ -361,3 +361,17 @@ def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
     run = begin(config(data, digest="0" * 64, updates=5), tmp_path / "run")
     with pytest.raises(CheckpointError, match="version"):
         train_dynamics(run, "cpu")
+
+
+def test_every_epoch_has_all_windows_in_an_order_of_its_own(data: Dataset) -> None:
+    model = create_model("emulator_linear", **fitting_options("emulator_linear", data, {}))
+    stream = open_stream(model, data, config(data, batch=97), torch.device("cpu"))
+    per_epoch = stream.total // 97  # type: ignore[attr-defined]
+    epochs = [[next(stream)[1].clone() for _ in range(per_epoch)] for _ in range(2)]  # type: ignore[call-overload]
+    assert stream.state_dict() == {"epoch": 1, "index": per_epoch}
+    assert (epochs[0][0] != epochs[1][0]).any()
+    seen = [{t.numpy().tobytes() for batch in epoch for t in batch} for epoch in epochs]
+    assert len(seen[0] & seen[1]) > 0.95 * len(seen[0])
+    again = open_stream(model, data, config(data, batch=97), torch.device("cpu"))
+    again.load_state_dict({"epoch": 1, "index": 2})
+    assert (next(again)[1] == epochs[1][2]).all()  # type: ignore[call-overload]
