@@ -19,13 +19,14 @@ TITLES = {
     "windows": "The dynamics paper's data set, and its windows",
     "rollout": "Emulators predicting 400 frames",
     "emulators": "Emulators on the 37 test cases",
+    "similarity": "Nearest training potentials",
     "zoo": "The zoo",
     "train-10k": "What 10,000 updates on 100,000 m3 potentials give",
 }
 INTRODUCTION = """# Benchmarks
 
 Each table is what the command above it printed, on the machine and at the revision named. `make bench`
-makes all but the last three again (peers only if they are installed), `python benchmarks/page.py` this page.
+makes all but the last four again (peers only if they are installed), `python benchmarks/page.py` this page.
 Targets are in the names. `ideal` is n × (bare `scipy.linalg.eigh_tridiagonal` a potential) / cores, in the
 same run.
 """

@@ -122,7 +122,7 @@ def packets_figure(times: np.ndarray, curves: Mapping[str, tuple[np.ndarray, np.
     for name, (mae, correlation) in curves.items():
         left.plot(times, mae, label=name)
         right.plot(times, correlation, label=name)
-    left.set(xlabel=TIME, ylabel="MAE  [bohr$^{-1/2}$]")
+    left.set(xlabel=TIME, ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
     right.set(xlabel=TIME, ylabel="C")
     for panel in (left, right):
         panel.grid(alpha=0.25)
@@ -139,5 +139,6 @@ def options_figure(points: Mapping[str, Sequence[tuple[float, float, float]]]) -
         right = panel.twinx()
         right.plot(value, correlation, "s--", color="C1", label="C")
         panel.set(xlabel=option, ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
-        right.set_ylabel("C")
+        right.set_ylabel("C", color="C1")
+        panel.yaxis.label.set_color("C0")
     return figure

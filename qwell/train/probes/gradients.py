@@ -22,6 +22,9 @@ from qwell.train.probes.finding import Cell, Finding
 from qwell.train.probes.rollouts import load_emulator
 
 
+QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
+
+
 def direct_gradients(model: WindowEmulator, windows: torch.Tensor) -> np.ndarray:
     """∂(Re, Im) ψ̂ in the middle of the window / ∂ inputs, (b, 2, history, width, channels)."""
     seen = windows.clone().requires_grad_()
@@ -68,13 +71,14 @@ def gradients(
     figure = None
     for kind, where in (("free", ~touching), ("at a potential", touching)):
         places = np.argwhere(where)
-        # where there is something: in nothing gradients say nothing
+        # more than asked for, to take those where there is something: in nothing gradients say nothing
         start = rng.integers(0, psi.shape[1] - c.history - 1, size=20 * samples)
         chosen = places[rng.integers(len(places), size=20 * samples)] if len(places) else places
         if not len(chosen):
             continue
         windows = gather(psi, scaled, chosen[:, 0], start, chosen[:, 1], shape)[:, :-1]
-        loud = np.argsort(-np.abs(windows[..., :PARTS]).max(axis=(1, 2, 3)) > -0.02, kind="stable")[:samples]
+        quiet = np.abs(windows[..., :PARTS]).max(axis=(1, 2, 3)) < QUIET
+        loud = np.argsort(quiet, kind="stable")[:samples]
         gradient = direct_gradients(model, torch.from_numpy(windows[loud][..., : c.channels]))
         mean, deviation = gradient.mean(axis=0), gradient.std(axis=0)
         broken = violation(gradient)
