@@ -21,7 +21,6 @@ from qwell.store.windows import Curriculum, gather
 from qwell.train.probes.finding import Cell, Finding
 from qwell.train.probes.rollouts import load_emulator
 
-
 QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
 
 
