@@ -195,7 +195,7 @@ def test_bad_shard_size_workers_and_scheduler(tmp_path: Path) -> None:
 def test_a_failing_worker_is_reported_and_the_rest_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: dict[str, bytes]
 ) -> None:
-    true = pipeline.make_rows
+    true = SpectraRecipe.rows
 
     def fragile(recipe: SpectraRecipe, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         if split == "validation":
@@ -204,7 +204,7 @@ def test_a_failing_worker_is_reported_and_the_rest_kept(
 
     from distributed import LocalCluster
 
-    monkeypatch.setattr(pipeline, "make_rows", fragile)
+    monkeypatch.setattr(SpectraRecipe, "rows", fragile)
     path = tmp_path / "m3.zarr"
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
