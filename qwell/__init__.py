@@ -15,11 +15,16 @@ _PUBLIC = {
     "open_dataset": "qwell.store.reader",
     "generate": "qwell.datagen.pipeline",
     "SpectraRecipe": "qwell.datagen.recipes",
+    "TrajectoriesRecipe": "qwell.datagen.trajectories",
+    "preset": "qwell.datagen.presets",
+    "Windows": "qwell.store.windows",
     "create_model": "qwell.models.registry",
     "list_models": "qwell.models.registry",
     "load_pretrained": "qwell.models.registry",
+    "pretrained": "qwell.models.registry",
     "save_pretrained": "qwell.models.registry",
     "load_model": "qwell.train.runs",
+    "rollout": "qwell.train.rollout",
 }
 __all__ = ["__version__", *_PUBLIC]
 
