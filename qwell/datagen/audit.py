@@ -38,7 +38,7 @@ def audit(data: Dataset, samples: int = 1000, seed: int = 0) -> Audit:
     if data.kind == "trajectories":
         from qwell.datagen.audit_trajectories import audit_trajectories
 
-        return audit_trajectories(data, samples, seed)
+        return Audit(*audit_trajectories(data, samples, seed))
     return Audit()
 
 

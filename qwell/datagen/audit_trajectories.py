@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qwell.datagen.audit import Audit
 from qwell.datagen.propagators.family import propagate
 from qwell.datagen.propagators.settings import Propagation
 from qwell.datagen.trajectories import TrajectoriesRecipe
@@ -17,34 +16,32 @@ STORED_ROUNDING = {"float64": 1e-15, "float32": 3e-7}
 MOST_SIMULATIONS = 8  # made again with the exact propagator, a second each
 
 
-def audit_trajectories(data: Dataset, samples: int, seed: int) -> Audit:
-    """See `audit`."""
+def audit_trajectories(data: Dataset, samples: int, seed: int) -> tuple[list[str], dict[str, float], str]:
+    """Problems, numbers, and a few words on what was done; see `audit`."""
     recipe = TrajectoriesRecipe.from_json(data.recipe)
-    found = Audit(list(check_trajectories(data, recipe)))
-    if found.problems:
-        return found
+    problems = list(check_trajectories(data, recipe))
+    if problems:
+        return problems, {}, ""
     how = recipe.propagation
     allowed = how.norm_tolerance + STORED_ROUNDING[recipe.dtype]
     count, again, exact, back = simulate_again(data, recipe, min(samples, MOST_SIMULATIONS), seed)
-    found.numbers = {
+    if again > allowed:
+        problems.append(f"wave functions deviate from those made again by {again:.1e}")
+    if how.substep is None and exact > allowed:
+        problems.append(f"wave functions deviate from exact ones by {exact:.1e}, more than {allowed:.1e}")
+    if back > 10 * allowed:
+        problems.append(f"propagation there and back errs by {back:.1e}")
+    numbers = {
         "simulated_again": count,
         "largest_deviation": again,
         "deviation_from_exact": exact,
         "irreversibility": back,
     }
-    found.summary = (
+    summary = (
         f"{count} simulations made again, largest deviation {again:.1e}; from exact propagation {exact:.1e};"
         f" there and back {back:.1e}"
     )
-    if again > allowed:
-        found.problems.append(f"wave functions deviate from those made again by {again:.1e}")
-    if how.substep is None and exact > allowed:
-        found.problems.append(
-            f"wave functions deviate from exact ones by {exact:.1e}, more than {allowed:.1e}"
-        )
-    if back > 10 * allowed:
-        found.problems.append(f"propagation there and back errs by {back:.1e}")
-    return found
+    return problems, numbers, summary
 
 
 def check_trajectories(data: Dataset, recipe: TrajectoriesRecipe) -> Iterator[str]:
