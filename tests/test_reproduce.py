@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qwell.cli import reproduce as module
 from qwell.cli import reproduce_dynamics as dynamics
 from qwell.cli import reproduce_spectra as spectra
+from qwell.cli.qtrain import run_command
 from qwell.cli.reproduce import Paper, Stage, reproduce
 from qwell.errors import InvalidInput
 from qwell.train import report_dynamics, report_spectra
@@ -48,20 +48,19 @@ def test_the_paper_scale_is_the_paper_s() -> None:
     assert sum("emulator_gru" in c and "--set" not in c for c in commands) == 6  # five seeds, and free
 
 
-def _fake(monkeypatch: pytest.MonkeyPatch, fail: str = "", leave_begun: bool = False) -> list[str]:
-    """Three stages whose commands only note that they ran; `fail` names one that breaks."""
-    ran: list[str] = []
+class Runner:
+    """Runs commands by noting them; `fail` names one that breaks after it has begun."""
 
-    def execute(command: list[str]) -> None:
-        ran.append(" ".join(command))
-        if command[1] == fail:
-            if leave_begun:
-                Path(f"{fail}.begun").touch()
+    def __init__(self, fail: str = "") -> None:
+        self.ran: list[str] = []
+        self.fail = fail
+
+    def __call__(self, command: list[str]) -> None:
+        self.ran.append(" ".join(command))
+        if command[1] == self.fail:
+            Path(f"{self.fail}.begun").touch()
             raise InvalidInput("broken")
         Path(f"{command[1]}.done").touch()
-
-    monkeypatch.setattr(module, "_run", execute)
-    return ran
 
 
 def _paper(report: Callable[[Path], Path] = lambda folder: folder) -> Paper:
@@ -70,31 +69,26 @@ def _paper(report: Callable[[Path], Path] = lambda folder: folder) -> Paper:
     return Paper("spectra", spectra.SCALES, lambda scale: plan, report)
 
 
-def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran = _fake(monkeypatch, fail="two", leave_begun=True)
+def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(tmp_path: Path) -> None:
+    first, second, third = Runner(fail="two"), Runner(), Runner()
     with pytest.raises(InvalidInput, match="broken"):
-        reproduce(_paper(), "demo", tmp_path / "out")
-    assert ran == ["x one", "x two"]
-    ran = _fake(monkeypatch)
-    assert reproduce(_paper(lambda f: f / "report"), "demo", tmp_path / "out") == tmp_path / "out/report"
-    assert ran == ["x two --resume", "x three"]
+        reproduce(_paper(), "demo", tmp_path / "out", first)
+    assert first.ran == ["x one", "x two"]
+    report = reproduce(_paper(lambda folder: folder / "report"), "demo", tmp_path / "out", second)
+    assert report == tmp_path / "out/report" and second.ran == ["x two --resume", "x three"]
     times = [json.loads(line) for line in (tmp_path / "out/times.jsonl").read_text().splitlines()]
     assert [row["command"] for row in times] == ["x one", "x two --resume", "x three"]
-    ran = _fake(monkeypatch)
-    reproduce(_paper(), "demo", tmp_path / "out")
-    assert ran == []
+    reproduce(_paper(), "demo", tmp_path / "out", third)
+    assert third.ran == []
 
 
-def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fake(monkeypatch)
-    reproduce(_paper(), "demo", tmp_path)
+def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:
+    reproduce(_paper(), "demo", tmp_path, Runner())
     for paper, scale in ((_paper(), "cpu"), (DYNAMICS, "demo")):
         with pytest.raises(InvalidInput, match="another reproduction"):
-            reproduce(paper, scale, tmp_path)
+            reproduce(paper, scale, tmp_path, Runner())
     with pytest.raises(InvalidInput, match="demo, cpu, paper"):
-        reproduce(_paper(), "huge", tmp_path / "other")
+        reproduce(_paper(), "huge", tmp_path / "other", Runner())
     assert not (tmp_path / "other").exists()
 
 
@@ -125,7 +119,8 @@ TINY = {
 @pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
 def test_a_whole_paper_in_small(paper: Paper, claims: tuple[Claim, ...], tmp_path: Path) -> None:
     """Every command runs; the report has every statement, number and figure."""
-    page = reproduce(replace(paper, scales={"demo": TINY[paper.name]}), "demo", tmp_path).read_text()
+    tiny = replace(paper, scales={"demo": TINY[paper.name]})
+    page = reproduce(tiny, "demo", tmp_path, run_command).read_text()
     text = (tmp_path / "report.md").read_text()
     for claim in claims:
         assert f"## {claim.title}" in text and claim.paper in text

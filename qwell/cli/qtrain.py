@@ -215,10 +215,18 @@ folder_option = click.option(
 )
 
 
+def run_command(command: list[str]) -> None:
+    """Run one of our own commands in this process."""
+    from qwell.cli import qdata
+
+    group = qdata.cli if command[0] == "qdata" else cli
+    group.main(command[1:], prog_name=command[0], standalone_mode=False)
+
+
 def _reproduce(paper: Any, scale: str, out: Path | None) -> None:
     from qwell.cli.reproduce import reproduce
 
-    path = reproduce(paper, scale, out or Path("reproduction") / f"{paper.name}-{scale}")
+    path = reproduce(paper, scale, out or Path("reproduction") / f"{paper.name}-{scale}", run_command)
     click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
 

@@ -48,13 +48,14 @@ class Paper:
     report: Callable[[Path], Path]
 
 
-def reproduce(paper: Paper, scale: str, out: Path) -> Path:
+def reproduce(paper: Paper, scale: str, out: Path, run: Callable[[list[str]], object]) -> Path:
     """Run what is not done yet in the folder `out`, then write its report. Returns the report's path.
 
     Arguments:
         paper: which.
         scale: "demo", "cpu" or "paper".
         out: created if missing; repeating the command continues it.
+        run: runs one of our own commands.
 
     Raises InvalidInput for an unknown scale, or if `out` holds a reproduction of something else.
     """
@@ -72,7 +73,7 @@ def reproduce(paper: Paper, scale: str, out: Path) -> Path:
             clock = time.perf_counter()
             with Path("log.txt").open("a") as log, contextlib.redirect_stdout(log):
                 click.echo(f"$ {shlex.join(command)}")
-                _run(command)
+                run(command)
             seconds = time.perf_counter() - clock
             with Path("times.jsonl").open("a") as times:
                 times.write(json.dumps({"command": shlex.join(command), "seconds": round(seconds, 1)}) + "\n")
@@ -90,11 +91,3 @@ def _claim(paper: Paper, scale: str) -> None:
             f"{path.absolute().parent} holds another reproduction ({path}); continue that with the same"
             " --scale and version, or choose another --out"
         )
-
-
-def _run(command: list[str]) -> None:
-    """Run one of our own commands in this process."""
-    from qwell.cli import qdata, qtrain
-
-    group = qdata.cli if command[0] == "qdata" else qtrain.cli
-    group.main(command[1:], prog_name=command[0], standalone_mode=False)
