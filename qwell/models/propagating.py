@@ -89,17 +89,18 @@ class UnitaryEmulator(RingEmulator):
 
 
 class SpectralEmulator(UnitaryEmulator):
-    """The same without the constraint: factors may grow or shrink waves too, as in a linear neural operator.
+    """The same without the norm: factors may shrink waves too, as in a linear neural operator, but not blow
+    them up.
 
-    e^{−iθ} becomes e^{−iθ − γ}, with γ(q) of bumps like θ, and e^{−iaV} becomes e^{−(ia + c)V}.
+    e^{−iθ} becomes e^{−iθ − |γ|}, with γ(q) of bumps like θ, and e^{−iaV} becomes e^{−iaV − |cV|}.
     """
 
     def __init__(self, config: UnitaryConfig) -> None:
         super().__init__(config)
-        self.damping = nn.Parameter(torch.zeros(config.layers, config.bumps))
-        self.absorbing = nn.Parameter(torch.zeros(config.layers + 1))
+        self.damping = nn.Parameter(torch.full((config.layers, config.bumps), 1e-3))
+        self.absorbing = nn.Parameter(torch.full((config.layers + 1,), 1e-3))
 
     def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
         local, spread = super().prepare(potential)
-        absorbed = torch.exp(-self.absorbing[:, None, None] * potential)
-        return local * absorbed, spread * torch.exp(-self.damping @ self.bumps)
+        absorbed = torch.exp(-(self.absorbing[:, None, None] * potential).abs())
+        return local * absorbed, spread * torch.exp(-(self.damping @ self.bumps).abs())

@@ -72,11 +72,14 @@ ZOO: dict[str, Entry] = {
     "emulator_unitary": Entry(
         UnitaryEmulator,
         UnitaryConfig,
-        "learned phases on the ring, keeps the norm (lowest error)",
+        "learned phases on the ring, keeps the norm",
         first_rate=2e-2,
     ),
     "emulator_spectral": Entry(
-        SpectralEmulator, UnitaryConfig, "the same without keeping the norm (linear FNO)", first_rate=2e-2
+        SpectralEmulator,
+        UnitaryConfig,
+        "the same, but may lose norm (linear FNO; lowest error)",
+        first_rate=2e-2,
     ),
 }
 
