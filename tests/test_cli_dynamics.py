@@ -20,6 +20,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("qdata", "simulate", *tests, "--out", "store/tests.zarr", cwd=home)
     training = ("--updates", 40, "--batch", 16, "--rollout", 10, "--set", "hidden=8")
     run("qtrain", "dynamics", "--data", "store/barriers.zarr", *training, cwd=home)
+    run("qdata", "generate", "--kernel", "m3", "--n", 50, "--validation", 20, "--workers", 0, cwd=home)
+    (home / "wells.csv").write_text(",".join(["1.0"] * 101) + "\n")
+    (home / "runs/unfinished/checkpoints").mkdir(parents=True)
+    (home / "runs/unfinished/config.json").write_text(json.dumps({"command": "dynamics"}))
     return home
 
 
@@ -78,6 +82,15 @@ def test_pretrained_emulators_are_listed(home: Path) -> None:
         (("rollout", "emulator-unitary", "--data", "store/tests.zarr", "--split", "train"), "no split"),
         (("probe", "gradients", "emulator-unitary", "--data", "store/tests.zarr"), "by construction"),
         (("eigen", "--data", "store/barriers.zarr"), "holds trajectories"),
+        (("eigen", "--data", "store/m3.zarr", "--model", "emulator_gru"), "res_sa, hamiltonian"),
+        (("evaluate", "emulator-gru", "--data", "store/m3.zarr"), "made for dynamics"),
+        (("predict", "emulator-unitary", "--potential", "wells.csv"), "made for dynamics"),
+        (("probe", "densities", "emulator-gru", "--data", "store/m3.zarr"), "made for dynamics"),
+        (("probe", "crossing", "emulator-gru", "--data", "store/m3.zarr"), "made for dynamics"),
+        (("probe", "attention", "emulator-gru", "--data", "store/m3.zarr"), "made for dynamics"),
+        (("probe", "cross-kernel", "emulator-gru", "--data", "store/m3.zarr"), "made for dynamics"),
+        (("probe", "learning-curves", "runs/barriers-emulator_gru"), "runs of `qtrain eigen`"),
+        (("rollout", "runs/unfinished", "--data", "store/tests.zarr"), "qtrain dynamics --resume"),
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy(home: Path, arguments: tuple[str, ...], message: str) -> None:

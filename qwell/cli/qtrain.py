@@ -162,7 +162,7 @@ def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_j
     from qwell.train.eigen import predict as infer
     from qwell.train.runs import load_model
 
-    model = load_model(run_path, choose_device(device))
+    model = load_model(run_path, choose_device(device), task="spectra")
     energies = infer(model, read_table(potential))
     if out:
         write_table(out, energies)

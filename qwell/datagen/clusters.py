@@ -207,7 +207,8 @@ def _batch_cluster(workers: Workers) -> Any:
         import dask_jobqueue
     except ImportError as error:
         raise MissingExtra("--cluster needs dask-jobqueue: pip install 'qwell[jobqueue]'") from error
-    options = {"cores": 1, "processes": 1, "memory": "2GB", **workers.options}
+    free_port = {"scheduler_options": {"dashboard_address": ":0"}}
+    options = {"cores": 1, "processes": 1, "memory": "2GB", **free_port, **workers.options}
     try:
         return getattr(dask_jobqueue, BATCH_SYSTEMS[workers.cluster])(**options)
     except (TypeError, ValueError) as error:

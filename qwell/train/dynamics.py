@@ -16,7 +16,7 @@ from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.emulators import WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
-from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.models.registry import create_model, entry_of, list_models, save_pretrained
 from qwell.store.dataset import Dataset, Split
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
@@ -81,7 +81,7 @@ def begin(config: DynamicsConfig, path: str | Path) -> Run:
     data = open_dataset(config.data).require("trajectories")
     if entry_of(config.model).task != "dynamics":
         raise InvalidInput(
-            f"{config.model} is no emulator; choose one of `qtrain models` that begins with emulator"
+            f"{config.model} is no emulator; choose one of {', '.join(list_models('dynamics'))}"
         )
     if config.precision != "float32" or config.watch:
         raise InvalidInput("emulators are trained in float32, without --watch")

@@ -14,7 +14,7 @@ from torch import Tensor
 import qwell
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.layers import Network
-from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.models.registry import create_model, entry_of, list_models, save_pretrained
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
@@ -89,6 +89,10 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
         RunExists, WriteError: the run directory cannot be made.
     """
     data = open_dataset(config.data).require("spectra")
+    if entry_of(config.model).task != "spectra":
+        raise InvalidInput(
+            f"{config.model} predicts no energies; choose one of {', '.join(list_models('spectra'))}"
+        )
     create_model(config.model, **fitting_options(data), **config.options)
     if missing := set(config.fields) - set(data["train"].fields):
         raise InvalidInput(

@@ -116,7 +116,7 @@ def evaluate(
         DatasetKindError, InvalidInput: the data does not fit the model.
         RunNotFound, CheckpointError: no such model.
     """
-    model = load_model(path, device)
+    model = load_model(path, device, task="spectra")
     fit = fitting_options(data.require("spectra"))
     own = {key: getattr(model.config, key) for key in fit}
     if own != fit:

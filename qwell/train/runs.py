@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from qwell.errors import CheckpointError, MissingExtra, RunExists, RunNotFound, WriteError
+from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound, WriteError
 from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, load_pretrained, pretrained, read_config
 
@@ -135,7 +135,10 @@ def model_folder(path: str | Path) -> Path:
     if (path / "model" / CONFIG).is_file():
         return path / "model"
     if (path / "checkpoints").is_dir():
-        raise RunNotFound(f"the run {path} is not finished; continue it with `qtrain eigen --resume {path}`")
+        command = Run(path).config.get("command", "eigen")
+        raise RunNotFound(
+            f"the run {path} is not finished; continue it with `qtrain {command} --resume {path}`"
+        )
     if (path / CONFIG).is_file() and (path / "model.safetensors").is_file():
         return path
     raise RunNotFound(
@@ -150,15 +153,21 @@ def trained_on(path: str | Path) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
-    """Load a trained model in one line: potentials (b, points) in, energies (b, levels) out.
+def load_model(path: str | Path, device: str | torch.device = "cpu", task: str | None = None) -> Network:
+    """Load a trained model in one line.
 
     Arguments:
         path: a run directory, a model folder or the name of a pretrained model.
         device: where to.
+        task: what it must be for, "spectra" (potentials to energies) or "dynamics"; anything by default.
 
     Raises:
         RunNotFound: nothing there, or the run is not finished.
         CheckpointError: damaged files.
+        InvalidInput: a model of another task.
     """
-    return load_pretrained(model_folder(path), device)
+    model = load_pretrained(model_folder(path), device)
+    if task not in (None, model.task):
+        wanted = {"spectra": "a network that predicts energies", "dynamics": "an emulator"}
+        raise InvalidInput(f"{path} is a {model.registry_name}, made for {model.task}; give {wanted[task]}")
+    return model

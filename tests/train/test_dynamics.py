@@ -375,3 +375,15 @@ def test_every_epoch_has_all_windows_in_an_order_of_its_own(data: Dataset) -> No
     again = open_stream(model, data, config(data, batch=97), torch.device("cpu"))
     again.load_state_dict({"epoch": 1, "index": 2})
     assert (next(again)[1] == epochs[1][2]).all()  # type: ignore[call-overload]
+
+
+def test_rollouts_of_free_packets_have_no_sides(tmp_path: Path) -> None:
+    """And say so without a warning."""
+    free = TrajectoriesRecipe(
+        (Family((10.0,), (2.0,), (1.0,)),), ring=RING, propagation=Propagation(frames=10), split="test",
+        curriculum=CURRICULUM,
+    )  # fmt: skip
+    generate(free, tmp_path / "free.zarr", workers=0)
+    data = open_dataset(tmp_path / "free.zarr")
+    found = rollouts(exact_emulator(tmp_path / "exact"), [data], [energies(data)], frames=8)
+    assert np.isnan(found.numbers["mean"]["transmission_error"]) and found.numbers["mean"]["C"] > 0.999

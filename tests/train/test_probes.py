@@ -135,7 +135,7 @@ def test_crossing_of_the_exact_network_is_the_exact_crossing(
 ) -> None:
     generate(SpectraRecipe("rbf", n=1, validation=24, mesh=40, levels=3), tmp_path / "a.zarr", workers=0)
     data = open_dataset(tmp_path / "a.zarr")
-    monkeypatch.setattr(crossing_module, "load_model", lambda path: Schroedinger(Grid(40), 3))
+    monkeypatch.setattr(crossing_module, "load_model", lambda path, task: Schroedinger(Grid(40), 3))
     found = crossing("any", data, exact(data))
     for key in ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same"):
         assert found.numbers[key]["network"] == pytest.approx(found.numbers[key]["exact"], abs=1e-6)
@@ -265,7 +265,7 @@ def test_matter_compares_like_with_like(sets: dict[str, Dataset], runs: dict[str
 
 
 def test_densities_of_a_run(sets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(densities_module, "load_model", lambda path: Schroedinger(Grid(100), 10))
+    monkeypatch.setattr(densities_module, "load_model", lambda path, task: Schroedinger(Grid(100), 10))
     found = densities("any", sets["exp"], exact(sets["exp"]), samples=30)
     assert max(level["relative_l2"] for level in found.numbers["levels"]) < 1e-6
     assert found.numbers["samples"] == 30 and len(found.rows) == 10

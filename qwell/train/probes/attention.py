@@ -30,7 +30,7 @@ def attention(
 
     Raises InvalidInput if the network has no attention.
     """
-    model = load_model(path)
+    model = load_model(path, task="spectra")
     check_fits(model, data)
     potential = data[split]["potential"][check_index(index, data, split)]
     maps = [m[0].double().numpy() for m in model.attention_maps(torch.from_numpy(potential[None]))][:layers]

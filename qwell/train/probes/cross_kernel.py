@@ -22,7 +22,7 @@ def error_matrix(
     """NMSE of every model (rows) on every data set (columns), (models, data)."""
     matrix = np.empty((len(models), len(data)))
     for i, path in enumerate(models):
-        model = load_model(path)
+        model = load_model(path, task="spectra")
         for j, one in enumerate(data):
             check_fits(model, one)
             matrix[i, j] = nmse(*predict_split(model, one, split))

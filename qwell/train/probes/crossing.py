@@ -62,7 +62,7 @@ def crossing(
 
     Raises InvalidInput if no pair has a crossing.
     """
-    model = load_model(path)
+    model = load_model(path, task="spectra")
     check_fits(model, data)
     x, mixing = data.coordinates["x"], np.linspace(0, 1, STEPS)
     potential = data[split]["potential"][: min(candidates, len(data[split]))].astype(np.float64)

@@ -92,7 +92,7 @@ def densities(
         index: of the potential drawn.
         samples: potentials that the table averages over, from the first.
     """
-    model = load_model(path)
+    model = load_model(path, task="spectra")
     check_fits(model, data)
     check_index(index, data, split)
     x = data.coordinates["x"]

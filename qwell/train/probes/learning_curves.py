@@ -28,7 +28,9 @@ def learning_curves(runs: Sequence[Run], index: int = 0) -> Finding:
         history = run.metrics()
         measured = [row for row in history if "validation_nmse" in row]
         if not measured:
-            raise InvalidInput(f"{run.path} has measured no validation error; train it to its end")
+            raise InvalidInput(
+                f"{run.path} has no validation NMSE; give runs of `qtrain eigen`, trained to their end"
+            )
         config, last = run.config, measured[-1]
         recipe = config.get("recipe", {})
         name, size = label(recipe, run.path.name), int(recipe.get("n", 0))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
 from qwell.figures.emulation import packets_figure, rollout_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
@@ -22,9 +21,7 @@ Energies = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def load_emulator(path: str | Path, device: str = "cpu") -> tuple[Network, float]:
     """A trained emulator and the v_scale it was trained with; InvalidInput if it is another network."""
-    model = load_model(path, device)
-    if model.task != "dynamics":
-        raise InvalidInput(f"{path} is a {model.registry_name}, which predicts energies; give an emulator")
+    model = load_model(path, device, "dynamics")
     return model, float(trained_on(path).get("v_scale", 1.0))
 
 
@@ -94,7 +91,8 @@ def rollouts(
                 x, times, truth[row], predicted[row], potential[row], compared, row, label
             )
     keys = ("mae", "mae_parts", "C", "norm_drift", "energy_drift", "reflection_error", "transmission_error")
-    means = {key: float(np.nanmean([c[key] for c in cases])) for key in keys}
+    known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in keys}  # free cases have no sides
+    means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
     rows.append(["mean", *[""] * 5, *(f"{v:.5f}" if k == "C" else v for k, v in means.items())])
     head = [
         "case",

@@ -154,7 +154,7 @@ def _errors(
             raise InvalidInput(
                 f"{path} was trained on version {str(digest)[:12]}; name that data set with --train too"
             )
-        model, data = load_model(path), by_digest[digest]
+        model, data = load_model(path, task="spectra"), by_digest[digest]
         for v in validation:
             check_fits(model, v)
             prediction, energy = predict_split(model, v, "validation")
