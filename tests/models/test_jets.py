@@ -1,0 +1,222 @@
+"""Derivatives of networks are exact, whatever the shape, and stay so through gradients and transforms."""
+
+import itertools
+
+import mpmath
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.func import functional_call, grad, hessian, jacrev, vmap
+
+from qwell.errors import InvalidInput
+from qwell.models.activations import ACTIVATIONS, Sin
+from qwell.models.jets import METHODS, ORDERS, derivatives, hessian_vector, parameter_jacobian
+
+CURVES = [*ACTIVATIONS.values(), lambda: nn.GELU(approximate="tanh"), nn.Identity]
+
+
+def perceptron(sizes: list[int], activations: list[int], seed: int, bias: bool = True) -> nn.Sequential:
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for (a, b), curve in zip(itertools.pairwise(sizes), itertools.cycle(activations)):
+        layers += [nn.Linear(a, b, bias=bias), CURVES[curve]()]
+    return nn.Sequential(*layers[:-1]).double()
+
+
+def reference(network: nn.Module, x: Tensor, order: str) -> tuple[Tensor, Tensor, Tensor]:
+    full = vmap(hessian(network))(x)
+    diagonal = full.diagonal(dim1=-2, dim2=-1)
+    second = {"hessian": full, "diagonal": diagonal, "laplacian": diagonal.sum(-1), "first": full[..., :0]}
+    return network(x), vmap(jacrev(network))(x), second[order]
+
+
+def near(ours: Tensor, theirs: Tensor, relative: float = 1e-12) -> bool:
+    return bool((ours - theirs).abs().max() <= relative * max(float(theirs.detach().abs().max()), 1e-3))
+
+
+networks = st.builds(
+    perceptron,
+    st.tuples(
+        st.integers(1, 16), st.lists(st.integers(1, 64), min_size=1, max_size=8), st.integers(1, 8)
+    ).map(lambda t: [t[0], *t[1], t[2]]),
+    st.lists(st.integers(0, len(CURVES) - 1), min_size=1, max_size=4),
+    st.integers(0, 1000),
+    st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks, st.sampled_from(METHODS), st.sampled_from(ORDERS), st.integers(1, 5))
+def test_derivatives_and_parameter_gradients_agree_with_torch(
+    network: nn.Sequential, method: str, order: str, points: int
+) -> None:
+    x = torch.randn(points, network[0].in_features, dtype=torch.float64)
+    ours, theirs = derivatives(network, x, order, method), reference(network, x, order)
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None]
+    for a, b in pairs:
+        assert a.shape == b.shape and near(a, b)
+    parameters = list(network.parameters())
+    weights = [torch.randn_like(b) for _, b in pairs]
+    gradients = [
+        torch.autograd.grad(
+            sum((w * t + w * t * t).sum() for w, t in zip(weights, side, strict=True)),
+            parameters,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for side in zip(*pairs, strict=True)
+    ]
+    scale = max(float(g.abs().max()) for g in gradients[1])
+    for a, b in zip(*gradients, strict=True):
+        assert float((a - b).abs().max()) <= 1e-12 * max(scale, 1e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+@pytest.mark.parametrize("inputs", [1, 2, 4, 12])
+@pytest.mark.parametrize("order", ORDERS[1:])
+def test_both_forms_agree(inputs: int, batch: int, order: str) -> None:
+    network = perceptron([inputs, 7, 9, 3], [0], 1)
+    x = torch.randn(batch, inputs, dtype=torch.float64)
+    forms = [derivatives(network, x, order, method) for method in METHODS]
+    for form in forms[1:]:
+        for a, b in zip(form, forms[0], strict=True):
+            assert a is not None and b is not None and near(a, b)
+
+
+def test_fifty_digits() -> None:
+    network = perceptron([2, 5, 5, 1], [0, 1], 3)
+    weights = [mpmath.matrix(layer.weight.tolist()) for layer in network if isinstance(layer, nn.Linear)]
+    biases = [mpmath.matrix(layer.bias.tolist()) for layer in network if isinstance(layer, nn.Linear)]
+
+    def exact(a: mpmath.mpf, b: mpmath.mpf) -> mpmath.mpf:
+        y = weights[0] * mpmath.matrix([a, b]) + biases[0]
+        y = y.apply(mpmath.tanh)
+        y = (weights[1] * y + biases[1]).apply(lambda z: 1 / (1 + mpmath.exp(-z)))
+        return (weights[2] * y + biases[2])[0]
+
+    x = torch.tensor([[0.3, -0.7]], dtype=torch.float64)
+    with mpmath.workdps(50):
+        point = tuple(mpmath.mpf(v) for v in x[0].tolist())
+        first = [mpmath.diff(exact, point, n) for n in ((1, 0), (0, 1))]
+        second = [mpmath.diff(exact, point, n) for n in ((2, 0), (1, 1), (0, 2))]
+    for method in METHODS[1:]:
+        jet = derivatives(network, x, "hessian", method)
+        assert jet.second is not None
+        assert jet.first[0, 0].tolist() == pytest.approx([float(v) for v in first], rel=1e-13)
+        ours = jet.second[0, 0][[0, 0, 1], [0, 1, 1]].tolist()
+        assert ours == pytest.approx([float(v) for v in second], rel=1e-13)
+
+
+@given(networks, st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_parameter_jacobian_and_hessian_times_vector(network: nn.Sequential, points: int) -> None:
+    x = torch.randn(points, network[0].in_features, dtype=torch.float64)
+    v = torch.randn_like(x)
+    full = vmap(hessian(network))(x)
+    assert near(hessian_vector(network, x, v), torch.einsum("zkab,zb->zka", full, v))
+    named = dict(network.named_parameters())
+    per = vmap(jacrev(lambda p, q: functional_call(network, p, (q,))), in_dims=(None, 0))(named, x)
+    theirs = torch.cat([per[name].flatten(2) for name in named], -1)
+    assert near(parameter_jacobian(network, x), theirs)
+
+
+def test_a_layer_used_twice_adds_up_in_the_jacobian() -> None:
+    shared = nn.Linear(3, 3).double()
+    network = nn.Sequential(shared, nn.Tanh(), nn.Sequential(shared, Sin()))
+    x = torch.randn(4, 3, dtype=torch.float64)
+    rows = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(network(x)[i, k], network.parameters())])
+        for i in range(4)
+        for k in range(3)
+    ]
+    assert near(parameter_jacobian(network, x), torch.stack(rows).view(4, 3, -1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_transforms_of_torch_apply(method: str) -> None:
+    network = perceptron([3, 8, 1], [0], 0)
+    x = torch.randn(5, 3, dtype=torch.float64)
+    named = dict(network.named_parameters())
+
+    def loss(p: dict[str, Tensor], q: Tensor) -> Tensor:
+        return derivatives(network, q, "laplacian", method, p).second.sum()  # type: ignore[union-attr]
+
+    per = vmap(grad(loss), in_dims=(None, 0))(named, x)
+    for i in range(5):
+        one = torch.autograd.grad(loss(named, x[i]), list(named.values()), allow_unused=True)
+        for (name, _), g in zip(named.items(), one, strict=True):
+            assert near(per[name][i], torch.zeros_like(per[name][i]) if g is None else g)
+    third = vmap(grad(lambda q: loss(named, q)))(x)  # differentiable with respect to inputs
+    h = 1e-5
+    for a in range(3):
+        step = torch.zeros(3, dtype=torch.float64)
+        step[a] = h
+        slope = (loss(named, x[0] + step) - loss(named, x[0] - step)) / (2 * h)
+        assert float(third[0, a].detach()) == pytest.approx(float(slope.detach()), abs=1e-8)
+    compiled = torch.compile(
+        lambda q: derivatives(network, q, "hessian", method), backend="aot_eager", fullgraph=True
+    )
+    assert near(compiled(x).second, derivatives(network, x, "hessian", method).second)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 3), (0, 3)])
+def test_batches_of_any_shape_and_kind(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    network = perceptron([3, 6, 2], [2], 0).to(dtype)
+    x = torch.randn(shape, dtype=dtype)
+    for method in METHODS:
+        jet = derivatives(network, x, "hessian", method)
+        assert jet.second is not None and jet.second.dtype == dtype
+        assert jet.second.shape == (*shape[:-1], 2, 3, 3) and jet.first.shape == (*shape[:-1], 2, 3)
+
+
+def test_softplus_where_torch_calls_it_linear() -> None:
+    network = nn.Sequential(nn.Linear(1, 1), nn.Softplus(beta=3.0, threshold=5.0)).double()
+    nn.init.ones_(network[0].weight)
+    nn.init.zeros_(network[0].bias)
+    x = torch.tensor([[-2.0], [1.6], [1.7]], dtype=torch.float64)  # the line begins at 5/3
+    jet = derivatives(network, x, "diagonal")
+    assert near(jet.first, vmap(jacrev(network))(x))
+    assert jet.second is not None and jet.second[2] == 0 and jet.second[1] > 0
+
+
+def test_affine_networks_have_none() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double()
+    x = torch.randn(2, 4, dtype=torch.float64)
+    for method in METHODS:
+        jet = derivatives(network, x, "hessian", method)
+        assert near(jet.first[0], network[1].weight @ network[0].weight)
+        assert jet.second is not None and not jet.second.any()
+
+
+class Strange(nn.Tanh):
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(2 * z)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "ReLU has no closed second derivative"),
+        (nn.Sequential(nn.Conv1d(2, 3, 1)), "Conv1d"),
+        (nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), "LayerNorm"),
+        (nn.Sequential(nn.Linear(2, 3), Strange()), "Strange"),
+        (nn.Sequential(nn.Linear(3, 3)), "2 coordinates, the network takes 3"),
+        (nn.Sequential(nn.Linear(2, 3)).double(), "float32, weights torch.float64"),
+    ],
+)
+def test_what_has_no_closed_form_is_refused(network: nn.Module, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        derivatives(network, torch.zeros(1, 2))
+
+
+def test_words_are_checked() -> None:
+    network = nn.Sequential(nn.Linear(2, 3))
+    with pytest.raises(InvalidInput, match="unknown order 'third'"):
+        derivatives(network, torch.zeros(1, 2), "third")
+    with pytest.raises(InvalidInput, match="unknown method 'taylor'"):
+        derivatives(network, torch.zeros(1, 2), method="taylor")
+    with pytest.raises(InvalidInput, match="shape"):
+        hessian_vector(network, torch.zeros(1, 2), torch.zeros(2))
