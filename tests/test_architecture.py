@@ -16,12 +16,12 @@ ALLOWED = {
     "figures": {"qwell.errors", "numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
     "datagen": {
-        "qwell.errors", "qwell.formula", "qwell.store", "torch", "numba", "dask", "distributed", "dask_jobqueue",
-        "threadpoolctl", *SCIENCE,
+        "qwell.errors", "qwell.formula", "qwell.store", "torch", "numba", "dask", "distributed",
+        "dask_jobqueue", "threadpoolctl", *SCIENCE,
     },
     "train": {
-        "qwell.errors", "qwell.formula", "qwell.store", "qwell.models", "qwell.figures", "torch", "safetensors",
-        "matplotlib", *SCIENCE,
+        "qwell.errors", "qwell.formula", "qwell.store", "qwell.models", "qwell.figures", "torch",
+        "safetensors", "matplotlib", *SCIENCE,
     },
     "cli": {
         "qwell.errors", "qwell.store", "qwell.models", "qwell.datagen", "qwell.train", "qwell.figures",

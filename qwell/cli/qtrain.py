@@ -10,6 +10,7 @@ import click
 from qwell.cli.common import CONTEXT, as_json, echo_json, parse_settings, run, version_option
 from qwell.cli.qtrain_dynamics import COMMANDS
 from qwell.cli.qtrain_probe import probe
+from qwell.cli.qtrain_variational import COMMANDS as VARIATIONAL
 from qwell.cli.training import (
     absolute,
     check_resume,
@@ -254,6 +255,18 @@ def dynamics_paper(scale: str, out: Path | None) -> None:
     _reproduce(Paper("dynamics", SCALES, stages, write_dynamics_report), scale, out)
 
 
+@reproduce.command("derivatives")
+@scale_option
+@folder_option
+def derivatives_paper(scale: str, out: Path | None) -> None:
+    """The derivatives paper (S. Rodini). Repeat the command to continue where it was."""
+    from qwell.cli.reproduce import Paper
+    from qwell.cli.reproduce_derivatives import SCALES, stages
+    from qwell.train.report_derivatives import write_derivatives_report
+
+    _reproduce(Paper("derivatives", SCALES, stages, write_derivatives_report), scale, out)
+
+
 def _list_pretrained(as_json: bool) -> None:
     from qwell.models.registry import pretrained, read_config
 
@@ -270,7 +283,7 @@ def _list_pretrained(as_json: bool) -> None:
 
 
 cli.add_command(probe)
-for _command in COMMANDS:
+for _command in (*COMMANDS, *VARIATIONAL):
     cli.add_command(_command)
 
 
