@@ -26,6 +26,7 @@ from qwell.models.jets import derivatives, parameter_jacobian
 from qwell.train.metropolis import Metropolis
 
 COUPLING = 0.5
+LARGEST = 0.1  # root mean square change of ln ψ in a step
 AXES = ("x", "y", "z")
 OSCILLATORS = ("oscillator-2d", "oscillator-3d", "coupled-2d", "coupled-3d")
 
@@ -147,6 +148,7 @@ def solve_sampled(
             excess = (energy - energy.mean()) / walkers**0.5
             rate = 1.0 / (1 + step / 50)
             delta = -0.5 * rate * (jacobian.mT @ torch.linalg.solve(gram, excess))
+            delta *= min(1.0, LARGEST / max(float((jacobian @ delta).norm()), 1e-300))
             vector_to_parameters(parameters_to_vector(parameters) + delta, parameters)
             sampler.refresh()
             sampler.burn(5)
