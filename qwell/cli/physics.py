@@ -104,3 +104,22 @@ def levels_of(well: Any, levels: int) -> tuple[Any, Any, Any]:
         return eigenstates(well, wider, levels, well.kinks)
     except InvalidInput:
         return eigenstates(well, well.region, levels, well.kinks)
+
+
+def state_of(path: str, split: str, row: int, level: int) -> tuple[Any, Any, Any, float]:
+    """x, ψ, V and E of an eigenstate of a data set of spectra, by scipy; V is what the particle feels."""
+    import numpy as np
+
+    from qwell.datagen.spectrum import eigenstates
+    from qwell.errors import InvalidInput
+    from qwell.store.reader import open_dataset
+
+    data = open_dataset(path).require("spectra")
+    grid, felt = _felt(data)
+    levels = len(data.coordinates["level"])
+    rows = len(data[split])
+    if not (0 <= row < rows and 0 <= level < levels):
+        raise InvalidInput(f"row {row}, level {level}: {path} has {rows} rows of {split} and {levels} levels")
+    potential = felt(np.asarray(data[split]["potential"][row : row + 1]))
+    energy, wave = eigenstates(potential, grid, levels)
+    return grid.x, wave[0, level], potential[0], float(energy[0, level])

@@ -9,6 +9,7 @@ import click
 
 from qwell.cli.common import CONTEXT, as_json, echo_json, parse_settings, run, version_option
 from qwell.cli.qtrain_dynamics import COMMANDS
+from qwell.cli.qtrain_potential import COMMANDS as POTENTIAL
 from qwell.cli.qtrain_probe import probe
 from qwell.cli.qtrain_variational import COMMANDS as VARIATIONAL
 from qwell.cli.training import (
@@ -267,6 +268,18 @@ def derivatives_paper(scale: str, out: Path | None) -> None:
     _reproduce(Paper("derivatives", SCALES, stages, write_derivatives_report), scale, out)
 
 
+@reproduce.command("potential")
+@scale_option
+@folder_option
+def potential_paper(scale: str, out: Path | None) -> None:
+    """The potential paper (Hong et al.). Repeat the command to continue where it was."""
+    from qwell.cli.reproduce import Paper
+    from qwell.cli.reproduce_potential import SCALES, stages
+    from qwell.train.report_potential import write_potential_report
+
+    _reproduce(Paper("potential", SCALES, stages, write_potential_report), scale, out)
+
+
 def _list_pretrained(as_json: bool) -> None:
     from qwell.models.registry import pretrained, read_config
 
@@ -283,7 +296,7 @@ def _list_pretrained(as_json: bool) -> None:
 
 
 cli.add_command(probe)
-for _command in (*COMMANDS, *VARIATIONAL):
+for _command in (*COMMANDS, *VARIATIONAL, *POTENTIAL):
     cli.add_command(_command)
 
 

@@ -89,7 +89,7 @@ def _searched(config: Any, seeds: int, out: Path | None, as_json: bool) -> None:
     run = Run.create(path, {"command": "variational", "variational": asdict(config), "seeds": seeds})
     states, finding = search(config, seeds, levels_of, run.log)
     states.save(run)
-    _print(finding, run.path, as_json)
+    print_finding(finding, run.path, as_json)
     errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
     for line in warnings_of(states, errors):
         click.echo(f"qtrain: {line}", err=True)
@@ -100,8 +100,6 @@ def _sampled(
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     import time
-
-    from safetensors.torch import save_file
 
     from qwell.errors import InvalidInput
     from qwell.train.runs import Run, free_run_path
@@ -125,12 +123,12 @@ def _sampled(
 
         states[seed] = solve_sampled(problem, layers, steps, walkers, seed=seed, report=note)
         seconds[seed] = round(time.process_time() - clock, 1)
-    run.model.mkdir()
-    save_file(states[first].network.state_dict(), run.model / "state-0.safetensors")
-    _print(sampled_finding(problem, states, seconds), run.path, as_json)
+    states[first].save(run)
+    print_finding(sampled_finding(problem, states, seconds), run.path, as_json)
 
 
-def _print(finding: Any, folder: Path, as_json: bool) -> None:
+def print_finding(finding: Any, folder: Path, as_json: bool) -> None:
+    """Write what was found into a folder, and print its table."""
     finding.write(folder)
     if as_json:
         echo_json(finding.numbers)
@@ -154,18 +152,11 @@ def derivatives(
     sizes: str, orders: str, batch: int, patience: float, threads: int, out: Path, as_json: bool
 ) -> None:
     """Time derivatives of networks, ours and by automatic differentiation (Fig. 7, Eq. 43)."""
-    import torch
-
     from qwell.train.probes.derivative_times import derivative_times
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        numbers = [int(v) for v in parse_numbers(sizes, "--sizes")]
-        finding = derivative_times(numbers, orders.split(","), batch, patience)
-    finally:
-        torch.set_num_threads(before)
-    _print(finding, out, as_json)
+    numbers = [int(v) for v in parse_numbers(sizes, "--sizes")]
+    finding = derivative_times(numbers, orders.split(","), batch, patience, threads)
+    print_finding(finding, out, as_json)
 
 
 COMMANDS = (variational, derivatives)

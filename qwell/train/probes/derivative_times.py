@@ -156,7 +156,9 @@ def fit(points: Sequence[tuple[int, float]]) -> tuple[float, ...]:
     return tuple(float(v) for v in found)
 
 
-def derivative_times(sizes: Sequence[int], orders: Sequence[str], batch: int, patience: float) -> Finding:
+def derivative_times(
+    sizes: Sequence[int], orders: Sequence[str], batch: int, patience: float, threads: int = 1
+) -> Finding:
     """Times of evaluation against inputs (one output) and against outputs (four inputs), with fits.
 
     Arguments:
@@ -164,13 +166,23 @@ def derivative_times(sizes: Sequence[int], orders: Sequence[str], batch: int, pa
         orders: of `derivatives`.
         batch: points an evaluation.
         patience: seconds for each number.
+        threads: of torch, while it lasts.
 
     Raises InvalidInput for sizes below 1, an unknown order, or fewer than three sizes.
     """
-    if len(sizes) < 3 or min(sizes) < 1 or batch < 1:
-        raise InvalidInput("at least three sizes of at least 1 are needed, and a batch of at least 1")
+    if len(sizes) < 3 or min(*sizes, batch, threads) < 1:
+        raise InvalidInput("at least three sizes are needed, and all numbers must be at least 1")
     if unknown := sorted(set(orders) - set(ORDERS)):
         raise InvalidInput(f"unknown order {unknown[0]!r}; choose of {', '.join(ORDERS)}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _measured(sizes, orders, batch, patience)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(sizes: Sequence[int], orders: Sequence[str], batch: int, patience: float) -> Finding:
     rows, panels, numbers = [], [], {}
     for side, label in (("inputs", "inputs N₀, one output"), ("outputs", "outputs N_L, four inputs")):
         curves: dict[str, list[tuple[int, float]]] = {}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -24,6 +25,7 @@ from qwell.formula import Formula
 from qwell.models.fields import perceptron
 from qwell.models.jets import derivatives, parameter_jacobian
 from qwell.train.metropolis import Metropolis
+from qwell.train.runs import Run
 
 COUPLING = 0.5
 LARGEST = 0.1  # root mean square change of ln ψ in a step
@@ -100,6 +102,11 @@ class SampledState:
     samples: float
     acceptance: float
     history: tuple[float, ...]
+
+    def save(self, run: Run) -> None:
+        """Write the network into a run."""
+        run.model.mkdir(exist_ok=True)
+        save_file(self.network.state_dict(), run.model / "state-0.safetensors")
 
 
 def solve_sampled(

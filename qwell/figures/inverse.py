@@ -1,0 +1,86 @@
+"""Potentials found from wave functions, along a line and on a plane, and the way there (MPNN, Figs. 2, 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from qwell.figures.canvas import canvas
+
+
+def potential_figure(
+    line: np.ndarray,
+    wave: np.ndarray,
+    exact: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    history: Sequence[Mapping[str, float]],
+    energy: float,
+    plane: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> Figure:
+    """Draw V and U along a line with |ψ|², loss and energy on the way, and both on the plane z = 0.
+
+    Arguments:
+        line: (n,), the first coordinate; wave, exact: ψ and V there; found: label → U.
+        history: rows with update, loss, energy; energy: the exact one.
+        plane: axis (m,), V and U (m, m), first index the first coordinate.
+    """
+    figure, axes = canvas(1, 5 if plane else 3, width=20.0 if plane else 14.0, height=4.2)
+    left, middle, right = axes[:3]
+    finite = exact[np.isfinite(exact)]
+    low, high = np.quantile(finite, [0.02, 0.98])
+    margin = 0.25 * max(high - low, 1e-9)
+    for k, (label, values) in enumerate(found.items()):
+        left.plot(line, values, color=f"C{k}", lw=1.4, label=label)
+    left.plot(line, exact, "--", color="k", lw=0.9, label="V")
+    left.fill_between(
+        line, low - margin, low - margin + (high - low) * wave**2 / np.nanmax(wave**2), color="0.88",
+        label="|ψ|²",
+    )  # fmt: skip
+    left.set(xlabel="x", ylabel="potential", ylim=(low - margin, high + margin), title="along a line")
+    left.legend(fontsize=8, frameon=False)
+    steps = [row["update"] for row in history]
+    middle.plot(steps, [row["loss"] for row in history], lw=1.1)
+    middle.set(yscale="log", xlabel="updates", ylabel="loss", title="loss on the way")
+    right.plot(steps, [row["energy"] for row in history], lw=1.1)
+    if np.isfinite(energy):
+        right.axhline(energy, color="k", ls="--", lw=0.8, label="exact")
+        right.legend(frameon=False)
+    right.set(xlabel="updates", ylabel="Ē", title="energy on the way")
+    for panel in (left, middle, right):
+        panel.grid(alpha=0.25)
+    if plane:
+        axis, true, ours = plane
+        for panel, values, title in ((axes[3], true, "V at z = 0"), (axes[4], ours, "U at z = 0")):
+            drawn = panel.pcolormesh(
+                axis, axis, np.clip(values, low - margin, high + margin).T, shading="nearest", cmap="viridis",
+                vmin=low - margin, vmax=high + margin,
+            )  # fmt: skip
+            panel.set(xlabel="x", ylabel="y", aspect="equal", title=title)
+        figure.colorbar(drawn, ax=axes[3:])
+    return figure
+
+
+def penalty_figure(
+    penalties: Sequence[float], errors: Sequence[Sequence[float]], losses: Sequence[Sequence[float]]
+) -> Figure:
+    """Draw errors of the potential and last losses against λ, seeds as dots and their means (Fig. 3).
+
+    Arguments:
+        penalties: λ; 0 is drawn at the left end.
+        errors, losses: (λ, seeds).
+    """
+    figure, panels = canvas(1, 2, width=11.0, height=4.2)
+    positive = [p for p in penalties if p > 0]
+    floor = min(positive, default=1.0) / 10
+    x = [p if p > 0 else floor for p in penalties]
+    for panel, values, label in ((panels[0], errors, "ε"), (panels[1], losses, "loss")):
+        for at, row in zip(x, values, strict=True):
+            panel.plot([at] * len(row), row, ".", color="0.6")
+        panel.plot(x, [np.mean(row) for row in values], "-o", lw=1.2, ms=4)
+        panel.set(
+            xscale="log", yscale="log", xlabel="λ (the leftmost: 0)" if 0 in penalties else "λ", ylabel=label
+        )
+        panel.grid(which="both", alpha=0.25)
+    return figure
