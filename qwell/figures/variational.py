@@ -98,7 +98,7 @@ def timing_figure(
     Arguments:
         panels: label of the axis; name → [(size, seconds)]; name → (a, b, c).
     """
-    figure, axes = canvas(1, len(panels), width=6.4 * len(panels), height=5.0)
+    figure, axes = canvas(1, len(panels), width=6.4 * len(panels), height=6.0)
     for panel, (label, curves, fits) in zip(axes, panels, strict=True):
         for k, (name, points) in enumerate(curves.items()):
             sizes, times = zip(*points, strict=True)
@@ -111,5 +111,5 @@ def timing_figure(
                 panel.plot(x, np.exp(a * x + b * np.sqrt(x) + c), color=f"C{k % 10}", lw=1)
         panel.set(xlabel=label, ylabel="seconds an evaluation", yscale="log")
         panel.grid(which="both", alpha=0.25)
-        panel.legend(fontsize=7, frameon=False)
+        panel.legend(fontsize=7, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return figure

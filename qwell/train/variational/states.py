@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +140,8 @@ class Level:
         overlaps: with the states below.
         edge: ∫φ² within a fiftieth of the region's ends.
         found: Ē on the rule it was found with.
-        seconds: of the processor.
-        restarts: how many more than one beginning it took.
+        seconds: of the processor, of all beginnings.
+        restarts: how many more than one beginning were tried; the lowest energy is kept.
         seed: of the weights it ended with.
     """
 
@@ -200,17 +200,17 @@ def solve(config: VariationalConfig, report: Callable[[int, str, int, float], No
         clock = time.process_time()
         best: tuple[Level, Trial] | None = None
         for restart in range(RESTARTS):
-            trial, found = _minimise(
-                config, trials, 1000 * restart + config.seed, lambda *row, k=k: report(k, *row)
-            )
-            level = _measure(config, trials, trial, found, time.process_time() - clock, restart)
+            trial_seed = 1000 * restart + config.seed
+            trial, found = _minimise(config, trials, trial_seed, lambda *row, k=k: report(k, *row))
+            level = _measure(config, trials, trial, found, trial_seed)
             if math.isfinite(level.energy) and (best is None or level.energy < best[0].energy):
                 best = level, trial
             if "linear" not in config.optimizer or level.variance <= GOOD:
                 break
         if best is None:
             raise InvalidInput("no finite energy was found; choose a smaller --rate, or float64")
-        levels.append(best[0])
+        seconds = time.process_time() - clock
+        levels.append(replace(best[0], seconds=seconds, restarts=restart))
         trials.append(best[1])
     return States(config, tuple(trials), tuple(levels))
 
@@ -305,8 +305,7 @@ def _measure(
     below: Sequence[Trial],
     trial: Trial,
     found: float,
-    seconds: float,
-    restart: int,
+    seed: int,
 ) -> Level:
     coarse, fine = _functional(config, below), _functional(config, below, finer=4)
     all_trials = [*below, trial]
@@ -336,7 +335,7 @@ def _measure(
             overlaps=tuple(float((w * state.value * ours.value).sum()) for state in fine.below),
             edge=float((w * ours.value**2)[near].sum()),
             found=found,
-            seconds=seconds,
-            restarts=restart,
-            seed=1000 * restart + config.seed,
+            seconds=0.0,
+            restarts=0,
+            seed=seed,
         )
