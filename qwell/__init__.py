@@ -23,6 +23,7 @@ _PUBLIC = {
     "load_pretrained": "qwell.models.registry",
     "pretrained": "qwell.models.registry",
     "save_pretrained": "qwell.models.registry",
+    "derivatives": "qwell.models.jets",
     "load_model": "qwell.train.runs",
     "rollout": "qwell.train.rollout",
 }

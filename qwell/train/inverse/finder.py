@@ -44,7 +44,7 @@ class FinderConfig:
         shrink: δ, what the paper's network is multiplied by at the beginning.
         pins: r₀, one or several points; the system's own by default.
         samples: points to learn from; of "variance", of each kind.
-        temper: share of the points of "variance" that are drawn from |ψ|^½.
+        temper: share of the points of "variance" that are drawn with β = ¼, for the tails.
         epochs: of the paper's methods, batches of 32.
         adam_steps, newton_steps: of "variance".
         rate: Adam's learning rate.
