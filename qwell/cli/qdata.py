@@ -9,6 +9,7 @@ import click
 
 from qwell.cli.common import CONTEXT, as_json, echo_json, parse_range, run, version_option
 from qwell.cli.making import Making, make, making_options
+from qwell.cli.qdata_densities import COMMANDS as DENSITIES
 from qwell.cli.qdata_simulate import COMMANDS as SIMULATING
 from qwell.cli.qdata_store import COMMANDS, progress_bar
 
@@ -138,12 +139,12 @@ def import_(
     "--out", type=click.Path(path_type=Path), help="PNG, SVG or PDF.  [default: <name>-samples.png]"
 )
 def plot(path: str, split: str | None, rows: str | None, out: Path | None) -> None:
-    """Draw a page of samples: potentials with their levels, or wave packets in space and time."""
+    """Draw a page of samples: potentials with levels or densities, or wave packets in space and time."""
     from qwell.errors import DatasetKindError
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path)
-    pages = {"spectra": _spectra_page, "trajectories": _trajectories_page}
+    pages = {"spectra": _spectra_page, "trajectories": _trajectories_page, "densities": _densities_page}
     if data.kind not in pages:
         raise DatasetKindError(f"{path} holds {data.kind}; {' and '.join(pages)} can be drawn")
     most = 6 if data.kind == "spectra" else 3
@@ -173,6 +174,15 @@ def _spectra_page(data: Any, split: str, chosen: slice) -> Any:
         [f"{split} {i}" for i in range(chosen.start, chosen.stop)],
         f"{data.name}: {title}",
     )
+
+
+def _densities_page(data: Any, split: str, chosen: slice) -> Any:
+    from qwell.figures.samples import densities_page
+
+    rows = {name: data[split][name][chosen] for name in ("potential", "density")}
+    x = [data.coordinates["cell"][i] for i in range(rows["potential"].shape[1])]
+    title = f"{data.stem} {split}, version {data.digest[:12]}"
+    return densities_page(x, rows["potential"], rows["density"], title)
 
 
 def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
@@ -212,7 +222,7 @@ def save_figure(figure: Any, path: Path) -> None:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
-for _command in (*COMMANDS, *SIMULATING):
+for _command in (*COMMANDS, *SIMULATING, *DENSITIES):
     cli.add_command(_command)
 
 

@@ -39,6 +39,10 @@ def audit(data: Dataset, samples: int = 1000, seed: int = 0) -> Audit:
         from qwell.datagen.audit_trajectories import audit_trajectories
 
         return Audit(*audit_trajectories(data, samples, seed))
+    if data.kind == "densities":
+        from qwell.datagen.audit_densities import audit_densities
+
+        return Audit(*audit_densities(data, samples, seed))
     return Audit()
 
 

@@ -1,6 +1,8 @@
-"""A page of samples from a data set of spectra: potentials, levels, densities."""
+"""A page of samples: potentials with their levels, or with the densities they make."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -41,5 +43,22 @@ def sample_page(
         panel.set(title=labels[i], xlim=(x[0], x[-1]), xlabel="x")
         if i % columns == 0:
             panel.set_ylabel(f"energy  {ENERGY}")
+    figure.suptitle(title)
+    return figure
+
+
+def densities_page(x: Sequence[float], potential: np.ndarray, density: np.ndarray, title: str) -> Figure:
+    """Draw some potentials as steps, and their densities.
+
+    Arguments:
+        x: ends of the cells, (cells,); potential, density: (n, cells).
+    """
+    figure, panels = canvas(len(potential), 1, width=8.0, height=2.2 * len(potential) + 0.6)
+    for panel, v, rho in zip(panels, potential, density, strict=True):
+        panel.step(x, v, where="pre", color="0.4", lw=1.1, label="V")
+        panel.plot(x, rho, color="C1", lw=1.4, label="ρ")
+        panel.legend(frameon=False, loc="upper right", fontsize=8)
+        panel.grid(alpha=0.25)
+    panels[-1].set_xlabel("x")
     figure.suptitle(title)
     return figure
