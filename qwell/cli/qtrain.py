@@ -9,6 +9,7 @@ import click
 
 from qwell.cli.common import CONTEXT, as_json, echo_json, parse_settings, run, version_option
 from qwell.cli.qtrain_dynamics import COMMANDS
+from qwell.cli.qtrain_introspect import COMMANDS as INTROSPECT
 from qwell.cli.qtrain_potential import COMMANDS as POTENTIAL
 from qwell.cli.qtrain_probe import probe
 from qwell.cli.qtrain_variational import COMMANDS as VARIATIONAL
@@ -280,6 +281,18 @@ def potential_paper(scale: str, out: Path | None) -> None:
     _reproduce(Paper("potential", SCALES, stages, write_potential_report), scale, out)
 
 
+@reproduce.command("introspective")
+@scale_option
+@folder_option
+def introspective_paper(scale: str, out: Path | None) -> None:
+    """The introspective paper (arXiv:1901.11103). Repeat the command to continue where it was."""
+    from qwell.cli.reproduce import Paper
+    from qwell.cli.reproduce_introspective import SCALES, stages
+    from qwell.train.report_introspective import write_introspective_report
+
+    _reproduce(Paper("introspective", SCALES, stages, write_introspective_report), scale, out)
+
+
 def _list_pretrained(as_json: bool) -> None:
     from qwell.models.registry import pretrained, read_config
 
@@ -296,7 +309,7 @@ def _list_pretrained(as_json: bool) -> None:
 
 
 cli.add_command(probe)
-for _command in (*COMMANDS, *VARIATIONAL, *POTENTIAL):
+for _command in (*COMMANDS, *VARIATIONAL, *POTENTIAL, *INTROSPECT):
     cli.add_command(_command)
 
 

@@ -1,0 +1,8 @@
+"""The introspective learner: from densities to the Schrödinger equation (after arXiv:1901.11103).
+
+translate.py     a network that predicts densities, and which of its hidden states matter
+distil.py        how many numbers those states need: a scan over latent dimensions, with a verdict
+law.py           what the two numbers are, in ways that do not depend on a basis
+density_form.py  the same law in three numbers, without a wave function
+report.py        all of it, in order, kept stage by stage
+"""

@@ -1,0 +1,59 @@
+"""The statements of the introspective paper, and what our numbers say to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from qwell.train.report import Claim, Numbers, made_by, write_report
+
+
+def _found(n: Numbers) -> str:
+    losses = ", ".join(f"{d}: {min(r['test'] for r in found):.2g}" for d, found in n["distillers"].items())
+    said = (
+        f"Translator {n['translator']:.1e}; rebuilding by d {losses}; verdict: {n['verdict']} latent numbers;"
+        f" intrinsic dimension {n['intrinsic_dimension']:.2f}."
+    )
+    if n["failures"] is not None:
+        law = n["laws"][0]
+        failed = f"fails {', '.join(n['failures'])}" if n["failures"] else "passes every test"
+        said += f" ψ'' = ({law['slope']:.4f} V − {law['energy']:.4f}) ψ, {failed}."
+    if n["density_form"]:
+        form = ", ".join(f"{d}: {f['loss']:.1e}" for d, f in n["density_form"].items())
+        said += f" Linear in d numbers: {form}."
+    return said
+
+
+REAL = (
+    "The loss rises abruptly below two real variables, which are the wave function up to a choice of basis, and"
+    " obey the discrete Schrödinger equation; density functional theory needs three."
+)
+
+
+def write_introspective_report(folder: Path) -> Path:
+    """Write the report of `qtrain reproduce introspective`. Returns the path of the HTML."""
+    about = json.loads((folder / "reproduction.json").read_text())
+    claims = [
+        Claim(f"real-{k}", "report", f"A whole pipeline, seed {k}", REAL, _found)
+        for k in range(about["seeds"])
+    ]
+    claims.append(
+        Claim(
+            "complex",
+            "report",
+            "Control: a wave with a current",
+            "(Two real variables: real waves only.)",
+            _found,
+        )
+    )
+    claims += [
+        Claim(f"noise-{noise}", "report", f"Densities with noise of {noise}", "None.", _found)
+        for noise in about["noise"]
+    ]
+    lines = [
+        "Wang et al., arXiv:1901.11103: follows the published architecture; the numerical choices are ours.",
+        "Losses are MSE over variance, of whole sequences of test data; the verdict is made from validation data.",
+        made_by(folder),
+    ]
+    head = f"The introspective paper, done again at the scale {about['scale']}"
+    return write_report(folder, head, lines, claims)
