@@ -16,6 +16,7 @@ _PUBLIC = {
     "generate": "qwell.datagen.pipeline",
     "SpectraRecipe": "qwell.datagen.recipes",
     "TrajectoriesRecipe": "qwell.datagen.trajectories",
+    "DensitiesRecipe": "qwell.datagen.densities",
     "preset": "qwell.datagen.presets",
     "Windows": "qwell.store.windows",
     "create_model": "qwell.models.registry",

@@ -27,7 +27,10 @@ class Scale:
 SCALES = {
     "demo": Scale(
         data=("--n", "1000", "--cells", "30"),
-        learn=("--translator-steps", "1000", "--distiller-steps", "400", "--starts", "2", "--dimensions", "1,2,3"),
+        learn=(
+            "--translator-steps", "1000", "--distiller-steps", "400", "--starts", "2",
+            "--dimensions", "1,2,3",
+        ),
         seeds=1,
         noise=("0.01",),
     ),

@@ -25,8 +25,8 @@ def _found(n: Numbers) -> str:
 
 
 REAL = (
-    "The loss rises abruptly below two real variables, which are the wave function up to a choice of basis, and"
-    " obey the discrete Schrödinger equation; density functional theory needs three."
+    "The loss rises abruptly below two real variables, which are the wave function up to a choice of basis,"
+    " and obey the discrete Schrödinger equation; density functional theory needs three."
 )
 
 
@@ -52,7 +52,7 @@ def write_introspective_report(folder: Path) -> Path:
     ]
     lines = [
         "Wang et al., arXiv:1901.11103: follows the published architecture; the numerical choices are ours.",
-        "Losses are MSE over variance, of whole sequences of test data; the verdict is made from validation data.",
+        "Losses are MSE over variance, of whole sequences of test data; the verdict is validation data's.",
         made_by(folder),
     ]
     head = f"The introspective paper, done again at the scale {about['scale']}"
