@@ -4,7 +4,7 @@ A perceptron of 5 × 10 tanh neurons, float64, one output; the functional whose 
 is linear in (y, ∂y, ∂²y) with random coefficients. folx (forward Laplacian, JAX, compiled) is timed too where
 it is installed; it makes Laplacians only.
 
-    python benchmarks/jets.py
+    XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" python benchmarks/jets.py
 """
 
 from __future__ import annotations

@@ -226,71 +226,36 @@ def run_command(command: list[str]) -> None:
     group.main(command[1:], prog_name=command[0], standalone_mode=False)
 
 
-def _reproduce(paper: Any, scale: str, out: Path | None) -> None:
-    from qwell.cli.reproduce import reproduce
-
-    path = reproduce(paper, scale, out or Path("reproduction") / f"{paper.name}-{scale}", run_command)
-    click.echo(f"report: {path}  {path.with_suffix('.md')}")
-
-
-@reproduce.command()
-@scale_option
-@folder_option
-def spectra(scale: str, out: Path | None) -> None:
-    """The spectra paper (arXiv:2201.06676). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import Paper
-    from qwell.cli.reproduce_spectra import SCALES, stages
-    from qwell.train.report_spectra import write_spectra_report
-
-    _reproduce(Paper("spectra", SCALES, stages, write_spectra_report), scale, out)
+PAPERS = {
+    "spectra": "The spectra paper (arXiv:2201.06676).",
+    "dynamics": "The dynamics paper (arXiv:2203.10200).",
+    "derivatives": "The derivatives paper (S. Rodini, Analytical derivatives of neural networks).",
+    "potential": "The potential paper (Hong et al., quantum potentials by Metropolis sampling).",
+    "introspective": "The introspective paper (arXiv:1901.11103).",
+}
 
 
-@reproduce.command("dynamics")
-@scale_option
-@folder_option
-def dynamics_paper(scale: str, out: Path | None) -> None:
-    """The dynamics paper (arXiv:2203.10200). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import Paper
-    from qwell.cli.reproduce_dynamics import SCALES, stages
-    from qwell.train.report_dynamics import write_dynamics_report
+def _paper(name: str, title: str) -> None:
+    """Add the command that does a paper again, from its `reproduce_<name>.py` and `report_<name>.py`."""
 
-    _reproduce(Paper("dynamics", SCALES, stages, write_dynamics_report), scale, out)
+    @reproduce.command(name, help=f"{title} Repeat the command to continue where it was.")
+    @scale_option
+    @folder_option
+    def command(scale: str, out: Path | None) -> None:
+        from importlib import import_module
 
+        from qwell.cli.reproduce import Paper
+        from qwell.cli.reproduce import reproduce as do
 
-@reproduce.command("derivatives")
-@scale_option
-@folder_option
-def derivatives_paper(scale: str, out: Path | None) -> None:
-    """The derivatives paper (S. Rodini). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import Paper
-    from qwell.cli.reproduce_derivatives import SCALES, stages
-    from qwell.train.report_derivatives import write_derivatives_report
-
-    _reproduce(Paper("derivatives", SCALES, stages, write_derivatives_report), scale, out)
+        plan = import_module(f"qwell.cli.reproduce_{name}")
+        write = getattr(import_module(f"qwell.train.report_{name}"), f"write_{name}_report")
+        folder = out or Path("reproduction") / f"{name}-{scale}"
+        path = do(Paper(name, plan.SCALES, plan.stages, write), scale, folder, run_command)
+        click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
 
-@reproduce.command("potential")
-@scale_option
-@folder_option
-def potential_paper(scale: str, out: Path | None) -> None:
-    """The potential paper (Hong et al.). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import Paper
-    from qwell.cli.reproduce_potential import SCALES, stages
-    from qwell.train.report_potential import write_potential_report
-
-    _reproduce(Paper("potential", SCALES, stages, write_potential_report), scale, out)
-
-
-@reproduce.command("introspective")
-@scale_option
-@folder_option
-def introspective_paper(scale: str, out: Path | None) -> None:
-    """The introspective paper (arXiv:1901.11103). Repeat the command to continue where it was."""
-    from qwell.cli.reproduce import Paper
-    from qwell.cli.reproduce_introspective import SCALES, stages
-    from qwell.train.report_introspective import write_introspective_report
-
-    _reproduce(Paper("introspective", SCALES, stages, write_introspective_report), scale, out)
+for _name, _title in PAPERS.items():
+    _paper(_name, _title)
 
 
 def _list_pretrained(as_json: bool) -> None:
