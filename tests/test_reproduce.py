@@ -3,21 +3,35 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
+from qwell.cli import qdata, qtrain
+from qwell.cli import reproduce_derivatives as derivatives
 from qwell.cli import reproduce_dynamics as dynamics
+from qwell.cli import reproduce_potential as potential
 from qwell.cli import reproduce_spectra as spectra
 from qwell.cli.qtrain import run_command
 from qwell.cli.reproduce import Paper, Stage, reproduce
 from qwell.errors import InvalidInput
-from qwell.train import report_dynamics, report_spectra
+from qwell.train import report_derivatives, report_dynamics, report_potential, report_spectra
 from qwell.train.report import Claim
 
 SPECTRA = Paper("spectra", spectra.SCALES, spectra.stages, report_spectra.write_spectra_report)
 DYNAMICS = Paper("dynamics", dynamics.SCALES, dynamics.stages, report_dynamics.write_dynamics_report)
-PAPERS = [(SPECTRA, report_spectra.CLAIMS), (DYNAMICS, report_dynamics.CLAIMS)]
+DERIVATIVES = Paper(
+    "derivatives", derivatives.SCALES, derivatives.stages, report_derivatives.write_derivatives_report
+)
+POTENTIAL = Paper("potential", potential.SCALES, potential.stages, report_potential.write_potential_report)
+PAPERS = [
+    (SPECTRA, report_spectra.CLAIMS),
+    (DYNAMICS, report_dynamics.CLAIMS),
+    (DERIVATIVES, report_derivatives.CLAIMS),
+    (POTENTIAL, report_potential.CLAIMS),
+]
 
 
 @pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
@@ -127,3 +141,16 @@ def test_a_whole_paper_in_small(paper: Paper, claims: tuple[Claim, ...], tmp_pat
     assert page.count("<img ") == text.count("![") >= len(claims)
     for numbers in tmp_path.glob("probes/*/*.json"):
         assert "NaN" not in numbers.read_text()
+
+
+@pytest.mark.parametrize("name", qtrain.PAPERS)
+def test_every_stage_of_every_paper_is_a_command_that_can_be_typed(name: str) -> None:
+    plan = import_module(f"qwell.cli.reproduce_{name}")
+    assert callable(getattr(import_module(f"qwell.train.report_{name}"), f"write_{name}_report"))
+    for scale in ("demo", "cpu", "paper"):
+        for stage in plan.stages(plan.SCALES[scale]):
+            for command in filter(None, (stage.command, stage.resume)):
+                words, group = command[1:], {"qdata": qdata.cli, "qtrain": qtrain.cli}[command[0]]
+                while isinstance(group, click.Group):
+                    group, words = group.commands[words[0]], words[1:]
+                group.make_context(command[0], list(words))  # raises for an unknown option

@@ -80,6 +80,9 @@ def _claims() -> tuple[Claim, ...]:
     )
 
 
+CLAIMS = _claims()
+
+
 def write_potential_report(folder: Path) -> Path:
     """Write the report of `qtrain reproduce potential`. Returns the path of the HTML."""
     about = json.loads((folder / "reproduction.json").read_text())
@@ -91,4 +94,4 @@ def write_potential_report(folder: Path) -> Path:
         made_by(folder),
     ]
     head = f"The potential paper, done again at the scale {about['scale']}"
-    return write_report(folder, head, lines, _claims())
+    return write_report(folder, head, lines, CLAIMS)
