@@ -12,12 +12,19 @@ import pytest
 from qwell.cli import qdata, qtrain
 from qwell.cli import reproduce_derivatives as derivatives
 from qwell.cli import reproduce_dynamics as dynamics
+from qwell.cli import reproduce_introspective as introspective
 from qwell.cli import reproduce_potential as potential
 from qwell.cli import reproduce_spectra as spectra
 from qwell.cli.qtrain import run_command
 from qwell.cli.reproduce import Paper, Stage, reproduce
 from qwell.errors import InvalidInput
-from qwell.train import report_derivatives, report_dynamics, report_potential, report_spectra
+from qwell.train import (
+    report_derivatives,
+    report_dynamics,
+    report_introspective,
+    report_potential,
+    report_spectra,
+)
 from qwell.train.report import Claim
 
 SPECTRA = Paper("spectra", spectra.SCALES, spectra.stages, report_spectra.write_spectra_report)
@@ -127,10 +134,47 @@ TINY = {
         frames=8,
         samples=5,
     ),
-}
+    "derivatives": derivatives.Scale(
+        search=(
+            "--layers", "6,6", "--points", "60", "--adam-steps", "5", "--lbfgs-steps", "3",
+            "--linear-steps", "2",
+        ),
+        seeds=1,
+        paper_steps=1,
+        sampled=("--steps", "5", "--walkers", "50"),
+        sizes="1,2,3",
+        patience=0.001,
+    ),
+    "potential": potential.Scale(
+        seeds=1,
+        epochs=1,
+        ours=("--adam-steps", "20", "--newton-steps", "2", "--samples", "200"),
+        penalties="0,1",
+        sweep_epochs=1,
+    ),
+    "introspective": introspective.Scale(
+        data=("--n", "100", "--validation", "30", "--test", "30", "--cells", "12", "--workers", "0"),
+        learn=("--translator-steps", "20", "--distiller-steps", "12", "--dimensions", "2,3"),
+        seeds=1,
+        noise=("0.01",),
+    ),
+}  # fmt: skip
+SMALL = [
+    *PAPERS,
+    (
+        Paper(
+            "introspective",
+            introspective.SCALES,
+            introspective.stages,
+            report_introspective.write_introspective_report,
+        ),
+        report_introspective.claims_of(1, ("0.01",)),
+    ),
+]
 
 
-@pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
+@pytest.mark.slow
+@pytest.mark.parametrize(("paper", "claims"), SMALL, ids=lambda x: getattr(x, "name", ""))
 def test_a_whole_paper_in_small(paper: Paper, claims: tuple[Claim, ...], tmp_path: Path) -> None:
     """Every command runs; the report has every statement, number and figure."""
     tiny = replace(paper, scales={"demo": TINY[paper.name]})

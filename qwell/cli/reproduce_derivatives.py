@@ -17,12 +17,16 @@ class Scale:
         search: options of our own searches for ground states.
         seeds: beginnings of each.
         paper_steps: of Adam, in the paper's own set-up.
+        sampled: options of Monte Carlo.
+        sizes: numbers of inputs and outputs of the times.
         patience: seconds for each time measured.
     """
 
     search: tuple[str, ...] = ()
     seeds: int = 5
     paper_steps: int = 40_000
+    sampled: tuple[str, ...] = ()
+    sizes: str = "1,2,4,8,16,32,64"
     patience: float = 0.5
 
 
@@ -50,7 +54,8 @@ def stages(scale: Scale) -> list[Stage]:
     paper = ("--setup", "paper", "--adam-steps", str(scale.paper_steps))
     plan += [search(f"{well}-paper", "--potential", well, *paper) for well in WELLS]
     plan.append(search("excited", "--potential", "quartic-strong", "--levels", "3", *scale.search))
-    plan.append(search("coupled", "--potential", "coupled-3d"))
-    command = ["qtrain", "derivatives", "--patience", str(scale.patience), "--out", "probes/times"]
+    plan.append(search("coupled", "--potential", "coupled-3d", *scale.sampled))
+    command = ["qtrain", "derivatives", "--sizes", scale.sizes, "--patience", str(scale.patience)]
+    command += ["--out", "probes/times"]
     plan.append(Stage(command, "probes/times/derivatives.json"))
     return plan

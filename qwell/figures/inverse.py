@@ -55,7 +55,7 @@ def potential_figure(
         for panel, values, title in ((axes[3], true, "V at z = 0"), (axes[4], ours, "U at z = 0")):
             drawn = panel.pcolormesh(
                 axis, axis, np.clip(values, low - margin, high + margin).T, shading="nearest", cmap="viridis",
-                vmin=low - margin, vmax=high + margin,
+                vmin=low - margin, vmax=high + margin, rasterized=True,
             )  # fmt: skip
             panel.set(xlabel="x", ylabel="y", aspect="equal", title=title)
         figure.colorbar(drawn, ax=axes[3:])

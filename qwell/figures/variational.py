@@ -84,7 +84,7 @@ def sampled_figure(
         left.legend(frameon=False)
     left.set(xlabel="steps", ylabel="Ē", title="energy on the way")
     left.grid(alpha=0.25)
-    drawn = right.pcolormesh(axis, axis, density.T, shading="gouraud", cmap="viridis")
+    drawn = right.pcolormesh(axis, axis, density.T, shading="gouraud", cmap="viridis", rasterized=True)
     right.set(xlabel=names[0], ylabel=names[1], aspect="equal", title="|ψ|², not normalised")
     figure.colorbar(drawn, ax=right)
     return figure

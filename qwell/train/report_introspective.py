@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from qwell.train.report import Claim, Numbers, made_by, write_report
@@ -30,13 +31,9 @@ REAL = (
 )
 
 
-def write_introspective_report(folder: Path) -> Path:
-    """Write the report of `qtrain reproduce introspective`. Returns the path of the HTML."""
-    about = json.loads((folder / "reproduction.json").read_text())
-    claims = [
-        Claim(f"real-{k}", "report", f"A whole pipeline, seed {k}", REAL, _found)
-        for k in range(about["seeds"])
-    ]
+def claims_of(seeds: int, noises: Sequence[str]) -> tuple[Claim, ...]:
+    """The statements, for so many pipelines and these noises."""
+    claims = [Claim(f"real-{k}", "report", f"A whole pipeline, seed {k}", REAL, _found) for k in range(seeds)]
     claims.append(
         Claim(
             "complex",
@@ -48,12 +45,18 @@ def write_introspective_report(folder: Path) -> Path:
     )
     claims += [
         Claim(f"noise-{noise}", "report", f"Densities with noise of {noise}", "None.", _found)
-        for noise in about["noise"]
+        for noise in noises
     ]
+    return tuple(claims)
+
+
+def write_introspective_report(folder: Path) -> Path:
+    """Write the report of `qtrain reproduce introspective`. Returns the path of the HTML."""
+    about = json.loads((folder / "reproduction.json").read_text())
     lines = [
         "Wang et al., arXiv:1901.11103: follows the published architecture; the numerical choices are ours.",
         "Losses are MSE over variance, of whole sequences of test data; the verdict is validation data's.",
         made_by(folder),
     ]
     head = f"The introspective paper, done again at the scale {about['scale']}"
-    return write_report(folder, head, lines, claims)
+    return write_report(folder, head, lines, claims_of(about["seeds"], about["noise"]))
