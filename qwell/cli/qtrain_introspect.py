@@ -18,7 +18,7 @@ from qwell.cli.training import absolute, check_resume
 @click.option("--dimensions", default="1,2,3,4", show_default=True, help="Latent numbers to scan.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Distillers of each.")
 @click.option("--starts", type=int, default=3, show_default=True, help="Beginnings of each distiller.")
-@click.option("--translator-steps", type=int, default=3000, show_default=True)
+@click.option("--translator-steps", type=int, default=6000, show_default=True)
 @click.option("--distiller-steps", type=int, default=2500, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(

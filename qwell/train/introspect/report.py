@@ -55,7 +55,7 @@ class IntrospectConfig:
     dimensions: tuple[int, ...] = (1, 2, 3, 4)
     seeds: int = 1
     starts: int = 3
-    translator_steps: int = 3000
+    translator_steps: int = 6000
     distiller_steps: int = 2500
     seed: int = 0
 
