@@ -106,7 +106,7 @@ def search(
     }
     best = min(range(seeds), key=lambda s: measured[s].box)
     head = (
-        "seed", "ε box", "ε [−1, 1]", "ε by |ψ|²", "worst", "Ē", "± of sampling", "Ē − E", "CPU s",
+        "seed", "ε box", "ε [−1, 1]", "ε by ψ²", "worst", "Ē", "± of sampling", "Ē − E", "CPU s",
     )  # fmt: skip
     for row in rows:
         known = np.isfinite(system.energy) and row[0] != "spread"

@@ -91,7 +91,7 @@ def search(
         "history": energy_history(histories[best], float(energies[0])),
     }
     title = f"{config.well.name}: H = −½ d²/dx² + {config.well.formula}, beside an independent solver"
-    head = ("seed", "level", "Ē", "Ē − E", "⟨φ|φ⟩ − 1", "G", "⟨(H − Ē)²⟩", "restarts", "CPU s")
+    head = ("seed", "level", "Ē", "Ē − E", "norm² − 1", "G", "⟨(H − Ē)²⟩", "restarts", "CPU s")
     return states, Finding("report", title, head, rows, numbers, figures)
 
 
