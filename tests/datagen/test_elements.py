@@ -23,7 +23,7 @@ def test_a_kink_costs_digits_only_inside_an_element() -> None:
         return np.abs(x - 0.1)
 
     airy = 1.0187929716474710 / 2 ** (1 / 3)  # E of ½p² + |x|: minus the first zero of Ai'
-    on, _, _ = eigenstates(potential, (-12, 12.2), 1, kinks=(0.1,))
+    on, _, _ = eigenstates(potential, (-12, 12.3), 1, kinks=(0.1,), elements=8)
     off, _, _ = eigenstates(potential, (-12, 12.3), 1, elements=7)
     assert on[0] == pytest.approx(airy, abs=1e-10)
     assert abs(off[0] - airy) > 1e-7

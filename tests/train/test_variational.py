@@ -10,7 +10,7 @@ import torch
 from qwell.datagen.elements import eigenstates
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.train.runs import Run
-from qwell.train.variational.minimise import Functional, adam, lbfgs, linear
+from qwell.train.variational.minimise import Functional, _equations, adam, lbfgs, linear
 from qwell.train.variational.potentials import WELLS, well_of
 from qwell.train.variational.sampled import OSCILLATORS, local_energy, problem_of, solve_sampled
 from qwell.train.variational.states import VariationalConfig, load_states, solve
@@ -106,6 +106,23 @@ def test_the_linear_step_is_newtons_near_the_minimum(wide: bool) -> None:
     assert len(seen) > 20
     assert all(b <= a + 2e-13 for a, b in itertools.pairwise(seen))
     assert seen[-1] - 0.5 < 0.1 * (seen[0] - 0.5) or wide
+
+
+def test_the_equations_of_the_linear_method() -> None:
+    """BᵀDr is half the gradient of Ē, and changes along φ itself are left out."""
+    well = WELLS["quartic"]
+    rule = legendre(well.region, 200)
+    energy = Functional(rule, torch.from_numpy(well(rule.x.numpy())))
+    trial = Trial(well.region, (7, 5), seed=3)
+    value = energy(trial)
+    gradient = torch.autograd.grad(value, list(trial.parameters()))
+    with torch.no_grad():
+        rows, weights, residual = _equations(energy, trial, value.detach())
+    half = torch.cat([g.reshape(-1) for g in gradient]) / 2
+    torch.testing.assert_close(rows.mT @ (weights * residual), half, rtol=1e-9, atol=1e-11)
+    q = len(rule.x)
+    along = (rule.w * residual[q:]) @ rows[q:]
+    assert float(along.abs().max()) < 1e-11 * float(rows[q:].abs().max())
 
 
 def test_lbfgs_descends() -> None:
