@@ -74,6 +74,19 @@ def test_everything_and_again(shop: Path) -> None:
         typed("--resume", str(run))
 
 
+def test_one_stage_after_the_other(shop: Path) -> None:
+    said = typed("--data", str(shop / "d.zarr"), *SHORT, "--until", "translator", "--out", "a")
+    assert "relative error" in said and not list(Path("a/model").glob("distiller*"))
+    scanned = typed("--resume", "a", "--until", "scan")
+    assert "verdict" in scanned and "law" not in scanned
+    assert "read off" in typed("--resume", "a")
+
+
+def test_a_free_update_has_no_matrix_to_test(shop: Path) -> None:
+    said = typed("--data", str(shop / "d.zarr"), *SHORT, "--update", "free")
+    assert "verdict" in said and "law, d = 2" not in said
+
+
 def test_a_complex_wave_has_no_law_of_two_real_numbers(shop: Path) -> None:
     assert "law, d = 2" not in typed("--data", str(shop / "current.zarr"), *SHORT, "--translator", "gru")
 
@@ -85,6 +98,8 @@ def test_a_complex_wave_has_no_law_of_two_real_numbers(shop: Path) -> None:
         (["--data", "bare.zarr"], "no rows of test"),
         (["--data", "d.zarr", "--dimensions", "0,1"], "from 1 to 8"),
         (["--data", "d.zarr", "--translator", "bert"], "unknown translator"),
+        (["--data", "d.zarr", "--update", "wild"], "unknown update"),
+        (["--data", "d.zarr", "--until", "dawn"], "unknown stage"),
     ],
 )
 def test_mistakes_are_named(shop: Path, arguments: list[str], message: str) -> None:

@@ -16,6 +16,10 @@ from qwell.cli.training import absolute, check_resume
 @click.option("--data", help="Data set of densities: store/densities.zarr …")
 @click.option("--translator", default="taylor", show_default=True, help="taylor or gru.")
 @click.option("--dimensions", default="1,2,3,4", show_default=True, help="Latent numbers to scan.")
+@click.option(
+    "--update", default="linear", show_default=True, help="Of latents: linear, or free (a control)."
+)
+@click.option("--until", default="law", show_default=True, help="The last stage: translator, scan or law.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Distillers of each.")
 @click.option("--starts", type=int, default=3, show_default=True, help="Beginnings of each distiller.")
 @click.option("--translator-steps", type=int, default=6000, show_default=True)
@@ -29,7 +33,7 @@ from qwell.cli.training import absolute, check_resume
 @click.pass_context
 def introspect(
     context: click.Context, data: str | None, dimensions: str, out: Path | None, resume: Path | None,
-    as_json: bool, **options: Any,
+    until: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Learn densities, distil the hidden states, and test what is left against the Schrödinger equation.
 
@@ -73,7 +77,7 @@ def introspect(
         if stage != "translator" or step % 1000 == 0:
             click.echo(f"  {stage}, step {step:,}: {loss:.2e}", err=True)
 
-    print_finding(ask(config, opened, run, report), run.path, as_json)
+    print_finding(ask(config, opened, run, report, until), run.path, as_json)
 
 
 COMMANDS = (introspect,)

@@ -82,7 +82,8 @@ def check_resume(context: click.Context, data: str | None, resume: Path | None, 
         given = [
             name
             for name in context.params
-            if name not in ("resume", "device") and context.get_parameter_source(name) is typed
+            if name not in ("resume", "device", "until", "as_json")
+            and context.get_parameter_source(name) is typed
         ]
         if given:
             raise InvalidInput(

@@ -37,6 +37,25 @@ class TaylorCell(nn.Module):
         return torch.stack(out, 1)
 
 
+class FreeCell(nn.Module):
+    """z₊ = z + F(z, v), F a perceptron: a control, whose latent numbers obey no matrix."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(nn.Linear(size + 1, 32), nn.Tanh(), nn.Linear(32, size))
+        with torch.no_grad():
+            last: nn.Linear = self.change[2]  # type: ignore[assignment]
+            last.weight.mul_(0.1)
+
+    def forward(self, z: Tensor, v: Tensor) -> Tensor:
+        """States (b, n) after each of the cells v (b, t), (b, t, n)."""
+        out = []
+        for u in v.unbind(1):
+            z = z + self.change(torch.cat([z, u[:, None]], -1))
+            out.append(z)
+        return torch.stack(out, 1)
+
+
 class Translator(nn.Module):
     """Potentials to densities, cell by cell.
 
@@ -123,12 +142,13 @@ class Distiller(nn.Module):
         hidden: n, of the states to be rebuilt.
         latent: d.
         angle: W₀ begins as a rotation by it in every pair of latent numbers.
+        linear: whether z₊ is linear in z, as above; else it is a perceptron's (`FreeCell`).
     """
 
-    def __init__(self, hidden: int, latent: int, angle: float = 0.12) -> None:
+    def __init__(self, hidden: int, latent: int, angle: float = 0.12, linear: bool = True) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(hidden, 64), nn.Tanh(), nn.Linear(64, latent))
-        self.cell = TaylorCell(latent)
+        self.cell: TaylorCell | FreeCell = TaylorCell(latent) if linear else FreeCell(latent)
         self.decoder = nn.Sequential(
             nn.Linear(latent + latent * (latent + 1) // 2, 64),
             nn.SiLU(),
@@ -141,9 +161,10 @@ class Distiller(nn.Module):
             last.weight.mul_(0.1)
             last.bias.zero_()
             last.bias[0] = 1.0
-            for i in range(latent - 1):
-                self.cell.weights[0, i, i + 1] += angle
-                self.cell.weights[0, i + 1, i] -= angle
+            if isinstance(self.cell, TaylorCell):
+                for i in range(latent - 1):
+                    self.cell.weights[0, i, i + 1] += angle
+                    self.cell.weights[0, i + 1, i] -= angle
 
     def latents(self, start: Tensor, v: Tensor) -> Tensor:
         """z after each cell, (b, t, d), of first states (b, n) and scaled potentials (b, t)."""

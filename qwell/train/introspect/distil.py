@@ -36,13 +36,13 @@ class _Training:
     """A distiller in training; sequences grow whenever they are rebuilt well enough."""
 
     def __init__(
-        self, start: Tensor, y: Tensor, potential: Tensor, latent: int, seed: int, total: int
+        self, start: Tensor, y: Tensor, potential: Tensor, latent: int, seed: int, total: int, linear: bool
     ) -> None:
         self.start, self.y, self.v = start, y, potential / HIGHEST
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             angle = ANGLES[0] + (ANGLES[1] - ANGLES[0]) * float(torch.rand(()))
-            self.model = Distiller(y.shape[-1], latent, angle)
+            self.model = Distiller(y.shape[-1], latent, angle, linear)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=5e-3)
         self.total, self.done, self.length, self.running = total, 0, 6, 1.0
@@ -89,6 +89,7 @@ def distil(
     steps: int,
     starts: int,
     report: Report,
+    linear: bool = True,
 ) -> Distilled:
     """The best of some distillers: all are begun, the one ahead on validation data is trained to the end.
 
@@ -99,8 +100,9 @@ def distil(
         steps: of Adam, for the best; a quarter of it for the others.
         starts: how many are begun.
         report: called with stage, step, loss.
+        linear: whether latent numbers are updated by matrices.
     """
-    trainings = [_Training(*train, latent, 1000 * k + seed, steps) for k in range(starts)]
+    trainings = [_Training(*train, latent, 1000 * k + seed, steps, linear) for k in range(starts)]
     for training in trainings:
         training.go(steps // 4)
     ahead = max(trainings, key=lambda t: (t.length, -t.running))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.figures.introspection import kink_figure, law_figure
-from qwell.models.introspective import HIGHEST, TRANSLATORS, Distiller, Translator
+from qwell.models.introspective import HIGHEST, TRANSLATORS, Distiller, TaylorCell, Translator
 from qwell.store.dataset import Dataset
 from qwell.train.introspect.density_form import DensityForm, density_form, intrinsic_dimension
 from qwell.train.introspect.distil import Distilled, Split, distil, verdict
@@ -31,6 +31,9 @@ from qwell.train.probes.finding import Cell, Finding
 from qwell.train.runs import Run
 
 SPLITS = ("train", "validation", "test")
+UPDATES = ("linear", "free")
+STAGES = ("translator", "scan", "law")
+HEAD = ("of", "what", "found", "exact")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class IntrospectConfig:
         data, digest: path and version of the data set.
         translator: of `TRANSLATORS`.
         dimensions: latent dimensions to scan.
+        update: of latent numbers: "linear", by matrices, or "free", by a perceptron; a control without a law.
         seeds: distillers of each dimension, one after another.
         starts: beginnings of each; the one ahead is trained to the end.
         translator_steps, distiller_steps: of Adam.
@@ -53,6 +57,7 @@ class IntrospectConfig:
     digest: str
     translator: str = "taylor"
     dimensions: tuple[int, ...] = (1, 2, 3, 4)
+    update: str = "linear"
     seeds: int = 1
     starts: int = 3
     translator_steps: int = 6000
@@ -64,6 +69,8 @@ class IntrospectConfig:
             raise InvalidInput(
                 f"unknown translator {self.translator!r}; choose one of {', '.join(TRANSLATORS)}"
             )
+        if self.update not in UPDATES:
+            raise InvalidInput(f"unknown update {self.update!r}; choose one of {', '.join(UPDATES)}")
         if not self.dimensions or min(self.dimensions) < 1 or max(self.dimensions) > 8:
             raise InvalidInput(f"dimensions are {self.dimensions}; write some from 1 to 8, like 1,2,3,4")
         for name in ("seeds", "starts", "translator_steps", "distiller_steps"):
@@ -71,7 +78,9 @@ class IntrospectConfig:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
-def introspect(config: IntrospectConfig, data: Dataset, run: Run, report: Report) -> Finding:
+def introspect(
+    config: IntrospectConfig, data: Dataset, run: Run, report: Report, until: str = "law"
+) -> Finding:
     """Learn densities, distil, and test what was distilled. What is in the run already is not done again.
 
     Arguments:
@@ -79,9 +88,12 @@ def introspect(config: IntrospectConfig, data: Dataset, run: Run, report: Report
         data: of densities.
         run: where it is kept.
         report: called with stage, step and loss on the way.
+        until: the last stage: "translator", "scan" or "law".
 
-    Raises InvalidInput if the data set has no validation or test rows.
+    Raises InvalidInput for an unknown stage, or if the data set has no validation or test rows.
     """
+    if until not in STAGES:
+        raise InvalidInput(f"unknown stage {until!r}; choose one of {', '.join(STAGES)}")
     if missing := [s for s in SPLITS if s not in data.splits or not len(data[s])]:
         raise InvalidInput(
             f"{data.path} has no rows of {missing[0]}; they are needed to choose and to report"
@@ -91,6 +103,10 @@ def introspect(config: IntrospectConfig, data: Dataset, run: Run, report: Report
     run.model.mkdir(exist_ok=True)
     translator = _translator(config, potential["train"], density["train"], run, report)
     error = relative_error(translator, potential["test"], density["test"])
+    if until == "translator":
+        rows: list[list[Cell]] = [["translator", "relative error, test", error, ""]]
+        title = f"{Path(config.data).name}: a {config.translator} translator"
+        return Finding("translator", title, HEAD, rows, {"config": asdict(config), "translator": error})
     factor = metric(translator, potential["train"], seed=config.seed)
     split = {s: _states(translator, factor, potential[s]) for s in SPLITS}
     distilled = {
@@ -103,13 +119,14 @@ def introspect(config: IntrospectConfig, data: Dataset, run: Run, report: Report
     forms = {
         d: density_form(*plain["train"], plain["test"], d, energy, cell)
         for d in config.dimensions
-        if translator.linear and d <= factor.shape[0]
+        if translator.linear and d <= factor.shape[0] and until == "law"
     }
     losses = {d: min(r.validation for r in found) for d, found in distilled.items()}
     kink = verdict(losses)
     test = np.stack([data["test"][name][:] for name in ("psi", "slope")], -1)[:, 1:]  # (rows, t, part, 2)
     laws, exported = [], {}
-    for found in distilled.get(2, []):
+    tested = config.update == "linear" and until == "law"
+    for found in distilled.get(2, []) if tested else []:
         updates, z = _updates(found.model), _latents(found.model, split["test"])
         flat = z.reshape(-1, 2)
         rho = np.array(data["test"]["density"][:], float).ravel()
@@ -191,7 +208,7 @@ def _finding(
     title = (
         f"{Path(config.data).name}: what a {config.translator} translator of potentials to densities knows"
     )
-    return Finding("report", title, ("of", "what", "found", "exact"), rows, numbers, figures)
+    return Finding("report", title, HEAD, rows, numbers, figures)
 
 
 def _tensor(data: Dataset, split: str, field: str) -> Tensor:
@@ -243,13 +260,14 @@ def _distilled(
     config: IntrospectConfig, split: dict[str, Split], d: int, seed: int, run: Run, report: Report
 ) -> Distilled:
     path = run.model / f"distiller-{d}-{seed}.safetensors"
-    model, losses = Distiller(split["train"][1].shape[-1], d), path.with_suffix(".json")
+    linear = config.update == "linear"
+    model, losses = Distiller(split["train"][1].shape[-1], d, linear=linear), path.with_suffix(".json")
     if losses.exists() and _kept(path, model):
         kept = json.loads(losses.read_text())
         return Distilled(model.eval(), d, seed, kept["validation"], kept["test"])
     found = distil(
         split["train"], split["validation"], split["test"], d, seed, config.distiller_steps, config.starts,
-        report,
+        report, linear,
     )  # fmt: skip
     _keep(path, found.model)
     run.write(f"model/{losses.name}", json.dumps({"validation": found.validation, "test": found.test}) + "\n")
@@ -259,6 +277,7 @@ def _distilled(
 @torch.no_grad()
 def _updates(model: Distiller) -> np.ndarray:
     """The learned matrices at the potentials `GRID`."""
+    assert isinstance(model.cell, TaylorCell)  # asked of linear updates only
     return model.cell.matrix(torch.from_numpy(GRID) / HIGHEST).double().numpy()
 
 
