@@ -10,18 +10,21 @@ from matplotlib.figure import Figure
 from qwell.figures.canvas import canvas
 
 
-def kink_figure(losses: Mapping[int, Sequence[float]], form: Mapping[int, float], verdict: int) -> Figure:
+def kink_figure(
+    losses: Mapping[int, Sequence[float]], form: Mapping[int, float], verdict: int | None
+) -> Figure:
     """Draw rebuilding losses against latent dimension, seeds as dots, and those of the closed form.
 
     Arguments:
-        losses: d → one a seed; form: d → loss of the density form; verdict: the dimension found.
+        losses: d → one a seed; form: d → loss of the density form; verdict: the dimension found, if any.
     """
     figure, (axes,) = canvas()
     for d, values in losses.items():
         axes.plot([d] * len(values), values, ".", color="C0", ms=8)
     axes.plot(list(losses), [min(v) for v in losses.values()], "-", color="C0", label="decoder not linear")
     axes.plot(list(form), list(form.values()), "--s", color="C1", ms=5, label="linear (density form)")
-    axes.axvline(verdict, color="0.5", ls=":", label=f"verdict: {verdict}")
+    if verdict is not None:
+        axes.axvline(verdict, color="0.5", ls=":", label=f"verdict: {verdict}")
     axes.set(yscale="log", xlabel="latent numbers", ylabel="MSE / var", xticks=sorted({*losses, *form}))
     axes.grid(which="both", alpha=0.25)
     axes.legend(frameon=False)

@@ -12,7 +12,7 @@ from qwell.train.report import Claim, Numbers, made_by, write_report
 def _found(n: Numbers) -> str:
     losses = ", ".join(f"{d}: {min(r['test'] for r in found):.2g}" for d, found in n["distillers"].items())
     said = (
-        f"Translator {n['translator']:.1e}; rebuilding by d {losses}; verdict: {n['verdict']} latent numbers;"
+        f"Translator {n['translator']:.1e}; rebuilding by d {losses}; verdict: {n['verdict'] or 'no'} latent numbers;"
         f" intrinsic dimension {n['intrinsic_dimension']:.2f}."
     )
     if n["failures"] is not None:

@@ -89,6 +89,7 @@ def test_the_verdict_is_the_kink() -> None:
     assert verdict({1: 0.8, 2: 1e-3, 3: 9e-4, 4: 1e-3}) == 2
     assert verdict({1: 0.8, 2: 0.5, 3: 1e-4, 4: 9e-5}) == 3
     assert verdict({1: 1e-3, 2: 9e-4}) == 1
+    assert verdict({1: 1.9, 2: 1.4}) is None  # nothing learned, nothing said
 
 
 def test_a_taylor_cell_multiplies_by_its_matrix() -> None:

@@ -112,13 +112,17 @@ def distil(
     return Distilled(ahead.model.eval(), latent, seed, losses[0], losses[1])
 
 
-def verdict(losses: dict[int, float], factor: float = 10.0) -> int:
+def verdict(losses: dict[int, float], factor: float = 10.0) -> int | None:
     """The smallest d after which more latent numbers help by less than a factor: the kink of the curve.
 
     Arguments:
         losses: d → the least validation loss.
+
+    None if nothing is rebuilt better than to a tenth: then there is nothing to be said.
     """
     dimensions = sorted(losses)
+    if min(losses.values()) > 0.1:
+        return None
     for d in dimensions:
         if losses[d] <= factor * min(losses[e] for e in dimensions if e >= d):
             return d

@@ -139,7 +139,7 @@ def introspect(
 
 def _finding(
     config: IntrospectConfig, recipe: dict[str, Any], error: float, distilled: dict[int, list[Distilled]],
-    forms: dict[int, DensityForm], kink: int, laws: Sequence[Law], dimension: float, split: dict[str, Split],
+    forms: dict[int, DensityForm], kink: int | None, laws: Sequence[Law], dimension: float, split: dict[str, Split],
     test: np.ndarray, energy: float, cell: float,
 ) -> Finding:  # fmt: skip
     rows: list[list[Cell]] = [["translator", "relative error, test", error, ""]]
@@ -147,7 +147,7 @@ def _finding(
         rows.append([f"distiller d = {d}", "MSE/var, validation", min(r.validation for r in found), ""])
         rows.append([f"distiller d = {d}", "MSE/var, test", min(r.test for r in found), ""])
     rows.append(["hidden states", "intrinsic dimension (TwoNN)", dimension, ""])
-    rows.append(["verdict", "latent numbers needed", kink, "from validation data"])
+    rows.append(["verdict", "latent numbers needed", kink or "nothing is rebuilt", "from validation data"])
     complex_wave = float(recipe["current"]) != 0
     best = None
     if laws and not complex_wave:
@@ -155,7 +155,8 @@ def _finding(
         wrong = laws[best].failures(energy)
         exact = {"r2_forward": "1", "r2_backward": "1", "slope": "1", "energy": f"{energy:g}"}
         for name, value in asdict(laws[best]).items():
-            rows.append(["law, d = 2", name, value, "FAILS" if name in wrong else exact.get(name, "0")])
+            shown: Cell = f"{value:.5f}" if name in exact else value
+            rows.append(["law, d = 2", name, shown, "FAILS" if name in wrong else exact.get(name, "0")])
         slopes, intercepts = ([getattr(law, k) for law in laws] for k in ("slope", "energy"))
         said = f"ψ'' = ({np.mean(slopes):.4f} V − {np.mean(intercepts):.4f}) ψ"
         if len(laws) > 1:
