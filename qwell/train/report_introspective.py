@@ -12,8 +12,8 @@ from qwell.train.report import Claim, Numbers, made_by, write_report
 def _found(n: Numbers) -> str:
     losses = ", ".join(f"{d}: {min(r['test'] for r in found):.2g}" for d, found in n["distillers"].items())
     said = (
-        f"Translator {n['translator']:.1e}; rebuilding by d {losses}; verdict: {n['verdict'] or 'no'} latent numbers;"
-        f" intrinsic dimension {n['intrinsic_dimension']:.2f}."
+        f"Translator {n['translator']:.1e}; rebuilding by d {losses}; verdict:"
+        f" {n['verdict'] or 'no'} latent numbers; intrinsic dimension {n['intrinsic_dimension']:.2f}."
     )
     if n["failures"] is not None:
         law = n["laws"][0]

@@ -139,8 +139,8 @@ def introspect(
 
 def _finding(
     config: IntrospectConfig, recipe: dict[str, Any], error: float, distilled: dict[int, list[Distilled]],
-    forms: dict[int, DensityForm], kink: int | None, laws: Sequence[Law], dimension: float, split: dict[str, Split],
-    test: np.ndarray, energy: float, cell: float,
+    forms: dict[int, DensityForm], kink: int | None, laws: Sequence[Law], dimension: float,
+    split: dict[str, Split], test: np.ndarray, energy: float, cell: float,
 ) -> Finding:  # fmt: skip
     rows: list[list[Cell]] = [["translator", "relative error, test", error, ""]]
     for d, found in distilled.items():
