@@ -175,8 +175,11 @@ SMALL = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("paper", "claims"), SMALL, ids=lambda x: getattr(x, "name", ""))
-def test_a_whole_paper_in_small(paper: Paper, claims: tuple[Claim, ...], tmp_path: Path) -> None:
+def test_a_whole_paper_in_small(
+    paper: Paper, claims: tuple[Claim, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every command runs; the report has every statement, number and figure."""
+    monkeypatch.setattr("qwell.train.inverse.report.SWEEPS", 10)
     tiny = replace(paper, scales={"demo": TINY[paper.name]})
     page = reproduce(tiny, "demo", tmp_path, run_command).read_text()
     text = (tmp_path / "report.md").read_text()

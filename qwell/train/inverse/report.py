@@ -15,7 +15,7 @@ from qwell.train.inverse.finder import FinderConfig, Found, find
 from qwell.train.inverse.systems import System
 from qwell.train.probes.finding import Cell, Finding
 
-POINTS = 20_000
+POINTS, SWEEPS = 20_000, 200
 HELD_OUT = 10**6  # seeds of points nobody has learned from begin here
 STATED = {  # Table I: ε and Ē of QPNN, QPNN with Metropolis sampling, MPNN
     "hydrogen-1s": {"qpnn": (0.157, -0.486), "qpnn-ms": (0.383, -0.534), "mpnn": (0.157, -0.493)},
@@ -51,7 +51,7 @@ def quality(u: Callable[[Tensor], Tensor], system: System, seed: int = 0) -> Qua
     def miss(x: Tensor) -> float:
         return float((u(x) - system.potential(x)).abs().mean())
 
-    chain = system.walk(500, 200, HELD_OUT + seed)
+    chain = system.walk(500, SWEEPS, HELD_OUT + seed)
     energy, error, effective = chain.mean(lambda x: system.kinetic(x) + u(x))
     x = chain.flat()
     return Quality(
