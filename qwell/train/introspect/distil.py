@@ -49,6 +49,7 @@ class _Training:
         self.scale = float(y.var(dim=(0, 1)).sum())
 
     def go(self, steps: int) -> None:
+        """So many more updates; the rate falls towards the end of all."""
         for _ in range(steps):
             left = 1 - self.done / self.total
             for group in self.optimiser.param_groups:
