@@ -22,9 +22,10 @@ import psutil
 from common import report
 from scipy.linalg import eigh_tridiagonal
 
-from qwell.datagen import clusters, kernels, pipeline, potentials, spectrum
-from qwell.datagen.grid import Grid
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen import clusters, pipeline
+from qwell.datagen.recipes.spectra import SpectraRecipe
+from qwell.physics import kernels, potentials, spectrum
+from qwell.physics.grid import Grid
 from qwell.store.writer import DatasetWriter
 
 GRID = Grid(100)
@@ -73,7 +74,7 @@ def running_rate(solver: str, folder: Path) -> float:
 
     Everything is done three times and the median counts: fresh memory of a virtual machine is slow to touch.
     """
-    clusters.warm_up(["qwell.datagen.pipeline", "qwell.datagen.lanes"])
+    clusters.warm_up(["qwell.datagen.pipeline", "qwell.physics.lanes"])
     with clusters.open_client(clusters.Workers(1), 1) as client:
         return float(
             np.median([client.submit(_running_rate, solver, folder, pure=False).result() for _ in range(3)])

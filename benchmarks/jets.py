@@ -17,7 +17,7 @@ import torch
 from common import best, report
 
 from qwell.models.fields import perceptron
-from qwell.train.probes.derivative_times import METHODS, seconds
+from qwell.studies.derivative_times import METHODS, seconds
 
 LAYERS = (10,) * 5
 PEERS = ("double backward", "jacfwd(grad)", "jvp of grad")

@@ -28,8 +28,8 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import expm_multiply
 
 from qwell.datagen.presets import preset
-from qwell.datagen.propagators.family import propagate
-from qwell.datagen.propagators.settings import Propagation, kinetic_energy
+from qwell.physics.propagators.family import propagate
+from qwell.physics.propagators.settings import Propagation, kinetic_energy
 
 FRAMES, DT = 500, 0.1
 

@@ -21,9 +21,9 @@ import torch
 from common import best, report
 
 from qwell.datagen.presets import preset
-from qwell.datagen.propagators.family import propagate
-from qwell.datagen.propagators.settings import Propagation
 from qwell.models.registry import create_model, load_pretrained, pretrained
+from qwell.physics.propagators.family import propagate
+from qwell.physics.propagators.settings import Propagation
 from qwell.train.rollout import history_of, rollout
 
 FRAMES = 400

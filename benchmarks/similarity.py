@@ -17,7 +17,7 @@ import numpy as np
 from common import report
 
 from qwell import open_dataset
-from qwell.train.probes.similarity import nearest
+from qwell.studies.probes.similarity import nearest
 
 
 def main() -> None:

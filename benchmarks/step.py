@@ -20,7 +20,7 @@ from common import report
 from torch import nn
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.models.registry import create_model
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset

@@ -18,7 +18,7 @@ from common import report
 from torch.utils.data import DataLoader, TensorDataset
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.store.reader import open_dataset
 from qwell.train.stream import Stream, open_stream
 

@@ -84,10 +84,10 @@ def main() -> None:
     import torch
 
     from qwell import load_model, open_dataset
-    from qwell.cli.physics import exact, solvers
+    from qwell.studies.probes.densities import gradient_densities
+    from qwell.studies.problem import exact, solvers
     from qwell.train.eigen import predict, predict_split
     from qwell.train.metrics import nmse
-    from qwell.train.probes.densities import gradient_densities
 
     torch.set_num_threads(options.threads)
     opened = {kernel: open_dataset(folder / path) for kernel, path in sets.items()}

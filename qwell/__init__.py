@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_dataset": "qwell.store.reader",
     "generate": "qwell.datagen.pipeline",
-    "SpectraRecipe": "qwell.datagen.recipes",
-    "TrajectoriesRecipe": "qwell.datagen.trajectories",
-    "DensitiesRecipe": "qwell.datagen.densities",
+    "SpectraRecipe": "qwell.datagen.recipes.spectra",
+    "TrajectoriesRecipe": "qwell.datagen.recipes.trajectories",
+    "DensitiesRecipe": "qwell.datagen.recipes.densities",
     "preset": "qwell.datagen.presets",
     "Windows": "qwell.store.windows",
     "create_model": "qwell.models.registry",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 

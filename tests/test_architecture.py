@@ -16,11 +16,11 @@ ALLOWED = {
     "figures": {"qwell.errors", "numpy", "matplotlib"},
     "models": {"qwell.errors", "torch", "safetensors"},
     "datagen": {
-        "qwell.errors", "qwell.formula", "qwell.store", "torch", "numba", "dask", "distributed",
+        "qwell.errors", "qwell.physics.formula", "qwell.store", "torch", "numba", "dask", "distributed",
         "dask_jobqueue", "threadpoolctl", *SCIENCE,
     },
     "train": {
-        "qwell.errors", "qwell.formula", "qwell.store", "qwell.models", "qwell.figures", "torch",
+        "qwell.errors", "qwell.physics.formula", "qwell.store", "qwell.models", "qwell.figures", "torch",
         "safetensors", "matplotlib", *SCIENCE,
     },
     "cli": {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import forge_manifest
 
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.store.writer import DatasetWriter
 
 

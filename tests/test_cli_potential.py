@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from qwell.cli.qdata import cli as qdata
 from qwell.cli.qtrain import cli
 from qwell.errors import InvalidInput
-from qwell.train.inverse.finder import load_potential
+from qwell.studies.inverse.finder import load_potential
 
 SHORT = ["--adam-steps", "100", "--newton-steps", "4", "--samples", "500", "--layers", "8,8"]
 

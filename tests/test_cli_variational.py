@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from qwell.cli.qtrain import cli
 from qwell.errors import InvalidInput, RunExists
-from qwell.train.variational.states import load_states
+from qwell.studies.variational.states import load_states
 
 SHORT = ["--layers", "8,8", "--adam-steps", "100", "--lbfgs-steps", "60", "--linear-steps", "10"]
 

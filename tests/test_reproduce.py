@@ -10,22 +10,22 @@ import click
 import pytest
 
 from qwell.cli import qdata, qtrain
-from qwell.cli import reproduce_derivatives as derivatives
-from qwell.cli import reproduce_dynamics as dynamics
-from qwell.cli import reproduce_introspective as introspective
-from qwell.cli import reproduce_potential as potential
-from qwell.cli import reproduce_spectra as spectra
 from qwell.cli.qtrain import run_command
-from qwell.cli.reproduce import Paper, Stage, reproduce
 from qwell.errors import InvalidInput
-from qwell.train import (
+from qwell.papers import (
+    derivatives,
+    dynamics,
+    introspective,
+    potential,
     report_derivatives,
     report_dynamics,
     report_introspective,
     report_potential,
     report_spectra,
+    spectra,
 )
-from qwell.train.report import Claim
+from qwell.papers.report import Claim
+from qwell.papers.reproduce import Paper, Stage, reproduce
 
 SPECTRA = Paper("spectra", spectra.SCALES, spectra.stages, report_spectra.write_spectra_report)
 DYNAMICS = Paper("dynamics", dynamics.SCALES, dynamics.stages, report_dynamics.write_dynamics_report)
@@ -179,7 +179,7 @@ def test_a_whole_paper_in_small(
     paper: Paper, claims: tuple[Claim, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every command runs; the report has every statement, number and figure."""
-    monkeypatch.setattr("qwell.train.inverse.report.SWEEPS", 10)
+    monkeypatch.setattr("qwell.studies.inverse.report.SWEEPS", 10)
     tiny = replace(paper, scales={"demo": TINY[paper.name]})
     page = reproduce(tiny, "demo", tmp_path, run_command).read_text()
     text = (tmp_path / "report.md").read_text()
@@ -192,8 +192,8 @@ def test_a_whole_paper_in_small(
 
 @pytest.mark.parametrize("name", qtrain.PAPERS)
 def test_every_stage_of_every_paper_is_a_command_that_can_be_typed(name: str) -> None:
-    plan = import_module(f"qwell.cli.reproduce_{name}")
-    assert callable(getattr(import_module(f"qwell.train.report_{name}"), f"write_{name}_report"))
+    plan = import_module(f"qwell.papers.{name}")
+    assert callable(getattr(import_module(f"qwell.papers.report_{name}"), f"write_{name}_report"))
     for scale in ("demo", "cpu", "paper"):
         for stage in plan.stages(plan.SCALES[scale]):
             for command in filter(None, (stage.command, stage.resume)):

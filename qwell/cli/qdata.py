@@ -55,7 +55,7 @@ def cli() -> None:
 @making_options("store/<kernel>[-<matter>].zarr", 20_000, 1000)
 def generate(making: Making, **recipe_options: Any) -> None:
     """Make random potentials from a Gaussian process, and their lowest energies."""
-    from qwell.datagen.recipes import SpectraRecipe
+    from qwell.datagen.recipes.spectra import SpectraRecipe
 
     make(SpectraRecipe(**recipe_options), making)
 
@@ -104,7 +104,7 @@ def import_(
     They are values on equally spaced points from wall to wall, in ħ²/(m·length²) with length half the box.
     Energies that come with them are kept; else they are solved for.
     """
-    from qwell.datagen.imports import import_spectra
+    from qwell.datagen.recipes.imported import import_spectra
     from qwell.store.tables import read_arrays
 
     arrays = read_arrays(source, {"potential": potential, "energy": energy})
@@ -186,9 +186,9 @@ def _densities_page(data: Any, split: str, chosen: slice) -> Any:
 
 
 def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
-    from qwell.datagen.propagators.settings import energy
-    from qwell.datagen.trajectories import TrajectoriesRecipe
+    from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
     from qwell.figures.spacetime import trajectories_page
+    from qwell.physics.propagators.settings import energy
 
     part, recipe = data[split], TrajectoriesRecipe.from_json(data.recipe)
     potential = part["potential"][chosen]

@@ -25,7 +25,7 @@ from qwell.cli.making import Making, make, making_options
 @making_options("store/densities.zarr", 20_000, 1000)
 def densities(making: Making, **options: Any) -> None:
     """Random potentials in cells, and the density of the wave that starts at their left end."""
-    from qwell.datagen.densities import DensitiesRecipe
+    from qwell.datagen.recipes.densities import DensitiesRecipe
 
     make(DensitiesRecipe(**options), making)
 

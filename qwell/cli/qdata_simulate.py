@@ -119,11 +119,11 @@ def _adapted(preset: str, options: dict[str, Any]) -> Any:
 
 def _grid(potentials: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Every packet in every potential."""
-    from qwell.datagen.barriers import Potential
-    from qwell.datagen.propagators.settings import Propagation
-    from qwell.datagen.ring import Ring
-    from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+    from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
     from qwell.errors import InvalidInput
+    from qwell.physics.barriers import Potential
+    from qwell.physics.propagators.settings import Propagation
+    from qwell.physics.ring import Ring
     from qwell.store.windows import Curriculum
 
     chosen = [one for text in potentials for one in _potentials(text)]
@@ -148,7 +148,7 @@ def _grid(potentials: tuple[str, ...], options: dict[str, Any]) -> Any:
 
 def _potentials(text: str) -> list[Any]:
     """A shape with its numbers, or the rows of a file."""
-    from qwell.datagen.barriers import SHAPES, Potential
+    from qwell.physics.barriers import SHAPES, Potential
     from qwell.store.tables import read_table
 
     shape, *settings = text.split(":")

@@ -94,7 +94,7 @@ def verify(path: str, full: bool, samples: int, seed: int, as_json: bool) -> Non
     answer: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
     summary = ""
     if full and not problems:
-        from qwell.datagen.audit import audit
+        from qwell.datagen.audit.audit import audit
 
         found_out = audit(open_dataset(path), samples, seed)
         problems, summary = found_out.problems, found_out.summary
@@ -296,8 +296,8 @@ def card(path: str, url: str, license_: str, out: Path, as_json: bool) -> None:
     """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""
     import json
 
+    from qwell.files import atomic_write
     from qwell.store.card import croissant, markdown
-    from qwell.store.files import atomic_write
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path)

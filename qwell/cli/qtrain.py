@@ -78,9 +78,9 @@ def eigen(
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
     check_resume(context, data, resume, "store/m3.zarr")
     updates = 100_000 if updates is None else updates
-    from qwell.cli.physics import solvers
     from qwell.models.registry import entry_of
     from qwell.store.reader import open_dataset
+    from qwell.studies.problem import solvers
     from qwell.train.config import EigenConfig
     from qwell.train.devices import choose_device
     from qwell.train.eigen import begin, train_eigen
@@ -131,8 +131,8 @@ def _print_table(evaluation: Evaluation) -> None:
 @as_json
 def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) -> None:
     """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
-    from qwell.cli.physics import solvers
     from qwell.store.reader import open_dataset
+    from qwell.studies.problem import solvers
     from qwell.train.devices import choose_device
     from qwell.train.evaluate import evaluate as measure
     from qwell.train.evaluate import per_level_table
@@ -244,11 +244,11 @@ def _paper(name: str, title: str) -> None:
     def command(scale: str, out: Path | None) -> None:
         from importlib import import_module
 
-        from qwell.cli.reproduce import Paper
-        from qwell.cli.reproduce import reproduce as do
+        from qwell.papers.reproduce import Paper
+        from qwell.papers.reproduce import reproduce as do
 
-        plan = import_module(f"qwell.cli.reproduce_{name}")
-        write = getattr(import_module(f"qwell.train.report_{name}"), f"write_{name}_report")
+        plan = import_module(f"qwell.papers.{name}")
+        write = getattr(import_module(f"qwell.papers.report_{name}"), f"write_{name}_report")
         folder = out or Path("reproduction") / f"{name}-{scale}"
         path = do(Paper(name, plan.SCALES, plan.stages, write), scale, folder, run_command)
         click.echo(f"report: {path}  {path.with_suffix('.md')}")

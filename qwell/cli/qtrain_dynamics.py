@@ -100,9 +100,9 @@ def rollout(
     as_json: bool,
 ) -> None:
     """Feed an emulator with its own predictions, and compare with the truth: all cases, every frame."""
-    from qwell.cli.physics import energies
+    from qwell.studies.probes.rollouts import rollouts
+    from qwell.studies.problem import energies
     from qwell.train.devices import choose_device
-    from qwell.train.probes.rollouts import rollouts
 
     opened = [open_kind(path, "trajectories") for path in data]
     found = rollouts(

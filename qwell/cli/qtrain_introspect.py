@@ -44,8 +44,8 @@ def introspect(
     from qwell.cli.qtrain_variational import print_finding
     from qwell.errors import CheckpointError, InvalidInput
     from qwell.store.reader import open_dataset
-    from qwell.train.introspect.report import IntrospectConfig
-    from qwell.train.introspect.report import introspect as ask
+    from qwell.studies.introspect.report import IntrospectConfig
+    from qwell.studies.introspect.report import introspect as ask
     from qwell.train.runs import Run, free_run_path
 
     if resume:

@@ -60,8 +60,8 @@ def potential(
     figures of the potential on a line and a plane, loss and energy.
     """
     from qwell.errors import InvalidInput
-    from qwell.train.inverse.finder import FinderConfig
-    from qwell.train.inverse.report import penalty_sweep, search
+    from qwell.studies.inverse.finder import FinderConfig
+    from qwell.studies.inverse.report import penalty_sweep, search
     from qwell.train.runs import Run, free_run_path
 
     if seeds < 1:
@@ -103,10 +103,10 @@ def _state(
     """The state that was asked for."""
     import numpy as np
 
-    from qwell.cli.physics import state_of
     from qwell.errors import InvalidInput
-    from qwell.train.inverse.grids import GridSystem, read_state
-    from qwell.train.inverse.systems import system_of
+    from qwell.studies.inverse.grids import GridSystem, read_state
+    from qwell.studies.inverse.systems import system_of
+    from qwell.studies.problem import state_of
 
     if sum(given is not None for given in (system, data, file)) != 1:
         raise InvalidInput("name one of --system, --data and --file, e.g. --system hydrogen-1s")

@@ -10,7 +10,7 @@ import click
 from qwell.cli.common import as_json, echo_json
 
 if TYPE_CHECKING:
-    from qwell.train.probes.finding import Finding
+    from qwell.studies.finding import Finding
 
 
 @click.group()
@@ -72,7 +72,7 @@ def finish(finding: Finding, run: str, out: Path | None, json: bool) -> None:
 @common
 def learning_curves(models: tuple[str, ...], index: int, out: Path | None, as_json: bool) -> None:
     """Errors against updates and training potentials, of one run or many (Fig. 3)."""
-    from qwell.train.probes.learning_curves import learning_curves as ask
+    from qwell.studies.probes.learning_curves import learning_curves as ask
     from qwell.train.runs import Run
 
     finish(ask([Run.open(path) for path in models], index), models[0], out, as_json)
@@ -88,7 +88,7 @@ def cross_kernel(
     models: tuple[str, ...], data: tuple[str, ...], split: str, index: int, out: Path | None, as_json: bool
 ) -> None:
     """Networks on kernels, σ and data sets they have not seen: a matrix of errors (Figs. 4, 5)."""
-    from qwell.train.probes.cross_kernel import cross_kernel as ask
+    from qwell.studies.probes.cross_kernel import cross_kernel as ask
 
     finish(ask(models, [_open(d) for d in data], split, index), models[0], out, as_json)
 
@@ -109,8 +109,8 @@ def similarity(
 ) -> None:
     """The nearest training potential of each validation potential; with runs, errors too (Figs. 6, 7)."""
     from qwell.errors import InvalidInput
+    from qwell.studies.probes.similarity import similarity as ask
     from qwell.train.devices import choose_device
-    from qwell.train.probes.similarity import similarity as ask
 
     if not models and out is None:
         raise InvalidInput("without a run there is no place for the answer; name a folder with --out")
@@ -128,7 +128,7 @@ def ablation(
     models: tuple[str, ...], data: tuple[str, ...], split: str, out: Path | None, as_json: bool
 ) -> None:
     """What depth and self-attention are worth: R_D and R_SA from runs of res_sa (Fig. 8)."""
-    from qwell.train.probes.ablation import ablation as ask
+    from qwell.studies.probes.ablation import ablation as ask
 
     finish(ask(models, [_open(d) for d in data], split), models[0], out, as_json)
 
@@ -144,7 +144,7 @@ def attention(
     model: str, data: str, split: str, index: int, layers: int, out: Path | None, as_json: bool
 ) -> None:
     """Where self-attention looks, with the potential along both margins (Fig. 9)."""
-    from qwell.train.probes.attention import attention as ask
+    from qwell.studies.probes.attention import attention as ask
 
     finish(ask(model, _open(data), split, index, layers), model, out, as_json)
 
@@ -162,8 +162,8 @@ def densities(
     model: str, data: str, split: str, index: int, samples: int, out: Path | None, as_json: bool
 ) -> None:
     """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
-    from qwell.cli.physics import exact
-    from qwell.train.probes.densities import densities as ask
+    from qwell.studies.probes.densities import densities as ask
+    from qwell.studies.problem import exact
 
     opened = _open(data)
     finish(ask(model, opened, exact(opened), split, index, samples), model, out, as_json)
@@ -179,8 +179,8 @@ def densities(
 @common
 def crossing(model: str, data: str, split: str, candidates: int, out: Path | None, as_json: bool) -> None:
     """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
-    from qwell.cli.physics import exact
-    from qwell.train.probes.crossing import crossing as ask
+    from qwell.studies.probes.crossing import crossing as ask
+    from qwell.studies.problem import exact
 
     opened = _open(data)
     finish(ask(model, opened, exact(opened), split, candidates), model, out, as_json)
@@ -196,8 +196,8 @@ def matter(
     models: tuple[str, ...], data: tuple[str, ...], split: str, index: int, out: Path | None, as_json: bool
 ) -> None:
     """Networks trained on energies in a medium: levels, effect, and a matrix of errors (Figs. 13, 14)."""
-    from qwell.cli.physics import exact
-    from qwell.train.probes.matter import matter as ask
+    from qwell.studies.probes.matter import matter as ask
+    from qwell.studies.problem import exact
 
     opened = [_open(d) for d in data]
     finish(ask(models, opened, exact(opened[0]), split, index), models[0], out, as_json)
@@ -213,7 +213,7 @@ def emulators(
     models: tuple[str, ...], data: tuple[str, ...], split: str, frames: int, out: Path | None, as_json: bool
 ) -> None:
     """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
-    from qwell.train.probes.rollouts import emulators as ask
+    from qwell.studies.probes.rollouts import emulators as ask
 
     finish(ask(models, [open_kind(d, "trajectories") for d in data], split, frames), models[0], out, as_json)
 
@@ -229,7 +229,7 @@ def gradients(
     model: str, data: str, split: str, samples: int, seed: int, out: Path | None, as_json: bool
 ) -> None:
     """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
-    from qwell.train.probes.gradients import gradients as ask
+    from qwell.studies.probes.gradients import gradients as ask
 
     finish(ask(model, open_kind(data, "trajectories"), split, samples, seed), model, out, as_json)
 
@@ -246,8 +246,8 @@ frames_option = click.option("--frames", type=int, default=400, show_default=Tru
 @common
 def sweep(models: tuple[str, ...], hamiltonian: str, frames: int, out: Path | None, as_json: bool) -> None:
     """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
-    from qwell.cli.physics import simulator
-    from qwell.train.probes.generalisation import sweep as ask
+    from qwell.studies.probes.generalisation import sweep as ask
+    from qwell.studies.problem import simulator
 
     finish(ask(models, simulator(hamiltonian, frames + 20), frames), models[0], out, as_json)
 
@@ -260,8 +260,8 @@ def sweep(models: tuple[str, ...], hamiltonian: str, frames: int, out: Path | No
 @common
 def packets(model: str, data: str, split: str, frames: int, out: Path | None, as_json: bool) -> None:
     """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
-    from qwell.cli.physics import simulator
-    from qwell.train.probes.generalisation import packets as ask
+    from qwell.studies.probes.generalisation import packets as ask
+    from qwell.studies.problem import simulator
 
     opened = open_kind(data, "trajectories")
     simulate = simulator(opened.recipe["propagation"]["hamiltonian"], frames + 20)
@@ -278,6 +278,6 @@ def hyper(
     models: tuple[str, ...], data: str, split: str, frames: int, out: Path | None, as_json: bool
 ) -> None:
     """Emulators with other history, window and hidden size (Fig. S7)."""
-    from qwell.train.probes.generalisation import hyper as ask
+    from qwell.studies.probes.generalisation import hyper as ask
 
     finish(ask(models, open_kind(data, "trajectories"), frames, split), models[0], out, as_json)

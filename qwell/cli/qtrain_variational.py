@@ -64,7 +64,7 @@ def variational(
     if dimensions > 1 or potential.endswith(("-2d", "-3d")):
         _sampled(potential, dimensions, given, seeds, walkers, steps, out, as_json)
         return
-    from qwell.train.variational.states import VariationalConfig
+    from qwell.studies.variational.states import VariationalConfig
 
     for name in ("region", "kinks"):
         if name in given:
@@ -81,9 +81,9 @@ def variational(
 
 
 def _searched(config: Any, seeds: int, out: Path | None, as_json: bool) -> None:
-    from qwell.cli.physics import levels_of
+    from qwell.studies.problem import levels_of
+    from qwell.studies.variational.report import search, warnings_of
     from qwell.train.runs import Run, free_run_path
-    from qwell.train.variational.report import search, warnings_of
 
     path = out or free_run_path(Path("runs"), config.well.name)
     run = Run.create(path, {"command": "variational", "variational": asdict(config), "seeds": seeds})
@@ -102,9 +102,9 @@ def _sampled(
     import time
 
     from qwell.errors import InvalidInput
+    from qwell.studies.variational.report import sampled_finding
+    from qwell.studies.variational.sampled import problem_of, solve_sampled
     from qwell.train.runs import Run, free_run_path
-    from qwell.train.variational.report import sampled_finding
-    from qwell.train.variational.sampled import problem_of, solve_sampled
 
     alien = sorted(set(given) - {"layers", "seed", "levels"})
     if alien or given["levels"] != 1:
@@ -152,7 +152,7 @@ def derivatives(
     sizes: str, orders: str, batch: int, patience: float, threads: int, out: Path, as_json: bool
 ) -> None:
     """Time derivatives of networks, ours and by automatic differentiation (Fig. 7, Eq. 43)."""
-    from qwell.train.probes.derivative_times import derivative_times
+    from qwell.studies.derivative_times import derivative_times
 
     numbers = [int(v) for v in parse_numbers(sizes, "--sizes")]
     finding = derivative_times(numbers, orders.split(","), batch, patience, threads)

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from qwell.datagen.barriers import Potential
-from qwell.datagen.propagators.settings import Propagation
-from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput
+from qwell.physics.barriers import Potential
+from qwell.physics.propagators.settings import Propagation
 from qwell.store.windows import Curriculum
 
 X0 = (10.0, 40.0, 70.0)

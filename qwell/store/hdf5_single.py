@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from qwell.errors import DatasetNotFound
-from qwell.store.files import sync_file, write_error
+from qwell.files import sync_file, write_error
 from qwell.store.hdf5_backend import add_coordinates, add_dimension, create_array
 from qwell.store.hdf5_chunks import open_to_read, plain_array, read_chunked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest

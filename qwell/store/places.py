@@ -21,8 +21,8 @@ from qwell.errors import (
     QwellError,
     TransferError,
 )
+from qwell.files import write_error
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.files import write_error
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest, file_sha256
 
 JOBS = 8  # transfers at a time

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from qwell.errors import DatasetDamaged, InvalidInput, TransferError
+from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset, check_version, split_version, unlisted
-from qwell.store.files import atomic_write
 from qwell.store.manifest import PROVENANCE
 from qwell.store.places import in_parallel, place_of
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from qwell.errors import DatasetExists, DatasetLocked, QwellError
+from qwell.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
 from qwell.store.backends import SHARDED, check_suffix
-from qwell.store.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,

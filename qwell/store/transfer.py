@@ -22,9 +22,9 @@ from qwell.errors import (
     ManifestError,
     TransferError,
 )
+from qwell.files import atomic_write
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.dataset import Dataset, check_version, split_version
-from qwell.store.files import atomic_write
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,

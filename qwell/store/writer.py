@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError
+from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
-from qwell.store.files import atomic_write
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
+from qwell.files import DirectoryLock, make_directory, write_error
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset
-from qwell.store.files import DirectoryLock, make_directory, write_error
 from qwell.train.config import TIERS
 
 FIELDS = ("potential", "energy")

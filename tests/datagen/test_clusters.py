@@ -17,7 +17,7 @@ from support import content
 
 from qwell.datagen import clusters, pipeline
 from qwell.datagen.clusters import Workers
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetIncomplete, DatasetLocked, DatasetNotFound, InvalidInput, WorkerError
 from qwell.store.reader import open_dataset
 from qwell.store.writer import DatasetWriter

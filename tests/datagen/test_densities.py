@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qwell import generate, open_dataset
-from qwell.datagen.audit import audit
-from qwell.datagen.densities import DensitiesRecipe, cell_matrices, propagate
+from qwell.datagen.audit.audit import audit
+from qwell.datagen.recipes.densities import DensitiesRecipe, cell_matrices, propagate
 from qwell.errors import InvalidInput
 
 

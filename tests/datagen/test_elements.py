@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qwell.datagen.elements import eigenstates, lobatto
+from qwell.physics.elements import eigenstates, lobatto
 
 
 def test_harmonic_levels_and_states() -> None:

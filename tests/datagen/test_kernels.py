@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwell.datagen import kernels, potentials
-from qwell.datagen.grid import Grid
+from qwell.physics import kernels, potentials
+from qwell.physics.grid import Grid
 
 GRID = Grid(100)
 FAMILY = [("rbf", None), ("m5", None), ("m3", None), ("exp", None), ("matern", 0.8)]

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwell.datagen.audit import solve_again
-from qwell.datagen.grid import Grid
-from qwell.datagen.matter import CASES, Matter, matter_of
+from qwell.datagen.audit.spectra import solve_again
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
-from qwell.datagen.spectrum import eigenstates, eigenvalues
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import InvalidInput
+from qwell.physics.grid import Grid
+from qwell.physics.matter import CASES, Matter, matter_of
+from qwell.physics.spectrum import eigenstates, eigenvalues
 from qwell.store.derive import merge, subset
 from qwell.store.reader import open_dataset
 

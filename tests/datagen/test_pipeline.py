@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qwell.datagen import pipeline, recipes, spectrum
-from qwell.datagen.audit import check_values, solve_again
+from qwell.datagen import pipeline
+from qwell.datagen.audit.spectra import check_values, solve_again
 from qwell.datagen.clusters import Workers
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes import spectra as recipes
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetExists, InvalidInput, WorkerError
+from qwell.physics import spectrum
 from qwell.store.reader import open_dataset
 
 

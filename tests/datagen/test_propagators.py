@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from qwell.datagen.barriers import SHAPES, Potential
-from qwell.datagen.packets import ENVELOPES, packet
 from qwell.datagen.presets import RECTANGULAR
-from qwell.datagen.propagators.chebyshev import error_bound
-from qwell.datagen.propagators.eigen import eigen_on
-from qwell.datagen.propagators.family import FAMILY, propagate
-from qwell.datagen.propagators.settings import Propagation, energy, kinetic_energy
-from qwell.datagen.ring import Ring
 from qwell.errors import DeviceUnavailable, InvalidInput
+from qwell.physics.barriers import SHAPES, Potential
+from qwell.physics.packets import ENVELOPES, packet
+from qwell.physics.propagators.chebyshev import error_bound
+from qwell.physics.propagators.eigen import eigen_on
+from qwell.physics.propagators.family import FAMILY, propagate
+from qwell.physics.propagators.settings import Propagation, energy, kinetic_energy
+from qwell.physics.ring import Ring
 
 RING = Ring()
 SMALL = Ring(40.0, 256)

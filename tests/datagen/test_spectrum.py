@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qwell.datagen import kernels, lanes, potentials, spectrum
-from qwell.datagen.audit import TOLERANCE, energy_deviation
-from qwell.datagen.galerkin import galerkin
-from qwell.datagen.grid import Grid
+from qwell.datagen.audit.spectra import TOLERANCE, energy_deviation
 from qwell.errors import InvalidInput
+from qwell.physics import kernels, lanes, potentials, spectrum
+from qwell.physics.galerkin import galerkin
+from qwell.physics.grid import Grid
 
 GRID = Grid(100)
 UNIT = GRID.box_energies(1)[0]

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from support import content
 
-from qwell.datagen import trajectories
-from qwell.datagen.audit import audit
-from qwell.datagen.barriers import Potential
-from qwell.datagen.packets import packet
+from qwell.datagen.audit.audit import audit
 from qwell.datagen.pipeline import generate
 from qwell.datagen.presets import PRESETS, preset
-from qwell.datagen.propagators.family import propagate
-from qwell.datagen.propagators.settings import Propagation
-from qwell.datagen.ring import Ring
-from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.datagen.recipes import trajectories
+from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput
+from qwell.physics.barriers import Potential
+from qwell.physics.packets import packet
+from qwell.physics.propagators.family import propagate
+from qwell.physics.propagators.settings import Propagation
+from qwell.physics.ring import Ring
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
 

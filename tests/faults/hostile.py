@@ -25,7 +25,7 @@ from support import copy_of, end_of, forge_file, forge_manifest, root_of, shard_
 
 import qwell.store.remote
 import qwell.store.zarr_backend
-from qwell.datagen.imports import import_spectra
+from qwell.datagen.recipes.imported import import_spectra
 from qwell.models.registry import create_model, load_pretrained, save_pretrained
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.tables import read_arrays, read_table

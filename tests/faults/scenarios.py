@@ -25,10 +25,11 @@ import numpy as np
 from support import content, copy_of, end_of, root_of
 
 import qwell.store.zarr_backend  # noqa: F401  (before root's rights are given up)
+from qwell import files
 from qwell.datagen import pipeline
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetLocked, QwellError, WriteError
-from qwell.store import files, staging
+from qwell.store import staging
 from qwell.store.derive import convert
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.transfer import pull

@@ -7,7 +7,7 @@ import pytest
 from faults.hostile import TRAPS, Actions, walk_into
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 
 CASES = [(name, trap, suffix) for name, trap, suffixes in TRAPS for suffix in suffixes]
 

@@ -6,7 +6,7 @@ import pytest
 from support import copy_of
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 
 SUFFIXES = {"zarr": ".zarr", "hdf5": ".h5"}
 

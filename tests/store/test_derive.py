@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import content, root_of
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetDamaged, DatasetExists, DatasetKindError, InvalidInput
 from qwell.store.catalog import catalog
 from qwell.store.dataset import Dataset

@@ -10,7 +10,7 @@ import pytest
 from support import copy_of, forge_file, root_of, shard_file
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound
 from qwell.store.reader import open_dataset
 from qwell.store.staging import finish_master

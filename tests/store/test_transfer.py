@@ -13,7 +13,7 @@ from servers import find_sshd, http_server, s3_server, ssh_server
 from support import content, copy_of, root_of, shard_file
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import (
     DatasetDamaged,
     DatasetExists,

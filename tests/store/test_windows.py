@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from qwell.datagen.barriers import Potential
 from qwell.datagen.pipeline import generate
 from qwell.datagen.presets import preset
-from qwell.datagen.propagators.settings import Propagation
-from qwell.datagen.ring import Ring
-from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput
+from qwell.physics.barriers import Potential
+from qwell.physics.propagators.settings import Propagation
+from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
 from qwell.store.materialize import materialize
 from qwell.store.reader import open_dataset

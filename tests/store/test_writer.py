@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import content, root_of
 
+from qwell import files
 from qwell.errors import DatasetExists, DatasetIncomplete, DatasetLocked, InvalidInput, WriteError
-from qwell.store import files
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import PROGRESS
 from qwell.store.reader import open_dataset

@@ -8,17 +8,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from qwell.cli.physics import energies, simulator
-from qwell.datagen.barriers import Potential
 from qwell.datagen.pipeline import generate
-from qwell.datagen.propagators.settings import Propagation
-from qwell.datagen.ring import Ring
-from qwell.datagen.trajectories import Family, TrajectoriesRecipe
+from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.registry import create_model, save_pretrained
+from qwell.physics.barriers import Potential
+from qwell.physics.propagators.settings import Propagation
+from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
+from qwell.studies.probes.generalisation import hyper, packets, sweep
+from qwell.studies.probes.gradients import direct_gradients, gradients, violation
+from qwell.studies.probes.rollouts import emulators, load_emulator, rollouts, sides
+from qwell.studies.problem import energies, simulator
 from qwell.train.config import DynamicsConfig
 from qwell.train.dynamics import (
     begin,
@@ -32,9 +35,6 @@ from qwell.train.dynamics import (
     window_loss,
 )
 from qwell.train.metrics import waves_compared
-from qwell.train.probes.generalisation import hyper, packets, sweep
-from qwell.train.probes.gradients import direct_gradients, gradients, violation
-from qwell.train.probes.rollouts import emulators, load_emulator, rollouts, sides
 from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
 from qwell.train.runs import Run
 from qwell.train.schedules import warm_up_and_fall

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from qwell.datagen.densities import DensitiesRecipe, cell_matrices
+from qwell.datagen.recipes.densities import DensitiesRecipe, cell_matrices
 from qwell.errors import InvalidInput
 from qwell.models.introspective import HIGHEST, Distiller, GRUTranslator, TaylorCell, TaylorTranslator
-from qwell.train.introspect.density_form import conserved, density_form, intrinsic_dimension
-from qwell.train.introspect.distil import distil, rebuilding_loss, verdict
-from qwell.train.introspect.law import GRID, born, exact_matrices, test_law
-from qwell.train.introspect.report import IntrospectConfig
-from qwell.train.introspect.translate import hidden_states, metric, relative_error, train_translator
+from qwell.studies.introspect.density_form import conserved, density_form, intrinsic_dimension
+from qwell.studies.introspect.distil import distil, rebuilding_loss, verdict
+from qwell.studies.introspect.law import GRID, born, exact_matrices, test_law
+from qwell.studies.introspect.report import IntrospectConfig
+from qwell.studies.introspect.translate import hidden_states, metric, relative_error, train_translator
 
 E, A = 4.0, 0.1
 BASIS = np.array([[1.3, -0.4], [0.7, 0.9]])

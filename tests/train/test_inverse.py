@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from qwell.datagen.grid import Grid
-from qwell.datagen.kernels import covariance
-from qwell.datagen.potentials import factor, rows
-from qwell.datagen.spectrum import eigenstates
 from qwell.errors import CheckpointError, InvalidInput
-from qwell.train.inverse.fields import PaperField, SmoothField
-from qwell.train.inverse.finder import FinderConfig, accepted_only, find, load_potential
-from qwell.train.inverse.grids import DERIVATIVES, GridSystem, read_state, second_derivative
-from qwell.train.inverse.losses import equation_loss, gradient_loss, variance_loss
-from qwell.train.inverse.report import quality, without_training
-from qwell.train.inverse.systems import SYSTEMS, System, check, system_of
+from qwell.physics.grid import Grid
+from qwell.physics.kernels import covariance
+from qwell.physics.potentials import factor, rows
+from qwell.physics.spectrum import eigenstates
+from qwell.studies.inverse.fields import PaperField, SmoothField
+from qwell.studies.inverse.finder import FinderConfig, accepted_only, find, load_potential
+from qwell.studies.inverse.grids import DERIVATIVES, GridSystem, read_state, second_derivative
+from qwell.studies.inverse.losses import equation_loss, gradient_loss, variance_loss
+from qwell.studies.inverse.report import quality, without_training
+from qwell.studies.inverse.systems import SYSTEMS, System, check, system_of
 from qwell.train.runs import Run
 
 EVERY = pytest.mark.parametrize("system", SYSTEMS.values(), ids=lambda s: s.name)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qwell.errors import InvalidInput
-from qwell.train.metropolis import Metropolis, correlation_time
+from qwell.studies.metropolis import Metropolis, correlation_time
 
 
 def sampled(log_density, start: torch.Tensor, sweeps: int = 600, seed: int = 0):

@@ -10,29 +10,29 @@ import pytest
 import torch
 from torch import Tensor
 
-from qwell.cli.physics import exact
-from qwell.datagen.grid import Grid
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import InvalidInput
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, save_pretrained
+from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
+from qwell.studies.finding import Finding
+from qwell.studies.probes import crossing as crossing_module
+from qwell.studies.probes import densities as densities_module
+from qwell.studies.probes.ablation import ablation
+from qwell.studies.probes.attention import attention
+from qwell.studies.probes.cross_kernel import cross_kernel
+from qwell.studies.probes.crossing import crossing, find_crossing
+from qwell.studies.probes.densities import compare, densities, gradient_densities, nodes_of, peaks_of
+from qwell.studies.probes.learning_curves import learning_curves
+from qwell.studies.probes.matter import matter
+from qwell.studies.probes.similarity import nearest, similarity
+from qwell.studies.problem import exact
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, train_eigen
 from qwell.train.metrics import nmse
-from qwell.train.probes import crossing as crossing_module
-from qwell.train.probes import densities as densities_module
-from qwell.train.probes.ablation import ablation
-from qwell.train.probes.attention import attention
-from qwell.train.probes.cross_kernel import cross_kernel
-from qwell.train.probes.crossing import crossing, find_crossing
-from qwell.train.probes.densities import compare, densities, gradient_densities, nodes_of, peaks_of
-from qwell.train.probes.finding import Finding
-from qwell.train.probes.learning_curves import learning_curves
-from qwell.train.probes.matter import matter
-from qwell.train.probes.similarity import nearest, similarity
 
 
 class Quadratic(Network):
@@ -156,7 +156,7 @@ def test_a_two_level_crossing_is_found_where_it_is() -> None:
 
 def test_nearest_is_the_direct_minimum(sets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
     """Eqs. 15–17 by the letter on a subset; the tile is made small, so that there are many."""
-    monkeypatch.setattr("qwell.train.probes.similarity.TILE", 300)
+    monkeypatch.setattr("qwell.studies.probes.similarity.TILE", 300)
     u, v = sets["exp"]["validation"]["potential"][:40], sets["rbf"]["train"]["potential"][:]
     found = nearest(u, sets["rbf"])
     for k in range(40):

@@ -15,15 +15,15 @@ import torch
 from safetensors.torch import load_file
 
 from qwell.datagen.pipeline import generate
-from qwell.datagen.recipes import SpectraRecipe
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import CheckpointError, InvalidInput, RunExists, RunNotFound, TrainingDiverged
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
+from qwell.studies.probes.densities import gradient_densities
 from qwell.train import metrics
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen
 from qwell.train.evaluate import evaluate
-from qwell.train.probes.densities import gradient_densities
 from qwell.train.runs import Run, free_run_path, load_model
 from qwell.train.schedules import geometric
 from qwell.train.steps import density_loss

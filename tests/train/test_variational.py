@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from qwell.datagen.elements import eigenstates
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.physics.elements import eigenstates
+from qwell.studies.variational.minimise import Functional, _equations, adam, lbfgs, linear
+from qwell.studies.variational.potentials import WELLS, well_of
+from qwell.studies.variational.sampled import OSCILLATORS, local_energy, problem_of, solve_sampled
+from qwell.studies.variational.states import VariationalConfig, load_states, solve
+from qwell.studies.variational.trial import Trial, legendre, rectangle
 from qwell.train.runs import Run
-from qwell.train.variational.minimise import Functional, _equations, adam, lbfgs, linear
-from qwell.train.variational.potentials import WELLS, well_of
-from qwell.train.variational.sampled import OSCILLATORS, local_energy, problem_of, solve_sampled
-from qwell.train.variational.states import VariationalConfig, load_states, solve
-from qwell.train.variational.trial import Trial, legendre, rectangle
 
 QUICK = {"layers": (12, 12), "adam_steps": 200, "lbfgs_steps": 300, "linear_steps": 60}
 

@@ -1,0 +1,1 @@
+"""Are the numbers of a data set right? One file a kind."""

@@ -1,0 +1,1 @@
+"""What a data set is made of, as data: one file a kind."""

@@ -1,0 +1,191 @@
+"""Potentials in cells and the densities they make: ψ'' = uψ, u = V − E, integrated cell by cell, exactly.
+
+Units 2m/ħ² = 1. In a cell of length a with constant V the pair s = (ψ, ψ') advances by
+
+    M(u) = [[cos ka, sin(ka)/k], [−k sin ka, cos ka]],  k = √(−u)   (cosh, sinh for u > 0),  det M = 1.
+
+ψ(0) = 1 and ψ'(0) are given, so that ρ = |ψ|² is not normalised: the density of a scattering state, not of
+a bound one. The sampling, grid and sizes are ours (the paper, arXiv:1901.11103, was not available in full).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.physics.kernels import KERNELS
+from qwell.physics.potentials import BLOCK, STREAMS, factor
+from qwell.store.schema import Coordinate, Field, Plan, SplitLayout
+
+SOURCES = ("cosines", "rbf", "m5", "m3", "exp")
+WAVES = 6
+HEIGHT, KNEE = 2.5, 1.5  # V = 2.5 tanh(v/1.5)
+NOISE_STREAM = 7  # spawn key of the noise, beside those of the splits
+
+
+@dataclass(frozen=True)
+class DensitiesRecipe:
+    """Random potentials in cells, and the densities of the wave that starts at the left end.
+
+    Arguments:
+        n, validation, test: rows of the splits.
+        potential: v is a sum of six random "cosines" or drawn from a kernel, "rbf", "m5", "m3" or "exp", of
+            unit variance; V = 2.5 tanh(v/1.5).
+        length: correlation length of the kernels.
+        cells, cell: T and a.
+        energy: E.
+        slope: ψ'(0); current: its imaginary part, so that ψ is complex and carries a current.
+        noise: standard deviation of a factor 1 + N(0, noise²) on every density; ψ stays clean.
+        seed: of the random streams.
+
+    Raises InvalidInput for a value out of range.
+    """
+
+    n: int = 4096
+    validation: int = 512
+    test: int = 512
+    potential: str = "cosines"
+    length: float = 1.0
+    cells: int = 60
+    cell: float = 0.1
+    energy: float = 4.0
+    slope: float = 0.0
+    current: float = 0.0
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.potential not in SOURCES:
+            raise InvalidInput(f"unknown potential {self.potential!r}; choose one of {', '.join(SOURCES)}")
+        for name, least in (("n", 1), ("validation", 0), ("test", 0), ("seed", 0), ("cells", 2)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        for name in ("length", "cell"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
+        for name in ("energy", "slope", "current", "noise"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a number")
+        if self.noise < 0:
+            raise InvalidInput(f"noise is {self.noise}; it must be 0 or a positive number")
+        growth = self.cells * self.cell * math.sqrt(max(HEIGHT - self.energy, 0.0))
+        if growth > 30:
+            raise InvalidInput(
+                f"densities would grow by e^{2 * growth:.0f}; raise --energy, or lower --cells or --cell"
+            )
+
+    name = "densities"
+    modules = (__name__,)
+    seconds_per_row = 2e-5
+
+    def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Rows start … stop − 1 of a split, every field."""
+        first = start // BLOCK
+        blocks = [self._block(split, i) for i in range(first, -(-stop // BLOCK))]
+        part = slice(start - first * BLOCK, stop - first * BLOCK)
+        return {key: np.concatenate([b[key] for b in blocks])[part] for key in blocks[0]}
+
+    def _block(self, split: str, index: int) -> dict[str, np.ndarray]:
+        """A thousand rows, from their own random streams."""
+        key = (STREAMS[split], index)
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=key)))
+        potential = HEIGHT * np.tanh(self._raw(rng) / KNEE)
+        psi, slope = propagate(potential - self.energy, self.cell, 1.0, self.slope + 1j * self.current)
+        density = np.abs(psi[:, 1:]) ** 2
+        if self.noise:
+            stream = np.random.SeedSequence(self.seed, spawn_key=(NOISE_STREAM, *key))
+            noise = np.random.Generator(np.random.SFC64(stream)).standard_normal(density.shape)
+            density = density * (1 + self.noise * noise)
+        both = {"psi": psi, "slope": slope}
+        return {
+            "potential": potential,
+            "density": density,
+            **{k: np.stack([v.real, v.imag], -1) for k, v in both.items()},
+        }
+
+    def _raw(self, rng: np.random.Generator) -> np.ndarray:
+        """v at the middles of the cells, (1000, T), of unit variance."""
+        x = (np.arange(self.cells) + 0.5) * self.cell
+        if self.potential == "cosines":
+            size = rng.standard_normal((BLOCK, WAVES, 1)) * math.sqrt(2 / WAVES)
+            wave = rng.uniform(0.5, 6.0, (BLOCK, WAVES, 1))
+            phase = rng.uniform(0, 2 * np.pi, (BLOCK, WAVES, 1))
+            return (size * np.cos(wave * x + phase)).sum(axis=1)
+        covariance = KERNELS[self.potential](np.abs(x[:, None] - x[None, :]) / self.length)
+        return rng.standard_normal((BLOCK, self.cells)) @ factor(covariance)
+
+    def plan(self, shard_rows: int = 20_000, storage: str = "zarr") -> Plan:
+        """What the store must know before the first row; `shard_rows` must be a positive multiple of 1000."""
+        if shard_rows <= 0 or shard_rows % BLOCK:
+            raise InvalidInput(f"shard size is {shard_rows} rows; it must be a positive multiple of {BLOCK}")
+        t = self.cells
+        edges = np.arange(t + 1) * self.cell
+        return Plan(
+            kind="densities",
+            row_order="iid",
+            recipe=self.to_json(),
+            fields=(
+                Field("potential", ("cell",), (t,), "float64", "1/length^2", "potential V of each cell"),
+                Field("density", ("cell",), (t,), "float64", "1", "density at the end of each cell"),
+                Field("psi", ("edge", "part"), (t + 1, 2), "float64", "1", "wave function, Re and Im"),
+                Field("slope", ("edge", "part"), (t + 1, 2), "float64", "1/length", "its derivative"),
+            ),
+            coordinates=(
+                Coordinate("cell", tuple(edges[1:].tolist()), "length", "end of the cell"),
+                Coordinate("edge", tuple(edges.tolist()), "length", "position"),
+                Coordinate("part", (0.0, 1.0), "1", "0: Re, 1: Im"),
+            ),
+            splits={
+                name: SplitLayout.of(rows, shard_rows, (t + 1) * 16, storage)
+                for name, rows in (("train", self.n), ("validation", self.validation), ("test", self.test))
+                if rows
+            },
+            storage=storage,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; `from_json` is the inverse."""
+        return {"recipe": "densities", **asdict(self)}
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> DensitiesRecipe:
+        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
+        values = {k: v for k, v in obj.items() if k != "recipe"}
+        known = {f.name: type(f.default) for f in fields(cls)}
+        if obj.get("recipe") != "densities" or set(values) != set(known):
+            raise InvalidInput(f"not a recipe for densities: expected the keys {', '.join(sorted(known))}")
+        for key, value in values.items():
+            right = (int, float) if known[key] is float else known[key]
+            if isinstance(value, bool) or not isinstance(value, right):
+                raise InvalidInput(f"recipe for densities: {key} is {value!r}")
+        return cls(**values)
+
+
+def cell_matrices(u: np.ndarray, cell: float) -> np.ndarray:
+    """M(u) of cells of one length, (…, 2, 2), see above."""
+    k = np.sqrt(-u.astype(complex))
+    small = np.abs(k * cell) < 1e-6
+    over = np.where(small, cell, np.sin(k * cell) / np.where(small, 1, k))
+    matrix = np.array([[np.cos(k * cell), over], [-k * np.sin(k * cell), np.cos(k * cell)]]).real
+    return np.moveaxis(matrix, (0, 1), (-2, -1))
+
+
+def propagate(u: np.ndarray, cell: float, psi: complex, slope: complex) -> tuple[np.ndarray, np.ndarray]:
+    """ψ and ψ' at all edges of the cells, (n, T + 1) complex each.
+
+    Arguments:
+        u: V − E of each cell, (n, T).
+        cell: a.
+        psi, slope: ψ(0) and ψ'(0).
+    """
+    matrices = cell_matrices(u, cell)
+    states = np.empty((len(u), u.shape[1] + 1, 2), complex)
+    states[:, 0] = psi, slope
+    for i in range(u.shape[1]):
+        states[:, i + 1] = np.einsum("nab,nb->na", matrices[:, i], states[:, i])
+    return states[..., 0], states[..., 1]

@@ -1,0 +1,107 @@
+"""Data sets from potentials that somebody brings, with or without their energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from qwell.datagen.recipes.spectra import DEFAULT_SHARD_ROWS, spectra_plan
+from qwell.errors import InvalidInput
+from qwell.physics.grid import Grid
+from qwell.physics.spectrum import SOLVERS, eigenvalues
+from qwell.store.backends import storage_of
+from qwell.store.derive import write_rows
+from qwell.store.manifest import FileRecord, Manifest
+
+GIVEN = "given"  # the solver of energies that came with the potentials
+
+
+def import_spectra(
+    potential: np.ndarray,
+    path: str | Path,
+    energy: np.ndarray | None = None,
+    *,
+    levels: int = 10,
+    solver: str = "scipy",
+    dtype: str = "float32",
+    validation: int = 0,
+    seed: int = 0,
+    source: str = "",
+    shard_rows: int = DEFAULT_SHARD_ROWS,
+    resume: bool = False,
+    force: bool = False,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> Manifest:
+    """Make a data set of spectra from given potentials.
+
+    Arguments:
+        potential: (n, M+1), values on M + 1 equally spaced points from wall to wall of the box [−1, 1], in
+            ħ²/(m·length²) with length half the box.
+        path: where.
+        energy: (n, levels), ascending, in the same units; solved for if left out.
+        levels: energies to solve for.
+        solver: "scipy" or "lanes".
+        dtype: of the stored potentials.
+        validation: rows for the validation split, chosen at random; the others keep their order.
+        seed: of that choice.
+        source: where the potentials come from, for the recipe.
+        shard_rows, resume, force, progress: see `generate`.
+
+    Raises InvalidInput for shapes that do not fit, NaN, infinity, or energies not in ascending order.
+    """
+    potential = np.asarray(potential)
+    if potential.ndim != 2 or potential.shape[1] < 3 or not len(potential):
+        raise InvalidInput(f"potentials have shape {potential.shape}; expected (n, M+1) with M at least 2")
+    n, points = potential.shape
+    grid = Grid(points - 1)
+    if energy is not None:
+        energy = np.asarray(energy, np.float64)
+        solver, levels = GIVEN, energy.shape[-1]
+        if energy.ndim != 2 or len(energy) != n:
+            raise InvalidInput(
+                f"energies have shape {energy.shape}; expected ({n}, levels), one row a potential"
+            )
+        if bad := np.flatnonzero((np.diff(energy, axis=1) <= 0).any(axis=1)).tolist():
+            raise InvalidInput(f"the energies of row {bad[0]} are not in ascending order")
+    elif solver not in SOLVERS:
+        raise InvalidInput(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
+    if not 1 <= levels <= points - 2:
+        raise InvalidInput(f"levels is {levels}; potentials on {points} points have 1 to {points - 2}")
+    if not 0 <= validation < n:
+        raise InvalidInput(f"validation is {validation}; choose 0 to {n - 1} of the {n} potentials")
+    stored = potential.astype(dtype)
+    for name, values in (("potential", stored), ("energy", energy)):
+        if values is not None and not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+            raise InvalidInput(f"{name} of row {row} holds NaN, infinity, or numbers too large for {dtype}")
+    order = np.random.Generator(np.random.SFC64(seed)).permutation(n)
+    rows = {"train": np.sort(order[validation:]), "validation": np.sort(order[:validation])}
+    content = [np.ascontiguousarray(stored).tobytes(), b"" if energy is None else energy.tobytes()]
+    recipe = {
+        "recipe": "import",
+        "source": source,
+        "sha256": FileRecord.of(b"".join(content)).sha256,
+        "n": n - validation,
+        "validation": validation,
+        "seed": seed,
+        "mesh": points - 1,
+        "levels": levels,
+        "solver": solver,
+        "dtype": dtype,
+    }
+    plan = spectra_plan(
+        recipe, points, levels, dtype, {k: len(v) for k, v in rows.items()}, shard_rows, storage_of(path),
+        row_order="grouped",
+    )  # fmt: skip
+
+    def made(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        chosen = rows[split][start:stop]
+        v = stored[chosen]
+        return {
+            "potential": v,
+            "energy": eigenvalues(v, grid, levels, solver) if energy is None else energy[chosen],
+        }
+
+    return write_rows(Path(path), plan, made, {"workers": 0}, resume=resume, force=force, progress=progress)

@@ -1,0 +1,54 @@
+"""Initial wave packets on a ring, all with mean position X0, width S0 and kinetic energy about E0.
+
+    ψ₀(x) ∝ g(x − X0) exp(i √(2 E0) (x − X0)),   Σ|ψ₀|² dx = 1
+
+    gaussian   g(u) = exp(−u²/(4 S0²))                (dynamics paper, Eq. 10)
+    triangle   g(u) = max(0, 1 − |u|/(√10 S0))
+    square     g(u) = 1 where |u| < √3 S0, else 0
+
+S0 is the standard deviation of |ψ₀|² for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.physics.ring import Ring
+
+ENVELOPES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "gaussian": lambda u, s0: np.exp(-(u**2) / (4 * s0**2)),
+    "triangle": lambda u, s0: np.maximum(0.0, 1 - np.abs(u) / (np.sqrt(10) * s0)),
+    "square": lambda u, s0: (np.abs(u) < np.sqrt(3) * s0).astype(float),
+}
+
+
+def packet(ring: Ring, kind: str, x0: float, s0: float, e0: float, wrap: bool = True) -> np.ndarray:
+    """ψ₀ on the ring, (N,) complex128, normalised.
+
+    Arguments:
+        kind: of ENVELOPES.
+        x0, s0, e0: as above, atomic units; 0 ≤ X0 < L, S0 > 0, E0 ≥ 0.
+        wrap: distances go the shorter way round the ring. False cuts the packet at x = 0 and x = L, as the
+            authors of the dynamics paper did.
+
+    Raises InvalidInput for an unknown kind, values out of range, or momenta that the mesh cannot carry.
+    """
+    if kind not in ENVELOPES:
+        raise InvalidInput(f"unknown packet {kind!r}; choose one of {', '.join(ENVELOPES)}")
+    if not (0 <= x0 < ring.box and ring.dx <= s0 < ring.box and e0 >= 0):
+        raise InvalidInput(
+            f"the packet has x0 = {x0}, s0 = {s0}, e0 = {e0}; expected 0 <= x0 < {ring.box:g},"
+            f" {ring.dx:.3g} <= s0 < {ring.box:g} and e0 >= 0"
+        )
+    momentum = np.sqrt(2 * e0)
+    if momentum + 3 / (2 * s0) > np.pi / ring.dx:
+        raise InvalidInput(
+            f"a packet with e0 = {e0:g} and s0 = {s0:g} has momenta beyond π/dx = {np.pi / ring.dx:.3g};"
+            " lower e0 or raise the number of points"
+        )
+    u = ring.displacement(x0) if wrap else ring.x - x0
+    psi = ENVELOPES[kind](u, s0) * np.exp(1j * momentum * u)
+    return psi / np.sqrt((np.abs(psi) ** 2).sum() * ring.dx)

@@ -1,0 +1,176 @@
+"""Chebyshev's expansion of exp(−iHt) (Tal-Ezer and Kosloff, J. Chem. Phys. 81, 3967 (1984)).
+
+    exp(−iHt) = e^{−iĒt} Σ_k (2 − δ_k0) (−i)^k J_k(Rt) T_k((H − Ē)/R)
+
+with [Ē − R, Ē + R] around the spectrum: from min V to max V + max T. The vectors T_k ψ do not depend on t:
+they are made once for a block of frames t = Δt … mΔt, which needs about R m Δt + 30 of them instead of
+m (RΔt + 25), and all frames are two products of matrices. T_k have real coefficients and H is real, so that
+real and imaginary part go separately, even and odd k into two sums:
+
+    exp(−iHt) ψ = e^{−iĒt} (A − iB) ψ
+    A = Σ_{k even} (2 − δ_k0) (−1)^{k/2} J_k(Rt) T_k,   B = Σ_{k odd} 2 (−1)^{(k−1)/2} J_k(Rt) T_k
+
+Error of K terms, without rounding: at most 2 Σ_{k≥K} |J_k(R m Δt)| a block, since |T_k| ≤ 1.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import scipy.fft
+from scipy.special import jv
+
+from qwell.physics.compiled import OPTIONS
+from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
+from qwell.physics.ring import Ring
+
+TOGETHER = {"lattice": 4, "spectral": 8}  # frames a block; more would not stay in the cache
+
+
+def block(frames: int, hamiltonian: str) -> int:
+    """m, frames made together."""
+    return min(TOGETHER[hamiltonian], frames)
+
+
+def bounds(potential: np.ndarray, ring: Ring, hamiltonian: str) -> tuple[float, float]:
+    """Ē and R: the spectrum of T + V lies in [Ē − R, Ē + R]."""
+    low, high = potential.min(), potential.max() + kinetic_energy(ring, hamiltonian).max()
+    return float(high + low) / 2, float(high - low) / 2
+
+
+def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[int, float]:
+    """Terms a block, and the bound on ‖error‖ after all frames, for one potential (N,).
+
+    The number of terms is the smallest whose bound is below the tolerance, or what float64 can express; it is
+    even.
+    """
+    m = block(how.frames, how.hamiltonian)
+    z = bounds(potential, ring, how.hamiltonian)[1] * how.dt * m
+    most = int(z + 40 + 12 * z ** (1 / 3))  # J_k(z) has long vanished
+    terms = np.abs(jv(np.arange(most), z))
+    tail = 2 * np.append(np.cumsum(terms[::-1])[::-1], 0.0) * -(-how.frames // m)
+    count = int(np.argmax(tail <= max(how.tolerance or 0.0, 1e-15)))
+    count += count % 2
+    return count, float(tail[count])
+
+
+def _weights(radius: float, terms: int, how: Propagation) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of even and odd k at t = Δt … mΔt, each (m, terms/2) in the precision of the computation."""
+    times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
+    k = np.arange(terms)
+    weights = np.where(k == 0, 1, 2) * (-1.0) ** (k // 2) * jv(k, radius * times[:, None])
+    return tuple(np.ascontiguousarray(weights[:, i::2].astype(how.real)) for i in (0, 1))  # type: ignore[return-value]
+
+
+@numba.njit(**OPTIONS)
+def _next(diagonal, hopping, current, before, after):
+    """after ← 2 (H − Ē)/R current − before, on a ring with a ghost at both ends."""
+    n = len(current) - 2
+    for i in range(1, n + 1):
+        after[i] = diagonal[i] * current[i] + hopping * (current[i - 1] + current[i + 1]) - before[i]
+    after[0], after[n + 1] = after[n], after[1]
+
+
+@numba.njit(**OPTIONS)
+def _polynomials(part, diagonal, hopping, even, odd):
+    """even[j], odd[j] ← T_2j ψ, T_2j+1 ψ of a real vector; rows have a ghost at both ends."""
+    n = len(part)
+    even[0, 1 : n + 1] = part
+    even[0, 0], even[0, n + 1] = part[n - 1], part[0]
+    odd[0, :] = 0
+    _next(diagonal, hopping, even[0], odd[0], odd[0])
+    for i in range(n + 2):
+        odd[0, i] *= 0.5
+    for j in range(1, len(even)):
+        _next(diagonal, hopping, odd[j - 1], even[j - 1], even[j])
+        _next(diagonal, hopping, even[j], odd[j - 1], odd[j])
+
+
+@numba.njit(**OPTIONS)
+def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
+    """Fill out[1:] (frames, N, 2) from out[0]; phase (m, 2) holds cos Ēt and sin Ēt."""
+    frames, n = out.shape[0] - 1, out.shape[1]
+    m, half = to_even.shape
+    even, odd = np.empty((half, n + 2), out.dtype), np.empty((half, n + 2), out.dtype)
+    a, b = np.empty((2, m, n + 2), out.dtype), np.empty((2, m, n + 2), out.dtype)
+    for start in range(0, frames, m):
+        for p in range(2):
+            _polynomials(out[start, :, p].copy(), diagonal, hopping, even, odd)
+            np.dot(to_even, even, a[p])
+            np.dot(to_odd, odd, b[p])
+        for f in range(min(m, frames - start)):
+            c, s = phase[f, 0], phase[f, 1]
+            row, a0, a1, b0, b1 = out[start + 1 + f], a[0, f], a[1, f], b[0, f], b[1, f]
+            for i in range(n):  # (A − iB)(r + is) = (A r + B s) + i(A s − B r)
+                real, imaginary = a0[i + 1] + b1[i + 1], a1[i + 1] - b0[i + 1]
+                row[i, 0] = c * real + s * imaginary
+                row[i, 1] = c * imaginary - s * real
+
+
+@numba.njit(**OPTIONS)
+def _combine(transformed, local, current, before, after):
+    """after ← transformed + local · current − before, all (n, N), local (N,)."""
+    for i in range(current.shape[0]):
+        for j in range(current.shape[1]):
+            after[i, j] = transformed[i, j] + local[j] * current[i, j] - before[i, j]
+
+
+def _in_fourier_space(
+    out: np.ndarray,
+    t: np.ndarray,
+    local: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
+    phase: np.ndarray,
+) -> None:
+    """Fill out[:, 1:] (n, frames, N) complex from out[:, 0].
+
+    t: 2T(k)/R, (N,); local: 2(V − Ē)/R, (N,); phase: e^{−iĒt}, (m,).
+    """
+    n, frames, points = out.shape[0], out.shape[1] - 1, out.shape[2]
+    m, half = weights[0].shape
+    even, odd = (np.empty((half, n, points), out.dtype) for _ in range(2))
+    nothing = np.zeros((n, points), out.dtype)
+
+    def advance(current: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
+        transformed = scipy.fft.fft(current)
+        transformed *= t
+        _combine(scipy.fft.ifft(transformed, overwrite_x=True), local, current, before, after)
+
+    for start in range(0, frames, m):
+        even[0] = out[:, start]
+        advance(even[0], nothing, odd[0])
+        odd[0] *= 0.5
+        for j in range(1, half):
+            advance(odd[j - 1], even[j - 1], even[j])
+            advance(even[j], odd[j - 1], odd[j])
+        a, b = (
+            (w @ x.view(w.dtype).reshape(half, -1)).view(out.dtype).reshape(m, n, points)
+            for w, x in zip(weights, (even, odd), strict=True)
+        )
+        stop = min(start + m, frames)
+        made = phase[:, None, None] * (a - out.dtype.type(1j) * b)
+        out[:, start + 1 : stop + 1] = made[: stop - start].transpose(1, 0, 2)
+
+
+def chebyshev(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+    """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
+    out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
+    out[:, 0] = psi
+    parts = out.view(how.real).reshape(*out.shape, 2)
+    times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
+    for v, mine in by_potential(potential):
+        terms, (centre, radius) = error_bound(v, ring, how)[0], bounds(v, ring, how.hamiltonian)
+        weights = _weights(radius, terms, how)
+        if how.hamiltonian == "lattice":
+            phase = np.stack([np.cos(centre * times), np.sin(centre * times)], axis=1).astype(how.real)
+            diagonal = np.pad(2 * (v + 1 / ring.dx**2 - centre) / radius, 1, mode="wrap").astype(how.real)
+            hopping = how.real.type(-1 / (ring.dx**2 * radius))
+            for i in mine:
+                _on_lattice(parts[i], diagonal, hopping, *weights, phase)
+        else:
+            group = out[mine]
+            t = (2 * kinetic_energy(ring, how.hamiltonian) / radius).astype(how.real)
+            local = (2 * (v - centre) / radius).astype(how.real)
+            _in_fourier_space(group, t, local, weights, np.exp(-1j * centre * times).astype(how.complex))
+            out[mine] = group
+    return parts

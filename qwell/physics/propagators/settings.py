@@ -1,0 +1,119 @@
+"""How to propagate, as data; and the kinetic energy of the two Hamiltonians."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.physics.ring import Ring
+
+METHODS = ("chebyshev", "split-operator", "space-splitting", "eigen")
+HAMILTONIANS = ("spectral", "lattice")
+SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
+PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Frames ψ(0), ψ(Δt) … ψ(frames·Δt), and how they are computed.
+
+    Arguments:
+        method: "chebyshev", "split-operator", "space-splitting" or "eigen".
+        hamiltonian: "spectral", T = k²/2 in Fourier space; or "lattice", second-order differences.
+        dt: Δt between frames, atomic units.
+        frames: steps Δt; one frame more is kept.
+        tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside; by default
+            1e-11, and 1e-6 in float32.
+        precision: "float64" or "float32".
+        device: "cpu"; or "cuda", "cuda:1" … for `eigen`, by torch.
+        substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
+
+    Raises:
+        InvalidInput: a value out of range, or a method that lacks the Hamiltonian.
+    """
+
+    method: str = "chebyshev"
+    hamiltonian: str = "spectral"
+    dt: float = 0.1
+    frames: int = 500
+    tolerance: float | None = None
+    precision: str = "float64"
+    substep: float | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("propagator", self.method, METHODS),
+            ("hamiltonian", self.hamiltonian, HAMILTONIANS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in allowed:
+                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+        if self.tolerance is None:
+            object.__setattr__(self, "tolerance", 1e-11 if self.precision == "float64" else 1e-6)
+        for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
+            if number is None or not (math.isfinite(number) and number > 0):
+                raise InvalidInput(f"{name} is {number}; it must be a positive number")
+        if not 1 <= self.frames <= 10**6:
+            raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
+        if self.method == "space-splitting" and self.hamiltonian != "lattice":
+            raise InvalidInput("space-splitting is made for --hamiltonian lattice")
+        if self.device != "cpu" and (self.method != "eigen" or self.device.split(":")[0] != "cuda"):
+            raise InvalidInput(
+                f"device is {self.device!r} and the propagator {self.method}; eigen runs on cuda, all on cpu"
+            )
+        if self.method not in SUBSTEPS:
+            if self.substep is not None:
+                raise InvalidInput(f"{self.method} takes no substeps; leave --substep out")
+        elif self.substep is None:
+            object.__setattr__(self, "substep", self.dt / math.ceil(self.dt / SUBSTEPS[self.method] - 1e-9))
+        elif not 0 < self.substep <= self.dt or abs(self.substeps * self.substep / self.dt - 1) > 1e-9:
+            raise InvalidInput(f"substep is {self.substep}; {self.dt:g} must be a whole multiple of it")
+
+    @property
+    def substeps(self) -> int:
+        """How many a frame."""
+        return round(self.dt / self.substep) if self.substep else 1
+
+    @property
+    def norm_tolerance(self) -> float:
+        """How far rounding may take a norm from 1: rotations in float32 are not quite rotations."""
+        rounding = {"float64": 1e-9, "float32": 2e-4}[self.precision]
+        total = self.substeps * self.frames if self.substep else 0
+        return rounding * max(1.0, self.frames / 500) + float(np.finfo(self.precision).eps) * total / 2
+
+    @property
+    def real(self) -> np.dtype:
+        """Of the computation."""
+        return np.dtype(self.precision)
+
+    @property
+    def complex(self) -> np.dtype:
+        """Of the computation."""
+        return np.dtype("complex128" if self.precision == "float64" else "complex64")
+
+
+def by_potential(potential: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The different rows of potentials (n, N), each with the numbers of the rows that equal it."""
+    groups: dict[bytes, list[int]] = {}
+    for i, v in enumerate(potential):
+        groups.setdefault(v.tobytes(), []).append(i)
+    return [(potential[rows[0]], np.array(rows)) for rows in groups.values()]
+
+
+def kinetic_energy(ring: Ring, hamiltonian: str) -> np.ndarray:
+    """T(k) in the order of the FFT, (N,): k²/2, or (1 − cos(k dx))/dx² of the second-order differences."""
+    if hamiltonian == "spectral":
+        return ring.k**2 / 2
+    return 2 * np.sin(ring.k * ring.dx / 2) ** 2 / ring.dx**2
+
+
+def energy(psi: np.ndarray, potential: np.ndarray, ring: Ring, hamiltonian: str) -> np.ndarray:
+    """⟨ψ|T + V|ψ⟩/⟨ψ|ψ⟩ of wave functions (…, N) complex, potentials that broadcast with them."""
+    weight = np.abs(np.fft.fft(psi)) ** 2
+    kinetic = (weight @ kinetic_energy(ring, hamiltonian)) / weight.sum(axis=-1)
+    density = np.abs(psi) ** 2
+    return kinetic + (density * potential).sum(axis=-1) / density.sum(axis=-1)

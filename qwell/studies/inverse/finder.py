@@ -1,0 +1,338 @@
+"""The training of a potential, and the potential that comes of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.jets import parameter_jacobian
+from qwell.studies.inverse.fields import FIELDS, Field, PaperField, SmoothField
+from qwell.studies.inverse.losses import METHODS, equation_loss, gradient_loss, pin_loss, variance_loss
+from qwell.studies.inverse.systems import System, check
+from qwell.studies.metropolis import Chain
+from qwell.train.runs import Run
+
+RECIPES = ("text", "scripts")
+WALKERS = 500
+TEMPER = 0.25  # β of the points that look after the tails
+
+
+@dataclass(frozen=True)
+class FinderConfig:
+    """How a potential is looked for.
+
+    Arguments:
+        system: a name of `SYSTEMS`, or what a grid is called.
+        method: "variance", "mpnn", "qpnn" or "qpnn-ms".
+        recipe: of the paper's methods, "text" or "scripts".
+        field: of `FIELDS`; the paper's methods take "paper".
+        layers: hidden widths of smooth fields.
+        activation: of smooth fields.
+        penalty: λ.
+        shrink: δ, what the paper's network is multiplied by at the beginning.
+        pins: r₀, one or several points; the system's own by default.
+        samples: points to learn from; of "variance", of each kind.
+        temper: share of the points of "variance" that are drawn with β = ¼, for the tails.
+        epochs: of the paper's methods, batches of 32.
+        adam_steps, newton_steps: of "variance".
+        rate: Adam's learning rate.
+        seed: of weights and points.
+
+    Raises InvalidInput for a value out of range, or a combination that cannot be.
+    """
+
+    system: str = "hydrogen-1s"
+    method: str = "variance"
+    recipe: str = "text"
+    field: str = "plain"
+    layers: tuple[int, ...] = (32, 32)
+    activation: str = "Tanh"
+    penalty: float = 1.0
+    shrink: float = 0.01
+    pins: tuple[tuple[float, ...], ...] = ()
+    samples: int = 2500
+    temper: float = 0.5
+    epochs: int = 1000
+    adam_steps: int = 1500
+    newton_steps: int = 60
+    rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("method", METHODS), ("recipe", RECIPES), ("field", FIELDS)):
+            if getattr(self, name) not in allowed:
+                raise InvalidInput(
+                    f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
+                )
+        if (self.method == "variance") == (self.field == "paper"):
+            raise InvalidInput(
+                f"the method {self.method} takes {'smooth fields' if self.method == 'variance' else 'the'}"
+                f" {', '.join(FIELDS[1:]) if self.method == 'variance' else 'paper field'}"
+            )
+        for name, least in (("samples", 32), ("epochs", 1), ("adam_steps", 0), ("newton_steps", 0)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        for name, most in (("penalty", math.inf), ("shrink", math.inf), ("temper", 1.0)):
+            if not 0 <= getattr(self, name) <= most or math.isinf(getattr(self, name)):
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must lie between 0 and {most:g}")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise InvalidInput(f"rate is {self.rate}; it must be a positive number")
+
+
+class Potential:
+    """U(r) that was found: call it with points (n, d) for (n,).
+
+    Arguments:
+        field: the network.
+        shift: added to it, so that U = V at the pinned points.
+        config: how it was found.
+    """
+
+    def __init__(self, field: Field, shift: float, config: FinderConfig, shape: dict[str, Any]) -> None:
+        self.field, self.shift, self.config, self.shape = field, shift, config, shape
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.field(x) + self.shift
+
+    def save(self, run: Run) -> None:
+        """Write the network and what it is into a run."""
+        run.model.mkdir(exist_ok=True)
+        state = {k: v.detach().contiguous() for k, v in self.field.state_dict().items()}
+        save_file(state, run.model / "model.safetensors")
+        about = {"config": asdict(self.config), "shape": self.shape, "shift": self.shift}
+        run.write("model/potential.json", json.dumps(about, indent=1) + "\n")
+
+
+def load_potential(path: str | Path) -> Potential:
+    """Load a potential that `qtrain potential` found.
+
+    Raises:
+        RunNotFound: nothing there.
+        CheckpointError: damaged files, or a run of another kind.
+    """
+    run = Run.open(path)
+    try:
+        about = json.loads((run.model / "potential.json").read_text())
+        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
+        kept["pins"] = tuple(tuple(p) for p in kept["pins"])
+        config = FinderConfig(**kept)
+        field = _build(config, about["shape"])
+        field.load_state_dict(load_file(run.model / "model.safetensors"))
+        return Potential(field, float(about["shift"]), config, about["shape"])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} holds no finished run of `qtrain potential`, or is damaged: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """A potential and how it was found.
+
+    Arguments:
+        potential: U.
+        history: rows of loss and energy.
+        chain: the points from |ψ|² it learned from, None if there were none.
+        seconds: of the processor.
+    """
+
+    potential: Potential
+    history: list[dict[str, float]]
+    chain: Chain | None
+    seconds: float
+
+
+def find(
+    config: FinderConfig, system: System, log: Callable[[dict[str, float]], None] = lambda row: None
+) -> Found:
+    """Find the potential of which a system's state is an eigenstate.
+
+    Arguments:
+        config: how.
+        system: the state, and V at the pinned points.
+        log: takes rows of measurements on the way.
+
+    Raises InvalidInput for a zero wave function, or pinned points on nodes or singularities.
+    """
+    pins = torch.tensor(config.pins or (system.pin,), dtype=torch.float64)
+    check(system, pins)
+    values = system.potential(pins)
+    clock = time.process_time()
+    history: list[dict[str, float]] = []
+
+    def note(step: int, loss: float, energy: float) -> None:
+        history.append({"update": step, "loss": loss, "energy": energy})
+        log({**history[-1], "seed": config.seed})
+
+    train = _by_variance if config.method == "variance" else _as_in_the_paper
+    field, chain, shape = train(config, system, pins, values, note)
+    with torch.no_grad():
+        exact = config.method == "variance"
+        shift = float((values - field(pins)).mean()) if exact else 0.0
+    seconds = time.process_time() - clock
+    return Found(Potential(field, shift, config, shape), history, chain, seconds)
+
+
+Note = Callable[[int, float, float], None]
+
+
+def _build(config: FinderConfig, shape: dict[str, Any]) -> Field:
+    if config.field == "paper":
+        return PaperField(shape["dimensions"], config.shrink, shape["ceiling"], config.seed)
+    return SmoothField(
+        config.field, layers=config.layers, activation=config.activation, seed=config.seed, **shape
+    )
+
+
+def _by_variance(
+    config: FinderConfig, system: System, pins: Tensor, values: Tensor, note: Note
+) -> tuple[Field, Chain | None, dict[str, Any]]:
+    """Least variance of the local energy: Adam on fresh points, then Gauss–Newton on a fixed set."""
+    sweeps = 40 * max(1, config.samples // WALKERS)
+    bulk = system.walk(WALKERS, sweeps, config.seed)
+    pool = bulk.flat()
+    if config.temper > 0:
+        tails = system.walk(WALKERS, sweeps, config.seed + 1, TEMPER).flat()
+        generator = torch.Generator().manual_seed(config.seed)
+        count = int(config.temper * len(pool))
+        order = torch.randperm(len(pool), generator=generator)
+        pool = torch.cat([tails[order[:count]], pool[order[count:]]])
+    kinetic = system.kinetic(pool)
+    sound = torch.isfinite(kinetic)  # a point may have hit a node or singularity
+    pool, kinetic = pool[sound], kinetic[sound]
+    middle = kinetic.median()
+    shape = {
+        "dimensions": system.dimensions,
+        "centre": float((pool.max() + pool.min()) / 2) if system.dimensions == 1 else 0.0,
+        "width": float(pool.std()),
+        "height": float((kinetic - middle).abs().mean()) or 1.0,
+    }
+    field = _build(config, shape)
+    assert isinstance(field, SmoothField)
+    optimiser = torch.optim.Adam(field.parameters(), lr=10 * config.rate)
+    steps = max(config.adam_steps, 2)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 10 * config.rate, total_steps=steps)
+    generator = torch.Generator().manual_seed(config.seed)
+    for step in range(config.adam_steps):
+        some = torch.randint(len(pool), (500,), generator=generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss = variance_loss(field, kinetic[some], pool[some])
+        loss.backward()
+        optimiser.step()
+        cycle.step()
+        if step % 50 == 0:
+            note(step, loss.item(), _energy(field, kinetic[some], pool[some], pins, values))
+    some = torch.randperm(len(pool), generator=generator)[: 2 * config.samples]
+    kinetic, pool = kinetic[some], pool[some]
+
+    def report(step: int, loss: float) -> None:
+        note(config.adam_steps + step, loss, _energy(field, kinetic, pool, pins, values))
+
+    _gauss_newton(field, kinetic, pool, config.newton_steps, report)
+    return field, bulk, shape
+
+
+@torch.no_grad()
+def _energy(field: Field, kinetic: Tensor, x: Tensor, pins: Tensor, values: Tensor) -> float:
+    return float((kinetic + field(x)).mean() + (values - field(pins)).mean())
+
+
+@torch.no_grad()
+def _gauss_newton(
+    field: SmoothField, kinetic: Tensor, x: Tensor, steps: int, report: Callable[[int, float], None]
+) -> None:
+    """Levenberg–Marquardt on the residuals E(r_n) − Ē: (JᵀJ + μ)δ = −Jᵀr."""
+    parameters = list(field.parameters())
+    theta = parameters_to_vector(parameters)
+    features, factor = field.features(x), field.factor(x)[:, None]
+    damping, loss = 1e-3, float(variance_loss(field, kinetic, x))
+    for step in range(steps):
+        residual = kinetic + field(x)
+        residual = residual - residual.mean()
+        jacobian = factor * parameter_jacobian(field.network, features)[:, 0]
+        jacobian = jacobian - jacobian.mean(0)
+        normal, slope = jacobian.mT @ jacobian / len(x), jacobian.mT @ residual / len(x)
+        size = float(normal.diagonal().mean())
+        for _ in range(12):
+            damped = normal.clone()
+            damped.diagonal().add_(damping * size + 1e-300)
+            vector_to_parameters(theta - torch.linalg.solve(damped, slope), parameters)
+            if (found := float(variance_loss(field, kinetic, x))) < loss:
+                break
+            damping *= 5
+        else:
+            vector_to_parameters(theta, parameters)
+            return
+        theta, loss, damping = parameters_to_vector(parameters), found, damping / 3
+        report(step, loss)
+
+
+def _as_in_the_paper(
+    config: FinderConfig, system: System, pins: Tensor, values: Tensor, note: Note
+) -> tuple[Field, Chain | None, dict[str, Any]]:
+    """Adam, 2,500 fixed points, batches of 32."""
+    chain = None
+    if config.method == "qpnn":
+        points = system.uniform(config.samples, config.seed)
+    elif config.recipe == "scripts":
+        points = accepted_only(system, config.samples, config.seed)
+    else:
+        walkers = min(100, config.samples)
+        chain = system.walk(walkers, -(-config.samples // walkers), config.seed, thin=20)
+        points = chain.flat()[: config.samples]
+    shape = {"dimensions": system.dimensions, "ceiling": 12.5 if system.dimensions == 1 else 0.0}
+    field = _build(config, shape)
+    optimiser = torch.optim.Adam(field.parameters(), lr=config.rate)
+    generator = torch.Generator().manual_seed(config.seed)
+    for epoch in range(config.epochs):
+        order = torch.randperm(len(points), generator=generator)
+        total = 0.0
+        batches = order.split(32)
+        for some in batches:
+            x = points[some]
+            if config.method == "mpnn":
+                loss = equation_loss(field, system, x, root=config.recipe == "text")
+                loss = loss + config.penalty * pin_loss(field, pins, values)
+            else:
+                loss = gradient_loss(field, system, x) + pin_loss(field, pins, values)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            total += loss.item()
+        if epoch % max(1, config.epochs // 200) == 0 or epoch == config.epochs - 1:
+            with torch.no_grad():
+                energy = float((system.kinetic(points) + field(points)).mean())
+            note(epoch, total / len(batches), energy)
+    return field, chain, shape
+
+
+def accepted_only(system: System, samples: int, seed: int) -> Tensor:
+    """The released scripts' sampling: one walker, steps of ±.2, no burning in, accepted moves only.
+
+    Not distributed as |ψ|²: where moves are refused, repeats are missing. Kept to compare with.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    here = torch.tensor([system.pin], dtype=torch.float64)
+    height = system.log_density(here)
+    found: list[Tensor] = []
+    while len(found) < samples:
+        step = 0.4 * torch.rand(1, system.dimensions, dtype=torch.float64, generator=generator) - 0.2
+        there = here + step
+        level = system.log_density(there)
+        if math.log(float(torch.rand(1, generator=generator)) + 1e-300) < float(level - height):
+            here, height = there, level
+            found.append(here[0])
+    return torch.stack(found)

@@ -1,0 +1,154 @@
+"""An avoided crossing, v(λ) = (1 − λ)ṽ₁ + λṽ₂, never shown to the network (spectra paper, Figs. 11, 12).
+
+Two potentials, each lowered by its ground-state energy. Where the two lowest levels come near, the densities
+of ground and first excited state change places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.figures.crossing import crossing_figure, exchange_figure
+from qwell.store.dataset import Dataset
+from qwell.studies.finding import Cell, Exact, Finding, check_fits
+from qwell.studies.probes.densities import gradient_densities
+from qwell.train.eigen import predict
+from qwell.train.metrics import nmse
+from qwell.train.runs import load_model
+
+STEPS = 201
+WINDOW = (0.2, 0.8)  # where in λ a crossing is looked for
+SHARPEST = 0.05  # a smaller gap, in parts of the path's mean, is too sharp to be seen
+APART = 0.5  # least distance of the centres of the two densities, before and after
+BESIDE = 0.04  # how far before and after the densities are looked at, as in the paper
+
+
+def find_crossing(energies: np.ndarray) -> tuple[int, float]:
+    """The step of the smallest gap E₁ − E₀ inside WINDOW, and the gap over the mean gap of the path.
+
+    Arguments:
+        energies: (steps, levels), along λ = 0 … 1.
+    """
+    gap = energies[:, 1] - energies[:, 0]
+    first, last = (int(edge * (len(gap) - 1)) for edge in WINDOW)
+    step = first + int(gap[first : last + 1].argmin())
+    inside = first < step < last
+    return step, float(gap[step] / gap.mean()) if inside else np.inf
+
+
+def path_between(a: np.ndarray, b: np.ndarray, mixing: np.ndarray) -> np.ndarray:
+    """(1 − λ)a + λb for every λ, (steps, points)."""
+    return (1 - mixing)[:, None] * a + mixing[:, None] * b
+
+
+def crossing(
+    path: str | Path, data: Dataset, exact: Exact, split: str = "validation", candidates: int = 24
+) -> Finding:
+    """Find an avoided crossing by the network alone, and compare it with the direct solution.
+
+    All pairs of the first potentials are tried. The one taken has the smallest gap for its path, not below
+    SHARPEST, among those whose two lowest states change sides, as the network sees it; if it sees none, as
+    the direct solution does.
+
+    Arguments:
+        path: a run or model folder.
+        data, split: where potentials come from.
+        exact: the direct solution.
+        candidates: potentials tried with each other.
+
+    Raises InvalidInput if no pair has a crossing.
+    """
+    model = load_model(path, task="spectra")
+    check_fits(model, data)
+    x, mixing = data.coordinates["x"], np.linspace(0, 1, STEPS)
+    potential = data[split]["potential"][: min(candidates, len(data[split]))].astype(np.float64)
+    shifted = potential - exact.states(potential)[0][:, :1]
+    found_by, pair = (
+        "network",
+        _choose(
+            shifted, mixing, x, lambda v: predict(model, v), lambda v: gradient_densities(model, v, levels=2)
+        ),
+    )
+    if pair is None:
+        found_by, pair = (
+            "direct solution",
+            _choose(shifted, mixing, x, lambda v: exact.states(v)[0], lambda v: exact.states(v)[1][:, :2]),
+        )
+    if pair is None:
+        raise InvalidInput(
+            f"no avoided crossing among the first {len(shifted)} potentials; raise --candidates or change"
+            f" --data"
+        )
+    i, j = pair
+    beside = round(BESIDE * (STEPS - 1))
+    v = path_between(shifted[i], shifted[j], mixing)
+    predicted, (energy, density) = predict(model, v), exact.states(v)
+    step, truly = find_crossing(predicted)[0], find_crossing(energy)[0]
+    places = [step - beside, step, step + beside]
+    estimate = gradient_densities(model, v[places], levels=2)
+    own = density[[truly - beside, truly, truly + beside], :2]
+    gaps = predicted[step, 1] - predicted[step, 0], energy[truly, 1] - energy[truly, 0]
+    l2 = np.linalg.norm(estimate - density[places, :2], axis=2) / np.linalg.norm(density[places, :2], axis=2)
+    rows: list[list[Cell]] = [
+        ["λ of the smallest gap", float(mixing[step]), float(mixing[truly])],
+        ["smallest gap E₁ − E₀", *map(float, gaps)],
+    ]
+    for name, after in (("first excited", 1), ("ground", 0)):
+        title = f"overlap, ground state before with {name} state after"
+        seen, true = ((d[0, 0], d[2, after]) for d in (estimate, own))
+        rows.append([title, _overlap(*seen), _overlap(*true)])
+    keys = ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same")
+    numbers = {
+        "model": str(path),
+        "digest": data.digest,
+        "split": split,
+        "pair": [i, j],
+        "found_by": found_by,
+        "lambda": mixing[places].tolist(),
+        **{key: {"network": row[1], "exact": row[2]} for key, row in zip(keys, rows, strict=True)},
+        "nmse_on_path": nmse(predicted, energy),
+        "density_relative_l2": l2.tolist(),
+    }
+    figures = {
+        "": crossing_figure(x, mixing, v, predicted, energy, float(mixing[step])),
+        "densities": exchange_figure(x, mixing[places], v[places], estimate, density[places, :2]),
+    }
+    title = f"An avoided crossing between {split} potentials {i} and {j}"
+    return Finding("crossing", title, ["", "network", "exact"], rows, numbers, figures)
+
+
+def _choose(
+    shifted: np.ndarray,
+    mixing: np.ndarray,
+    x: np.ndarray,
+    energies: Callable[[np.ndarray], np.ndarray],
+    densities: Callable[[np.ndarray], np.ndarray],
+) -> tuple[int, int] | None:
+    """The pair with the smallest gap for its path that is not below SHARPEST and exchanges states, if any.
+
+    Arguments:
+        shifted: potentials, (n, points); mixing: λ; x: positions.
+        energies, densities: of potentials (k, points): (k, levels), and (k, 2, points).
+    """
+    pairs = [(i, j) for i in range(len(shifted)) for j in range(i)]
+    coarse = [find_crossing(energies(path_between(shifted[i], shifted[j], mixing[::4])))[1] for i, j in pairs]
+    beside = round(BESIDE * (len(mixing) - 1))
+    for k in np.argsort(coarse)[: np.isfinite(coarse).sum()]:
+        v = path_between(shifted[pairs[k][0]], shifted[pairs[k][1]], mixing)
+        step, depth = find_crossing(energies(v))
+        if SHARPEST < depth < 1:
+            slopes = np.maximum(densities(v[[step - beside, step + beside]]), 0)
+            centre = (slopes @ x) / slopes.sum(axis=2)
+            before, after = centre[:, 0] - centre[:, 1]
+            if before * after < 0 and min(abs(before), abs(after)) > APART:
+                return pairs[k]
+    return None
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Σ ab/√(Σa² Σb²): 1 for densities of one shape, near 0 for densities apart."""
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

@@ -1,0 +1,178 @@
+"""Emulators where they were not trained: sweeps, other packets, other options.
+
+Dynamics paper, Figs. 4, S5 and S7.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
+from qwell.models.emulators import WindowEmulator
+from qwell.store.dataset import Dataset
+from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.rollouts import load_emulator
+from qwell.train.metrics import waves_compared
+from qwell.train.rollout import predict_frames
+from qwell.train.runs import trained_on
+
+# Simulations made on the spot: numbers of packet and barrier, and kind of packet, to ψ (cases, frames, n, 2)
+# and V (cases, n).
+Simulate = Callable[[Sequence[Mapping[str, float]], str], tuple[np.ndarray, np.ndarray]]
+AXES = {
+    "s0": "S0  [bohr]",
+    "e0": "E0  [hartree]",
+    "wb": "width of the barrier  [bohr]",
+    "hb": "height of the barrier  [hartree]",
+}
+FIXED = {"x0": 20.0, "s0": 2.5, "e0": 5.0, "wb": 7.0, "hb": 6.0}
+SWEEPS = {
+    "s0": np.linspace(0.5, 6.0, 12),
+    "e0": np.linspace(0.5, 12.0, 12),
+    "wb": np.array([0.5, 1, 1.5, 2, 3, 5, 7, 10, 15, 20]),
+    "hb": np.linspace(0.0, 20.0, 11),
+}
+
+
+def sweep(paths: Sequence[str | Path], simulate: Simulate, frames: int = 400) -> Finding:
+    """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
+
+    Arguments:
+        paths: emulators trained alike with different seeds, or one.
+        simulate: makes the true trajectories.
+        frames: predicted.
+    """
+    loaded = [load_emulator(path) for path in paths]
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    rows: list[list[Cell]] = []
+    for key, values in SWEEPS.items():
+        psi, potential = simulate([{**FIXED, key: float(v)} for v in values], "gaussian")
+        found = np.array(
+            [
+                waves_compared(*predict_frames(model, v_scale, psi, potential, frames)).correlation.mean(
+                    axis=1
+                )
+                for model, v_scale in loaded
+            ]
+        )
+        curves[key] = values, found
+        rows += [
+            [AXES[key], float(v), float(c.mean()), float(c.min()), float(c.max())]
+            for v, c in zip(values, found.T, strict=True)
+        ]
+    numbers = {
+        "models": [str(path) for path in paths],
+        "fixed": FIXED,
+        "frames": frames,
+        "curves": {k: {"values": v.tolist(), "C": c.tolist()} for k, (v, c) in curves.items()},
+    }
+    figure = sweep_figure(curves, _trained_values(paths[0]), AXES)
+    head = ["varied", "value", "mean C", "least", "largest"]
+    return Finding(
+        "sweep",
+        f"Correlation over {frames} frames; others fixed at {_said(FIXED)}",
+        head,
+        rows,
+        numbers,
+        {"": figure},
+    )
+
+
+def _said(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{k.upper()} {v:g}" for k, v in numbers.items())
+
+
+def _trained_values(path: str | Path) -> dict[str, list[float]]:
+    """The numbers that a network's training data has, as far as its recipe says."""
+    families = trained_on(path).get("recipe", {}).get("families", [])
+    found: dict[str, list[float]] = {}
+    for family in families:
+        for name in ("s0", "e0"):
+            found.setdefault(name, []).extend(family[name])
+        for potential in family["potentials"]:
+            if potential.get("shape") == "rectangle":
+                found.setdefault("hb", []).append(potential["height"])
+                found.setdefault("wb", []).append(potential["width"])
+    return found
+
+
+def packets(
+    path: str | Path, data: Dataset, simulate: Simulate, frames: int = 400, split: str = "test"
+) -> Finding:
+    """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
+
+    Arguments:
+        path: an emulator.
+        data, split: whose numbers x0, s0, e0 and rectangular barriers are taken.
+        simulate: makes the true trajectories.
+        frames: predicted.
+    """
+    model, v_scale = load_emulator(path)
+    part = data[split]
+    names = {"x0": "x0", "s0": "s0", "e0": "e0", "hb": "height", "wb": "width"}
+    cases = [{key: float(part[name][i]) for key, name in names.items()} for i in range(len(part))]
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    rows: list[list[Cell]] = []
+    for kind in ("gaussian", "triangle", "square"):
+        psi, potential = simulate(cases, kind)
+        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
+        curves[kind] = compared.mae.mean(axis=0), compared.correlation.mean(axis=0)
+        means = [float(a.mean()) for a in (compared.mae, compared.mae_parts, compared.correlation)]
+        rows.append([kind, *means, float(compared.correlation.mean(axis=1).min())])
+    numbers = {
+        "model": str(path),
+        "data": data.digest,
+        "frames": frames,
+        "packets": {str(r[0]): {"mae": r[1], "mae_parts": r[2], "C": r[3]} for r in rows},
+    }
+    figure = packets_figure(data.coordinates["time"][1 : frames + 1], curves)
+    head = ["packet", "MAE", "MAE of parts", "C", "worst C"]
+    title = f"Other packets: {len(cases)} cases of {data.stem}, {frames} frames"
+    return Finding("packets", title, head, rows, numbers, {"": figure})
+
+
+def hyper(paths: Sequence[str | Path], data: Dataset, frames: int = 400, split: str = "test") -> Finding:
+    """Emulators with different history, width or hidden size on the same cases (Fig. S7).
+
+    Arguments:
+        paths: runs that see windows.
+        data, split: cases.
+        frames: predicted.
+
+    Raises InvalidInput if nothing differs between the runs.
+    """
+    part = data[split]
+    rows: list[list[Cell]] = []
+    psi, potential = part["psi"][:], part["potential"][:]
+    measured: list[tuple[dict[str, int], float, float]] = []
+    for path in paths:
+        model, v_scale = load_emulator(path)
+        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
+        if not isinstance(model, WindowEmulator):
+            raise InvalidInput(f"{path} sees no windows; leave it out")
+        c = model.config
+        options = {"history": c.history, "width": c.width, "hidden": c.k}
+        mae, correlation = float(compared.mae.mean()), float(compared.correlation.mean())
+        measured.append((options, mae, correlation))
+        rows.append(
+            [Path(path).name, *options.values(), sum(p.numel() for p in model.parameters()), mae, correlation]
+        )
+    usual = {k: Counter(m[0][k] for m in measured).most_common(1)[0][0] for k in ("history", "width")}
+    alone = {
+        "history": [m for m in measured if m[0]["width"] == usual["width"]],
+        "width": [m for m in measured if m[0]["history"] == usual["history"]],
+        "hidden": [m for m in measured if all(m[0][k] == v for k, v in usual.items())],
+    }
+    varied = [k for k, found in alone.items() if len({m[0][k] for m in found}) > 1]
+    if not varied:
+        raise InvalidInput("all runs have the same history, width and hidden size; give some that differ")
+    points = {k: [(float(o[k]), mae, c) for o, mae, c in alone[k]] for k in varied}
+    numbers = {"models": [str(p) for p in paths], "frames": frames, "points": points}
+    head = ["run", "history", "width", "hidden", "parameters", "MAE", "C"]
+    title = f"Options of emulators, on {data.stem}, {frames} frames"
+    return Finding("hyper", title, head, rows, numbers, {"": options_figure(points)})

@@ -1,0 +1,105 @@
+"""What an emulator's prediction depends on: direct gradients (dynamics paper, Eqs. 1–3, Figs. 5 and S8).
+
+The Schrödinger equation is linear over the complex numbers, so that the Cauchy–Riemann relations hold:
+∂Re/∂Re = ∂Im/∂Im and ∂Re/∂Im = −∂Im/∂Re. By how much a network's gradients break them is
+
+    ‖(g_rr − g_ii, g_ri + g_ir)‖ / (√2 ‖(g_rr, g_ii, g_ri, g_ir)‖),   0 … 1
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from qwell.errors import InvalidInput
+from qwell.figures.emulation import gradients_figure
+from qwell.models.emulators import PARTS, WindowEmulator
+from qwell.store.dataset import Dataset
+from qwell.store.windows import Curriculum, gather
+from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.rollouts import load_emulator
+
+QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
+
+
+def direct_gradients(model: WindowEmulator, windows: torch.Tensor) -> np.ndarray:
+    """∂(Re, Im) ψ̂ in the middle of the window / ∂ inputs, (b, 2, history, width, channels)."""
+    seen = windows.clone().requires_grad_()
+    middle = model(seen)[:, model.config.width // 2]
+    parts = [torch.autograd.grad(middle[:, i].sum(), seen, retain_graph=True)[0] for i in range(PARTS)]
+    return torch.stack(parts, dim=1).double().numpy()
+
+
+def violation(gradient: np.ndarray) -> np.ndarray:
+    """How far gradients (b, 2, history, width, ≥ 2) are from Cauchy and Riemann, (b,), 0 … 1."""
+    rr, ri, ir, ii = (gradient[:, t, ..., c] for t in (0, 1) for c in (0, 1))
+    broken = sum((d**2).sum(axis=(1, 2)) for d in (rr - ii, ri + ir))
+    whole = sum((d**2).sum(axis=(1, 2)) for d in (rr, ri, ir, ii))
+    return np.sqrt(broken / (2 * whole))
+
+
+def gradients(
+    path: str | Path, data: Dataset, split: str = "test", samples: int = 200, seed: int = 0
+) -> Finding:
+    """Mean and deviation of the gradients over random windows, free ones and ones that touch a potential.
+
+    Arguments:
+        path: a run, model folder or pretrained name of an emulator that sees windows.
+        data, split: trajectories that windows are cut from.
+        samples: windows of each kind.
+        seed: of the choice.
+
+    Raises InvalidInput for an emulator on the ring, which is linear by construction.
+    """
+    model, v_scale = load_emulator(path)
+    if not isinstance(model, WindowEmulator):
+        raise InvalidInput(
+            f"{path} sees the whole ring and is linear in ψ by construction; give one of windows"
+        )
+    c, part = model.config, data[split]
+    shape = Curriculum(history=c.history, width=c.width)
+    rng = np.random.default_rng(seed)
+    psi = np.ascontiguousarray(part["psi"][:], dtype=np.float32)
+    potential = part["potential"][:]
+    scaled = np.ascontiguousarray(potential / v_scale, dtype=np.float32)
+    touching = np.stack([shape.touches(v) for v in potential])
+    rows: list[list[Cell]] = []
+    numbers = {}
+    figure = None
+    for kind, where in (("free", ~touching), ("at a potential", touching)):
+        places = np.argwhere(where)
+        # more than asked for, to take those where there is something: in nothing gradients say nothing
+        start = rng.integers(0, psi.shape[1] - c.history - 1, size=20 * samples)
+        chosen = places[rng.integers(len(places), size=20 * samples)] if len(places) else places
+        if not len(chosen):
+            continue
+        windows = gather(psi, scaled, chosen[:, 0], start, chosen[:, 1], shape)[:, :-1]
+        quiet = np.abs(windows[..., :PARTS]).max(axis=(1, 2, 3)) < QUIET
+        loud = np.argsort(quiet, kind="stable")[:samples]
+        gradient = direct_gradients(model, torch.from_numpy(windows[loud][..., : c.channels]))
+        mean, deviation = gradient.mean(axis=0), gradient.std(axis=0)
+        broken = violation(gradient)
+        each = [float(np.abs(mean[:, h, :, :PARTS]).sum()) for h in range(c.history)]
+        total = sum(each) or 1.0
+        rows.append(
+            [kind, len(gradient), float(broken.mean()), float(broken.std()), *(e / total for e in each)]
+        )
+        numbers[kind] = {
+            "windows": len(gradient),
+            "cauchy_riemann_violation": float(broken.mean()),
+            "share_of_frames": [e / total for e in each],
+            "mean": mean.tolist(),
+            "deviation": deviation.tolist(),
+        }
+        if figure is None or kind != "free":
+            figure = gradients_figure(
+                mean, deviation, f"{model.registry_name}, {len(gradient)} windows, {kind}"
+            )
+    head = ["windows", "count", "C.–R. violation", "its deviation"]
+    head += [f"share of frame {h - c.history}" for h in range(c.history)]
+    if figure is None:
+        raise InvalidInput(f"{data.path} has no simulations in {split}")
+    title = "Direct gradients of the middle of the prediction; shares of the frames in their sizes"
+    return Finding("gradients", title, head, rows, {"model": str(path), **numbers}, {"": figure})

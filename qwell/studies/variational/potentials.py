@@ -1,0 +1,115 @@
+"""Potentials of the variational problem, H = −½ d²/dx² + V(x), ħ = m = 1 (derivatives paper, §4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.physics.formula import Formula
+
+Function = Callable[[np.ndarray], np.ndarray]
+SMALL, LARGE = (10,) * 6, (20, 20, 10, 10, 10, 10)
+
+
+@dataclass(frozen=True)
+class Well:
+    """A potential, and where and with what to look for its ground state.
+
+    Arguments:
+        name: for people and files.
+        formula: V(x).
+        region: (a, b), where φ vanishes; wide enough that this costs less than 1e-11 of energy.
+        layers: hidden widths; the paper's, but for Morse, where it had 6 × 20.
+        kinks: where V' jumps, so that φ''' does.
+        paper_region: Ω of the paper.
+        energy: exact E₀ in closed form, if there is one.
+        wave: exact normalised ψ₀ in closed form, if there is one.
+        stated: the paper's Ē, or its Ē − E₀, in its own words.
+    """
+
+    name: str
+    formula: str
+    region: tuple[float, float]
+    layers: tuple[int, ...] = SMALL
+    kinks: tuple[float, ...] = ()
+    paper_region: tuple[float, float] | None = None
+    energy: float | None = None
+    wave: Function | None = None
+    stated: str = "–"
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """V(x), float64; InvalidInput if it is not finite somewhere."""
+        parsed = _parse(self.formula)
+        value = np.broadcast_to(parsed(x=np.asarray(x, float), pi=np.pi), np.shape(x))
+        if not np.isfinite(value).all():
+            where = np.asarray(x)[~np.isfinite(value)].flat[0]
+            raise parsed.refused(f"it is not finite at x = {where:g}; choose another --region, too")
+        return np.array(value, float)
+
+
+def _gauss(centre: float) -> Function:
+    return lambda x: math.pi**-0.25 * np.exp(-((x - centre) ** 2) / 2)
+
+
+def _morse(x: np.ndarray) -> np.ndarray:
+    """(2√2 e^{−x})^{√2−½} e^{−√2 e^{−x}} / √Γ(2√2 − 1); Eq. 41 is printed with two slips."""
+    power = math.sqrt(2) - 0.5
+    log = power * (math.log(2 * math.sqrt(2)) - x) - math.sqrt(2) * np.exp(-x)
+    return np.exp(log) / math.sqrt(math.gamma(2 * math.sqrt(2) - 1))
+
+
+WELLS = {
+    well.name: well
+    for well in (
+        Well(
+            "harmonic", "x**2/2", (-6, 6), paper_region=(-4, 4), energy=0.5, wave=_gauss(0),
+            stated="E − E₀ < 1e-6",
+        ),
+        Well(
+            "linear", "x**2/2 - x/2", (-5.5, 6.5), paper_region=(-4, 4), energy=0.375, wave=_gauss(0.5),
+            stated="E − E₀ = 1e-6",
+        ),
+        Well("quartic", "x**2/2 + 0.01*x**4", (-6, 6), paper_region=(-4, 4), stated="E − .5075 ≈ 1e-4"),
+        Well("quartic-strong", "x**2/2 + x**4", (-3.8, 3.8), LARGE, paper_region=(-3, 3), stated=".803771"),
+        Well("exponential", "exp(abs(x))", (-4, 4), LARGE, (0.0,), (-3, 3), stated="2.060040"),
+        Well(
+            "morse", "exp(-2*x) - 2*exp(-x) + 1", (-3, 22), LARGE, paper_region=(-2, 9),
+            energy=1 - (1 - 1 / (2 * math.sqrt(2))) ** 2, wave=_morse, stated="E − E₀ = 2e-6",
+        ),
+    )
+}  # fmt: skip
+
+
+def well_of(text: str, region: tuple[float, float] | None = None, kinks: tuple[float, ...] = ()) -> Well:
+    """A named well, or one of a formula in x, which needs a region.
+
+    Raises InvalidInput for a formula that cannot be read, a missing or empty region, or kinks outside it.
+    """
+    if text in WELLS:
+        well = WELLS[text]
+        if region is None and not kinks:
+            return well
+        fields = {**well.__dict__, "region": region or well.region, "kinks": kinks or well.kinks}
+        found = Well(**fields)
+    else:
+        formula = _parse(text).text
+        if region is None:
+            raise InvalidInput(
+                f"a formula needs a region in which the wave function lives, e.g. --region=-6,6; or name one"
+                f" of {', '.join(WELLS)}"
+            )
+        found = Well("formula", formula, region, kinks=kinks)
+    a, b = found.region
+    if not (math.isfinite(a) and math.isfinite(b) and a < b):
+        raise InvalidInput(f"the region is {a:g},{b:g}; write two numbers, the smaller first: --region=-6,6")
+    if not all(a < k < b for k in found.kinks):
+        raise InvalidInput(f"kinks {found.kinks} must lie inside the region {a:g},{b:g}")
+    return found
+
+
+def _parse(text: str) -> Formula:
+    return Formula(text, ("x", "pi"), "potential", "x**2/2 + 0.1*x**4")

@@ -1,0 +1,146 @@
+"""What a search for states found, as tables and figures, beside an independent solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+
+from qwell.figures.variational import energy_history, sampled_figure, states_figure
+from qwell.studies.finding import Cell, Finding
+from qwell.studies.variational.potentials import Well
+from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState
+from qwell.studies.variational.states import States, VariationalConfig, solve
+
+Exact = Callable[[Well, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+SLACK = 2e-11  # what the independent solver rounds away
+
+
+def search(
+    config: VariationalConfig, seeds: int, exact: Exact, log: Callable[[dict[str, float | str]], None]
+) -> tuple[States, Finding]:
+    """Find the states of a well, from one or several beginnings, and say how good they are.
+
+    Arguments:
+        config: how; its seed is the first.
+        seeds: how many beginnings.
+        exact: (well, levels) → energies (levels,), x (n,), ψ (levels, n) of an independent solver.
+        log: takes rows of measurements on the way.
+
+    Returns the states of the lowest energy, and what was found.
+    """
+    found: list[States] = []
+    histories: list[dict[str, list[float]]] = []
+    energies, x, psi = exact(config.well, config.levels)
+    for seed in range(config.seed, config.seed + seeds):
+        history: dict[str, list[float]] = {}
+
+        def note(
+            level: int, method: str, step: int, energy: float,
+            seed: int = seed, history: dict[str, list[float]] = history,
+        ) -> None:  # fmt: skip
+            rows = history.setdefault(method if config.levels == 1 else f"level {level}, {method}", [])
+            rows.append(energy)
+            if step % 50 == 0:
+                log(
+                    {
+                        "update": len(rows) - 1,
+                        "seed": seed,
+                        "level": level,
+                        "method": method,
+                        "energy": energy,
+                    }
+                )
+
+        found.append(solve(replace(config, seed=seed), note))
+        histories.append(history)
+    best = min(range(seeds), key=lambda s: sum(level.energy for level in found[s].levels))
+    rows: list[list[Cell]] = [
+        [
+            seed, k, f"{level.energy:.12f}", f"{level.energy - e:+.1e}", f"{level.norm - 1:.0e}",
+            level.residual, level.variance, level.restarts, level.seconds,
+        ]
+        for seed, states in enumerate(found, start=config.seed)
+        for k, (level, e) in enumerate(zip(states.levels, energies, strict=True))
+    ]  # fmt: skip
+    states = found[best]
+    a, b = config.well.region
+    inside = (x > a) & (x < b)
+    waves = states(x[inside])
+    true = psi[:, inside] * np.sign((waves * psi[:, inside]).sum(axis=1))[:, None]
+    closed = config.well.energy
+    numbers = {
+        "well": config.well.name,
+        "formula": config.well.formula,
+        "stated": config.well.stated,
+        "exact": energies.tolist(),
+        "closed_form": closed,
+        "config": asdict(config),
+        "runs": [[asdict(level) for level in states.levels] for states in found],
+        "errors": [
+            [level.energy - float(e) for level, e in zip(states.levels, energies, strict=True)]
+            for states in found
+        ],
+    }
+    figures = {
+        "": states_figure(
+            x[inside], config.well(x[inside]), waves, true, [level.energy for level in states.levels]
+        ),
+        "history": energy_history(histories[best], float(energies[0])),
+    }
+    title = f"{config.well.name}: H = −½ d²/dx² + {config.well.formula}, beside an independent solver"
+    head = ("seed", "level", "Ē", "Ē − E", "norm² − 1", "G", "⟨(H − Ē)²⟩", "restarts", "CPU s")
+    return states, Finding("report", title, head, rows, numbers, figures)
+
+
+def warnings_of(states: States, errors: Sequence[float]) -> list[str]:
+    """What a user should know about states: leaning on the walls, or below what is possible."""
+    said = []
+    for k, (level, error) in enumerate(zip(states.levels, errors, strict=True)):
+        if states.config.walls and level.edge > 1e-8:
+            said.append(
+                f"level {k}: {level.edge:.0e} of the wave function is at the region's ends; widen --region"
+            )
+        if k == 0 and error < -SLACK:
+            said.append(
+                f"level {k}: Ē lies {-error:.1e} below the exact energy: the rule of integration or the free"
+                " ends were made use of; take more --points, or walls"
+            )
+    return said
+
+
+def sampled_finding(
+    problem: SampledProblem, states: Mapping[int, SampledState], seconds: Mapping[int, float]
+) -> Finding:
+    """What Monte Carlo found, by seed."""
+    rows: list[list[Cell]] = [
+        [
+            seed, f"{s.energy:.8f}", s.error,
+            "–" if problem.energy is None else f"{s.energy - problem.energy:+.1e}",
+            s.variance, round(s.samples), s.acceptance, seconds[seed],
+        ]
+        for seed, s in states.items()
+    ]  # fmt: skip
+    first = next(iter(states.values()))
+    axis = np.linspace(-4, 4, 121)
+    mesh = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    points = torch.zeros(len(mesh), problem.dimensions, dtype=torch.float64)
+    points[:, :2] = torch.from_numpy(mesh)
+    with torch.no_grad():
+        log = 2 * (first.network(points)[:, 0] - 0.5 * (points**2).sum(-1))
+    density = (log - log.max()).exp().reshape(len(axis), -1).numpy()
+    numbers = {
+        "problem": problem.name,
+        "formula": problem.formula,
+        "exact": problem.energy,
+        "runs": [
+            {"seed": seed, **{k: v for k, v in s.__dict__.items() if k not in ("network", "history")}}
+            for seed, s in states.items()
+        ],
+    }
+    figure = sampled_figure(first.history, problem.energy, axis, density, (AXES[0], AXES[1]))
+    title = f"{problem.name}: H = −½∇² + {problem.formula} in {problem.dimensions} dimensions, Monte Carlo"
+    head = ("seed", "Ē", "±", "Ē − E", "variance of E_loc", "independent samples", "acceptance", "CPU s")
+    return Finding("report", title, head, rows, numbers, {"": figure})

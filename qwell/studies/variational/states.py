@@ -1,0 +1,341 @@
+"""The lowest states of a well, one after another, each orthogonal to those below, and how good they are."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from qwell.errors import CheckpointError, InvalidInput
+from qwell.studies.variational.minimise import Functional, Report, adam, lbfgs, linear
+from qwell.studies.variational.potentials import WELLS, Well, well_of
+from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectangle
+from qwell.train.runs import Run
+
+OPTIMISERS = ("adam", "adam+lbfgs", "adam+lbfgs+linear")
+RULES, FORMS, DTYPES = ("legendre", "rectangle"), ("gradient", "laplacian"), ("float64", "float32")
+RESTARTS = 2
+GOOD = 6e-8  # variance of H above which the search begins anew with other weights
+
+
+@dataclass(frozen=True)
+class VariationalConfig:
+    """How the states of a well are looked for.
+
+    Arguments:
+        potential: a name of `WELLS` or a formula in x.
+        region: (a, b), where φ vanishes; the well's own by default.
+        kinks: of the potential, where V' jumps; the well's own by default.
+        layers: hidden widths; the well's own (the paper's) by default.
+        points: of the rule of integration.
+        rule: "legendre" or "rectangle".
+        walls: whether φ vanishes at the ends of the region.
+        form: of the functional, "gradient" or "laplacian".
+        optimizer: "adam", "adam+lbfgs" or "adam+lbfgs+linear".
+        adam_steps, lbfgs_steps, linear_steps: of each.
+        rate: Adam's largest learning rate.
+        dtype: "float64" or "float32".
+        levels: how many states.
+        seed: of the weights.
+
+    Raises InvalidInput for a value out of range, or a combination that cannot be.
+    """
+
+    potential: str = "harmonic"
+    region: tuple[float, float] | None = None
+    kinks: tuple[float, ...] | None = None
+    layers: tuple[int, ...] | None = None
+    points: int = 400
+    rule: str = "legendre"
+    walls: bool = True
+    form: str = "gradient"
+    optimizer: str = "adam+lbfgs+linear"
+    adam_steps: int = 300
+    lbfgs_steps: int = 800
+    linear_steps: int = 350
+    rate: float = 1e-2
+    dtype: str = "float64"
+    levels: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("rule", RULES), ("form", FORMS), ("optimizer", OPTIMISERS), ("dtype", DTYPES),
+        ):  # fmt: skip
+            if getattr(self, name) not in allowed:
+                raise InvalidInput(
+                    f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
+                )
+        for name, least in (
+            ("points", 20),
+            ("adam_steps", 0),
+            ("lbfgs_steps", 0),
+            ("linear_steps", 0),
+            ("levels", 1),
+        ):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise InvalidInput(f"rate is {self.rate}; it must be a positive number")
+        if "linear" in self.optimizer and (self.form, self.dtype) != ("gradient", "float64"):
+            raise InvalidInput(
+                "the linear method needs the gradient form and float64; choose --optimizer adam+lbfgs"
+            )
+        _ = self.well, self.wave_layers
+
+    @property
+    def well(self) -> Well:
+        """What is to be solved."""
+        well = well_of(self.potential, self.region, self.kinks or ())
+        return well if self.kinks is None else Well(**{**well.__dict__, "kinks": self.kinks})
+
+    @property
+    def wave_layers(self) -> tuple[int, ...]:
+        """Hidden widths."""
+        layers = self.well.layers if self.layers is None else self.layers
+        if not layers or any(width < 1 for width in layers):
+            raise InvalidInput(f"layers are {layers}; write widths like 10,10,10")
+        return layers
+
+    @classmethod
+    def paper(cls, potential: str, **changes: Any) -> VariationalConfig:
+        """The paper's set-up: its Ω, free ends, ∫φHφ by 10,000 rectangles, Adam."""
+        well = WELLS.get(potential)
+        if well is None:
+            raise InvalidInput(f"the paper knows {', '.join(WELLS)}; {potential!r} is none of them")
+        paper: dict[str, Any] = {
+            "layers": (20,) * 6 if potential == "morse" else well.layers,
+            "region": well.paper_region,
+            "kinks": (),
+            "points": 10_000,
+            "rule": "rectangle",
+            "walls": False,
+            "form": "laplacian",
+            "optimizer": "adam",
+            "adam_steps": 2000,
+            "rate": 1e-3,
+        }
+        return cls(potential=potential, **{**paper, **changes})
+
+
+@dataclass(frozen=True)
+class Level:
+    """A state that was found, measured on a finer rule of integration.
+
+    Arguments:
+        energy: Ē.
+        norm: ⟨φ|φ⟩ of the function normalised on the rule it was found with.
+        residual: G = mean over 100,000 equally spaced points of ((H − Ē)φ)² (paper, Eq. 30).
+        variance: ⟨(H − Ē)²⟩; some eigenvalue lies within its root of Ē.
+        overlaps: with the states below.
+        edge: ∫φ² within a fiftieth of the region's ends.
+        found: Ē on the rule it was found with.
+        seconds: of the processor, of all beginnings.
+        restarts: how many more than one beginning were tried; the lowest energy is kept.
+        seed: of the weights it ended with.
+    """
+
+    energy: float
+    norm: float
+    residual: float
+    variance: float
+    overlaps: tuple[float, ...]
+    edge: float
+    found: float
+    seconds: float
+    restarts: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class States:
+    """The lowest states of a well. Call it for the normalised φ_k(x).
+
+    Arguments:
+        config: how they were looked for.
+        trials: a network each.
+        levels: what each is worth.
+    """
+
+    config: VariationalConfig
+    trials: tuple[Trial, ...]
+    levels: tuple[Level, ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """φ_k(x), (levels, n), normalised and orthogonal, the largest lobe positive."""
+        fine = _rule(self.config, 4)
+        at = torch.from_numpy(np.array(x, float)).to(getattr(torch, self.config.dtype))
+        waves = _on(self.trials, fine.to(at.dtype), at)
+        found = torch.stack([wave.value for wave in waves]).double().numpy()
+        return found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(axis=1)])[:, None]
+
+    def save(self, run: Run) -> None:
+        """Write the networks and what they are into a run."""
+        run.model.mkdir(exist_ok=True)
+        for k, trial in enumerate(self.trials):
+            save_file({n: t.detach().contiguous() for n, t in trial.state_dict().items()}, _weights(run, k))
+        run.write("model/levels.json", json.dumps([asdict(level) for level in self.levels], indent=1) + "\n")
+
+
+def solve(config: VariationalConfig, report: Callable[[int, str, int, float], None]) -> States:
+    """Find the lowest states of a well.
+
+    Arguments:
+        config: how.
+        report: called with level, method, step and Ē on the way.
+    """
+    trials: list[Trial] = []
+    levels: list[Level] = []
+    for k in range(config.levels):
+        clock = time.process_time()
+        best: tuple[Level, Trial] | None = None
+        for restart in range(RESTARTS):
+            trial_seed = 1000 * restart + config.seed
+            trial, found = _minimise(config, trials, trial_seed, lambda *row, k=k: report(k, *row))
+            level = _measure(config, trials, trial, found, trial_seed)
+            if math.isfinite(level.energy) and (best is None or level.energy < best[0].energy):
+                best = level, trial
+            if "linear" not in config.optimizer or level.variance <= GOOD:
+                break
+        if best is None:
+            raise InvalidInput("no finite energy was found; choose a smaller --rate, or float64")
+        seconds = time.process_time() - clock
+        levels.append(replace(best[0], seconds=seconds, restarts=restart))
+        trials.append(best[1])
+    return States(config, tuple(trials), tuple(levels))
+
+
+def load_states(path: str | Path) -> States:
+    """Load the states that `qtrain variational` found.
+
+    Raises:
+        RunNotFound: nothing there.
+        CheckpointError: damaged files, or a run of another kind.
+    """
+    run = Run.open(path)
+    try:
+        kept = run.config
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in kept["variational"].items()
+        }
+        config = VariationalConfig(**known)
+        levels = json.loads((run.model / "levels.json").read_text())
+        found = tuple(Level(**{**level, "overlaps": tuple(level["overlaps"])}) for level in levels)
+        trials = []
+        for k in range(len(found)):
+            trial = _trial(config, 0)
+            trial.load_state_dict(load_file(_weights(run, k)))
+            trials.append(trial)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} holds no finished run of `qtrain variational`, or is damaged: {error}"
+        ) from error
+    return States(config, tuple(trials), found)
+
+
+def _weights(run: Run, level: int) -> Path:
+    return run.model / f"state-{level}.safetensors"
+
+
+def _trial(config: VariationalConfig, seed: int) -> Trial:
+    well = config.well
+    dtype = getattr(torch, config.dtype)
+    return Trial(well.region, config.wave_layers, well.kinks, config.walls, dtype, seed)
+
+
+def _rule(config: VariationalConfig, finer: int = 1) -> Rule:
+    """The rule of integration, or a Legendre rule with so many times its points."""
+    well = config.well
+    if config.rule == "rectangle" and finer == 1:
+        return rectangle(well.region, config.points)
+    return legendre(well.region, finer * min(config.points, 2000), well.kinks)
+
+
+def _functional(config: VariationalConfig, below: Sequence[Trial], finer: int = 1) -> Functional:
+    rule = _rule(config, finer)
+    dtype = getattr(torch, config.dtype)
+    potential = torch.from_numpy(config.well(rule.x.numpy())).to(dtype)
+    rule = rule.to(dtype)
+    return Functional(rule, potential, tuple(_on(below, rule, rule.x)), config.form)
+
+
+def _on(trials: Sequence[Trial], rule: Rule, at: Tensor) -> list[Wave]:
+    """Trial functions at points, orthonormal in the order given, as a rule of integration sees it."""
+    inside: list[Wave] = []
+    outside: list[Wave] = []
+    with torch.no_grad():
+        for trial in trials:
+            here, there = trial.waves(rule.x, second=True), trial.waves(at, second=True)
+            for a, b in zip(inside, outside, strict=True):
+                overlap = (rule.w * a.value * here.value).sum()
+                here, there = here.less(overlap, a), there.less(overlap, b)
+            norm = (rule.w * here.value**2).sum().sqrt()
+            inside.append(here.over(norm))
+            outside.append(there.over(norm))
+    return outside
+
+
+def _minimise(
+    config: VariationalConfig, below: Sequence[Trial], seed: int, report: Report
+) -> tuple[Trial, float]:
+    """A trial function of least energy, and that energy."""
+    energy = _functional(config, below)
+    trial = _trial(config, seed)
+    adam(energy, trial, config.adam_steps, config.rate, report, constant=config.optimizer == "adam")
+    if "lbfgs" in config.optimizer:
+        lbfgs(energy, trial, config.lbfgs_steps, report)
+    if "linear" in config.optimizer:
+        linear(energy, trial, config.linear_steps, report)
+    with torch.no_grad():
+        return trial, float(energy(trial))
+
+
+def _measure(
+    config: VariationalConfig,
+    below: Sequence[Trial],
+    trial: Trial,
+    found: float,
+    seed: int,
+) -> Level:
+    coarse, fine = _functional(config, below), _functional(config, below, finer=4)
+    all_trials = [*below, trial]
+    a, b = config.well.region
+    uniform = torch.linspace(a, b, 100_000, dtype=fine.potential.dtype)
+    v = torch.from_numpy(config.well(uniform.double().numpy())).to(uniform.dtype)
+    with torch.no_grad():
+        ours, w = _on(all_trials, fine.rule, fine.rule.x)[-1], fine.rule.w
+        assert ours.bend is not None
+        level = (
+            fine(trial)
+            if config.form == "gradient"
+            else Functional(fine.rule, fine.potential, fine.below)(trial)
+        )
+        left = -ours.bend / 2 + (fine.potential - level) * ours.value
+        wave = _on(all_trials, fine.rule, uniform)[-1]
+        assert wave.bend is not None
+        rest = -wave.bend / 2 + (v - level) * wave.value
+        rough = (coarse.rule.w * coarse.waves(trial).value ** 2).sum()
+        exact = (w * fine.waves(trial).value ** 2).sum()
+        near = (fine.rule.x < a + (b - a) / 50) | (fine.rule.x > b - (b - a) / 50)
+        return Level(
+            energy=float(level),
+            norm=float(exact / rough),
+            residual=float((rest**2).mean()),
+            variance=float((w * left**2).sum()),
+            overlaps=tuple(float((w * state.value * ours.value).sum()) for state in fine.below),
+            edge=float((w * ours.value**2)[near].sum()),
+            found=found,
+            seconds=0.0,
+            restarts=0,
+            seed=seed,
+        )
