@@ -24,7 +24,7 @@ def canvas(
 
 
 def lay_out(figure: Figure) -> None:
-    """Place the panels of a figure and keep them there: otherwise each picture of it finds the places anew."""
+    """Place the panels of a figure for good; otherwise each picture of it finds the places anew."""
     figure.set_dpi(DPI)
     if engine := figure.get_layout_engine():
         engine.execute(figure)
