@@ -1,11 +1,14 @@
-"""Small data sets made once, by the code under test."""
+"""What tests of several rooms need, made once a process; not to be changed by a test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import s3_server
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
+from qwell.figures import canvas
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 
@@ -16,6 +19,28 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("QWELL_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def true_figures() -> Iterator[dict[str, object]]:
+    """Most tests ask whether there is a figure: theirs is coarse, PNG alone, and nobody looks at its layout.
+
+    Yields what is otherwise in `qwell.figures.canvas`; `test_figures.py` puts it back.
+    """
+    coarse = {"DPI": 30, "FORMATS": ("png",), "lay_out": lambda figure: figure.set_layout_engine(None)}
+    true = {name: getattr(canvas, name) for name in coarse}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in coarse.items():
+            patch.setattr(canvas, name, value)
+        yield true
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment of clients of an S3-compatible server with the bucket `team`: one server a process,
+    because clients are kept."""
+    with s3_server() as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,21 @@
 """What the tests of several rooms share."""
 
+import contextlib
+import io
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from qwell.errors import QwellError
 from qwell.store.backends import SHARDED, storage_of
@@ -54,6 +65,105 @@ def forge_file(path: Path, file: Path) -> None:
     files = json.loads((root_of(path) / "manifest.json").read_text())["files"]
     name = file.relative_to(root_of(path)).as_posix()
     forge_manifest(path, files=files | {name: [record.size, record.sha256]})
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its exit code, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The answer of a command with `--json`."""
+        return json.loads(self.stdout)
+
+
+def run(*arguments: object, cwd: Path, code: int | None = 0, **environment: str) -> Done:
+    """`qdata …` or `qtrain …` as typed in a directory, through its own entry point, but in this process.
+
+    Checks the exit code (None: 1 or 2), that there is no traceback, that bad input is answered with one line,
+    and that signals are handled as before. Children that the command starts speak for themselves.
+    """
+    program, *rest = map(str, arguments)
+    return _checked(_call(program, rest, cwd, environment), code)
+
+
+def run_process(*arguments: object, cwd: Path, code: int | None = 0) -> Done:
+    """The same in a process of its own, for what this process cannot show."""
+    process = begin(*arguments, cwd=cwd)
+    said, complained = process.communicate()
+    return _checked(Done(process.returncode, said, complained), code)
+
+
+def begin(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """Begin a command in a process group of its own."""
+    program, *rest = map(str, arguments)
+    command = [sys.executable, "-m", f"qwell.cli.{program}", *rest]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something; AssertionError if it does not happen in time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"it has not happened in {seconds} s"
+        time.sleep(0.02)
+
+
+def _checked(done: Done, code: int | None) -> Done:
+    assert done.code == code or (code is None and done.code in (1, 2)), done
+    assert "Traceback" not in done.stderr, done.stderr
+    if code in (2, None):
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done
+
+
+def _call(program: str, rest: list[str], cwd: Path, environment: dict[str, str]) -> Done:
+    said, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", [program, *rest]),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(complained),
+        _logs_to(complained),
+    ):
+        try:
+            import_module(f"qwell.cli.{program}").main()
+        except SystemExit as end:
+            code = end.code
+        else:
+            code = 0
+    assert before == [signal.getsignal(number) for number in SIGNALS], "a signal is handled differently now"
+    assert isinstance(code, int), code
+    return Done(code, *(stream.buffer.getvalue().decode() for stream in (said, complained)))  # type: ignore[attr-defined]
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+
+
+@contextlib.contextmanager
+def _logs_to(stream: io.TextIOWrapper) -> Iterator[None]:
+    """Let every logger that writes to a stream write to this one, whichever it was made with."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    handlers = {
+        handler
+        for logger in loggers
+        if isinstance(logger, logging.Logger)
+        for handler in logger.handlers
+        if type(handler) is logging.StreamHandler
+    }
+    streams = {handler: handler.setStream(stream) for handler in handlers}
+    try:
+        yield
+    finally:
+        for handler, before in streams.items():
+            handler.setStream(before or sys.stderr)
 
 
 def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None) -> str:

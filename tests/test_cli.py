@@ -5,33 +5,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import forge_manifest
+from support import begin, forge_manifest, run, run_process, wait_until
 
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.store.writer import DatasetWriter
-
-
-def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `qdata …` or `qtrain …`; check the exit code, and that an error is one line, no traceback."""
-    command, *rest = map(str, arguments)
-    done = subprocess.run(
-        [sys.executable, "-m", f"qwell.cli.{command}", *rest],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    if code == 2:
-        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +34,10 @@ def test_default_paths(home: Path) -> None:
 
 
 def test_info_and_verify(home: Path) -> None:
-    told = json.loads(run("qdata", "info", "store/m3.zarr", "--json", cwd=home).stdout)
+    told = run("qdata", "info", "store/m3.zarr", "--json", cwd=home).json
     assert told["recipe"]["sigma"] == 100.0 and told["splits"]["train"]["rows"] == 2000
     assert "version" in run("qdata", "info", "store/m3.zarr", cwd=home).stdout
-    found = json.loads(run("qdata", "verify", "store/m3.zarr", "--full", "--json", cwd=home).stdout)
+    found = run("qdata", "verify", "store/m3.zarr", "--full", "--json", cwd=home).json
     assert found["problems"] == [] and found["largest_deviation"] < 1e-9 and found["solved_again"] >= 1300
 
 
@@ -87,9 +68,9 @@ def test_plot(home: Path, tmp_path: Path) -> None:
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
-    told = json.loads(
-        run("qdata", "generate", "--kernel", "exp", "--n", 500000, "--dry-run", "--json", cwd=tmp_path).stdout
-    )
+    told = run(
+        "qdata", "generate", "--kernel", "exp", "--n", 500000, "--dry-run", "--json", cwd=tmp_path
+    ).json
     assert told["bytes"] == 510_000 * (101 * 4 + 10 * 8) and not list(tmp_path.iterdir())
 
 
@@ -110,7 +91,7 @@ def test_predict(home: Path, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "one.csv", v[0])
     model = home / "runs/m3-mlp"
     a, b = (
-        json.loads(run("qtrain", "predict", model, "--potential", f, "--json", cwd=tmp_path).stdout)["energy"]
+        run("qtrain", "predict", model, "--potential", f, "--json", cwd=tmp_path).json["energy"]
         for f in ("v.npy", "v.csv")
     )
     np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -119,11 +100,9 @@ def test_predict(home: Path, tmp_path: Path) -> None:
     assert len(run("qtrain", "predict", model, "--potential", "v.npy", cwd=tmp_path).stdout.splitlines()) == 3
 
 
-def test_models() -> None:
-    assert (
-        json.loads(run("qtrain", "models", "--json", cwd=Path.cwd()).stdout)["res_sa"]["parameters"]
-        == 4_912_513
-    )
+def test_models(tmp_path: Path) -> None:
+    told = run("qtrain", "models", "--json", cwd=tmp_path).json
+    assert told["res_sa"]["parameters"] == 4_912_513
 
 
 def test_a_second_run_gets_its_own_name(home: Path) -> None:
@@ -147,7 +126,9 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         ([*GENERATE, "--mesh", "8"], "raise --mesh"),
         ([*GENERATE, "--out", "/proc/nowhere/m3.zarr"], "--out"),
         ([*GENERATE, "--shard-size", "10"], "multiple of 1000"),
-        ([*GENERATE, "--scheduler", "tcp://127.0.0.1:1"], "dask scheduler"),
+        pytest.param(
+            [*GENERATE, "--scheduler", "tcp://127.0.0.1:1"], "dask scheduler", marks=pytest.mark.slow
+        ),
         (["qdata", "info", "nothing.zarr"], "no data set at nothing.zarr"),
         (["qdata", "verify", "."], "not a qwell data set"),
         (["qtrain", "eigen"], "--data store/m3.zarr"),
@@ -172,12 +153,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
 def test_bad_input_is_one_line_with_the_remedy(
     home: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"qwell.cli.{arguments[0]}", *(a.format(home=home) for a in arguments[1:])],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
-    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in run(*(a.format(home=home) for a in arguments), cwd=tmp_path, code=None).stderr
     assert not list(tmp_path.rglob("*.zarr")) and not (tmp_path / "runs").exists()
 
 
@@ -221,53 +197,57 @@ def test_full_disk(tmp_path: Path) -> None:
     ).returncode:
         pytest.skip("mounting is not permitted here")
     try:
-        told = run(
-            "qdata",
-            "generate",
-            "--kernel",
-            "m3",
-            "--n",
-            100_000,
-            "--out",
-            disk / "a.zarr",
-            cwd=tmp_path,
-            code=1,
-        )
-        assert "free some space" in told.stderr
+        large = ["qdata", "generate", "--kernel", "m3", "--n", 100_000, "--out", disk / "a.zarr"]
+        assert "free some space" in run(*large, cwd=tmp_path, code=1).stderr
         # room enough at the beginning, and then another program takes its share
         small = ["qdata", "generate", "--kernel", "m3", "--n", 4000, "--validation", 0, "--shard-size", 1000]
         DatasetWriter(disk / "b.zarr", SpectraRecipe("m3", n=4000, validation=0).plan(1000)).close()
         (disk / "other").write_bytes(bytes(2_000_000))
-        told = run(*small, "--workers", 0, "--resume", "--out", disk / "b.zarr", cwd=tmp_path, code=1)
+        again = [*small, "--workers", 0, "--resume", "--out", disk / "b.zarr"]
+        told = run_process(*again, cwd=tmp_path, code=1)
         assert "the disk is full" in told.stderr and len(told.stderr.strip().splitlines()) == 1
         (disk / "other").unlink()
-        run(*small, "--workers", 0, "--resume", "--out", disk / "b.zarr", cwd=tmp_path)
+        run(*again, cwd=tmp_path)
         run("qdata", "verify", "--full", disk / "b.zarr", cwd=tmp_path)
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
 def test_ctrl_c_leaves_something_to_resume(tmp_path: Path) -> None:
-    options = ["generate", "--kernel", "m3", "--n", "60000", "--validation", "0", "--shard-size", "1000"]
-    command = [sys.executable, "-m", "qwell.cli.qdata", *options]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    """Pressed when the first of 12 shards is done: the command and its workers end, and go on later."""
+    options = ["generate", "--kernel", "m3", "--n", "12000", "--validation", "0", "--shard-size", "1000"]
+    process = begin("qdata", *options, cwd=tmp_path)
     done = tmp_path / "store/m3.zarr.partial/progress/done"
-    deadline = time.monotonic() + 60
-    while not (done.is_dir() and any(done.iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: done.is_dir() and any(done.iterdir()))
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "--resume" in told and "Traceback" not in told, told
     assert "unfinished" in run("qdata", "info", "store/m3.zarr", cwd=tmp_path, code=2).stderr
-    run("qdata", *options, "--solver", "scipy", "--resume", cwd=tmp_path)
+    run("qdata", *options, "--solver", "scipy", "--workers", 0, "--resume", cwd=tmp_path)
     run("qdata", "verify", "store/m3.zarr", cwd=tmp_path)
 
 
+def test_a_training_that_is_terminated_says_how_to_go_on(home: Path, tmp_path: Path) -> None:
+    options = ("--model", "mlp", "--set", "hidden=[8]", "--updates", 10**6, "--log-every", 1, "--out", "run")
+    process = begin("qtrain", "eigen", "--data", home / "store/m3.zarr", *options, cwd=tmp_path)
+    log = tmp_path / "run/metrics.jsonl"
+    wait_until(lambda: log.is_file() and log.stat().st_size > 0)
+    process.terminate()
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM, told
+    assert "stopped by SIGTERM" in told and "qtrain eigen --resume run" in told, told
+    assert (tmp_path / "run/checkpoints/last.safetensors").is_file()
+
+
+def test_a_reader_who_has_seen_enough(home: Path) -> None:
+    """The pipe is closed before all is said, as `qdata info … | head -1` does: no complaint, exit code 1."""
+    process = begin("qdata", "info", "store/m3.zarr", "--json", cwd=home)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(60) == 1
+
+
 def test_debug_keeps_the_traceback(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "qwell.cli.qdata", "info", "none", "--debug"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1 and "DatasetNotFound" in done.stderr and "Traceback" in done.stderr
+    process = begin("qdata", "info", "none", "--debug", cwd=tmp_path)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "DatasetNotFound" in told and "Traceback" in told

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli import run
+from support import run
 
 from qwell.models.registry import pretrained
+from qwell.studies.probes import generalisation
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,14 @@ def test_rollout(home: Path) -> None:
     told = run(*asked, cwd=home).stdout
     assert "| mean" in told and "T error" in told
     folder = home / "runs/barriers-emulator_gru/probes"
-    assert {p.suffix for p in folder.glob("rollout-tests.*")} == {".png", ".svg", ".csv", ".md", ".json"}
-    found = json.loads(run(*asked, "--json", cwd=home).stdout)
+    assert {p.suffix for p in folder.glob("rollout-tests.*")} == {".png", ".csv", ".md", ".json"}
+    found = run(*asked, "--json", cwd=home).json
     assert found["frames"] == 12 and len(found["cases"]) == 1
 
 
-def test_experiments(home: Path) -> None:
+def test_experiments(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {key: values[::6] for key, values in generalisation.SWEEPS.items()}
+    monkeypatch.setattr(generalisation, "SWEEPS", few)
     emulator = "runs/barriers-emulator_gru"
     asked = ("qtrain", "probe")
     data = ("--data", "store/tests.zarr", "--frames", 10)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import run
+from support import run
 
 from qwell.cli.common import parse_numbers
 from qwell.errors import InvalidInput
@@ -34,7 +34,7 @@ def test_a_grid(home: Path) -> None:
 
 def test_other_commands_know_trajectories(home: Path) -> None:
     assert "trajectories" in run("qdata", "info", "store/small.zarr", cwd=home).stdout
-    found = json.loads(run("qdata", "verify", "--full", "store/small.zarr", "--json", cwd=home).stdout)
+    found = run("qdata", "verify", "--full", "store/small.zarr", "--json", cwd=home).json
     assert found["problems"] == [] and found["deviation_from_exact"] < 1e-7
     said = run("qdata", "verify", "--full", "store/small.zarr", cwd=home).stdout
     assert "good" in said and "made again" in said
@@ -47,7 +47,7 @@ def test_other_commands_know_trajectories(home: Path) -> None:
 
 
 def test_windows(home: Path) -> None:
-    told = json.loads(run("qdata", "windows", "store/small.zarr", "--json", cwd=home).stdout)
+    told = run("qdata", "windows", "store/small.zarr", "--json", cwd=home).json
     assert told["windows"] == 6 * told["per_simulation"] and told["touching"] > told["touching_unweighted"]
     run("qdata", "windows", "store/small.zarr", "--materialize", "--n", 50, cwd=home)
     made = open_dataset(home / "store/small-windows.zarr")
@@ -69,9 +69,7 @@ def test_a_film(home: Path) -> None:
 
 
 def test_presets_and_what_may_be_changed(home: Path) -> None:
-    told = json.loads(
-        run("qdata", "simulate", "--preset", "paper-barrier", "--dry-run", "--json", cwd=home).stdout
-    )
+    told = run("qdata", "simulate", "--preset", "paper-barrier", "--dry-run", "--json", cwd=home).json
     assert told["rows"] == 2658 and told["path"] == "store/paper-barrier.zarr"
     assert told["recipe"]["propagation"]["hamiltonian"] == "lattice"
     options = (

@@ -107,9 +107,6 @@ def run(group: click.Group, name: str) -> None:
             raise
         click.echo(f"{name}: {error}", err=True)
         code = error.exit_code
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stdout = None
-        code = 0
     except OSError as error:
         if debug:
             raise

@@ -212,10 +212,11 @@ def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
 def save_figure(figure: Any, path: Path) -> None:
     """Save a figure; the suffix decides the format."""
     from qwell.errors import InvalidInput, WriteError
+    from qwell.figures.canvas import save
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        save(figure, path)
     except ValueError as error:
         raise InvalidInput(f"cannot draw {path}: {error}") from error
     except OSError as error:

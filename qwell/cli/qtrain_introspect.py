@@ -44,7 +44,7 @@ def introspect(
     from qwell.cli.qtrain_variational import print_finding
     from qwell.errors import CheckpointError, InvalidInput
     from qwell.store.reader import open_dataset
-    from qwell.studies.introspect.report import IntrospectConfig
+    from qwell.studies.introspect.report import IntrospectConfig, check_asked
     from qwell.studies.introspect.report import introspect as ask
     from qwell.train.runs import Run, free_run_path
 
@@ -60,9 +60,11 @@ def introspect(
         opened = open_dataset(config.data).require("densities")
         if opened.digest != config.digest:
             raise InvalidInput(f"{config.data} is not what {resume} began with; give it its own run")
+        check_asked(opened, until)
     else:
         assert data is not None  # checked above
         opened = open_dataset(data).require("densities")
+        check_asked(opened, until)
         sizes = tuple(int(v) for v in parse_numbers(dimensions, "--dimensions"))
         config = IntrospectConfig(absolute(data), opened.digest, dimensions=sizes, **options)
         path = out or free_run_path(Path("runs"), f"{opened.stem}-introspect")

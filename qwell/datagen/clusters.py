@@ -203,10 +203,12 @@ def _running(address: str) -> Client:
 
 def _batch_cluster(workers: Workers) -> Any:
     assert workers.cluster is not None  # by our caller
+    ours = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError as error:
         raise MissingExtra("--cluster needs dask-jobqueue: pip install 'qwell[jobqueue]'") from error
+    signal.signal(signal.SIGINT, ours)  # importing it makes Ctrl-C a silent end with exit code 0
     free_port = {"scheduler_options": {"dashboard_address": ":0"}}
     options = {"cores": 1, "processes": 1, "memory": "2GB", **free_port, **workers.options}
     try:

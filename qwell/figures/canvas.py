@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 ENERGY = "[ħ²/(m·length²)]"
+DPI = 150
+FORMATS = ("png", "svg")  # for the screen, and for print
 
 
 def canvas(
@@ -17,3 +21,23 @@ def canvas(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.ravel())
+
+
+def lay_out(figure: Figure) -> None:
+    """Place the panels of a figure for good; otherwise each picture of it finds the places anew."""
+    figure.set_dpi(DPI)
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure, laid out once, to each of some files; their suffixes decide the formats.
+
+    Raises:
+        ValueError: matplotlib cannot write this format.
+        OSError: the disk refuses.
+    """
+    lay_out(figure)
+    for path in paths:
+        figure.savefig(path, dpi=DPI)

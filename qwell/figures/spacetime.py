@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qwell.errors import InvalidInput, WriteError
-from qwell.figures.canvas import canvas
+from qwell.figures.canvas import canvas, lay_out
 
 LENGTH, TIME, ENERGY = "x  [bohr]", "t  [ħ/hartree]", "energy  [hartree]"
 
@@ -120,6 +120,7 @@ def film(
     (size,) = axes.plot(x, np.abs(psi[0]), color="C3", lw=1.3, label="|ψ|")
     axes.legend(frameon=False, loc="upper right")
     clock = axes.set_title(title)
+    lay_out(figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.stem}.part{path.suffix}")

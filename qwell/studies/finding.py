@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.errors import InvalidInput, WriteError
+from qwell.figures import canvas
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.evaluate import aligned
@@ -78,8 +79,7 @@ class Finding:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, figure in zip(self.figure_names(), self.figures.values(), strict=True):
-                for suffix in ("png", "svg"):
-                    figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+                canvas.save(figure, *(folder / f"{name}.{suffix}" for suffix in canvas.FORMATS))
             images = "\n".join(f"![{name}]({name}.png)" for name in self.figure_names())
             (folder / f"{self.name}.md").write_text(f"# {self.title}\n\n{self.markdown()}\n\n{images}\n")
             (folder / f"{self.name}.csv").write_text(self.csv())

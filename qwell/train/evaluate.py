@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from qwell.errors import InvalidInput
+from qwell.figures.canvas import save
 from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
@@ -180,11 +181,11 @@ def write_report(run: Run, evaluation: Evaluation) -> Path:
     figure = predicted_levels(
         x, potential, energy[typical], evaluation.prediction[typical], f"{split} potential {typical}"
     )
-    figure.savefig(run.figures / "levels.png", dpi=150)
+    save(figure, run.figures / "levels.png")
     history = run.metrics()
     images = ["![levels](figures/levels.png)"]
     if sum("loss" in row for row in history) > 1:
-        learning_curve(history, run.path.name).savefig(run.figures / "learning.png", dpi=150)
+        save(learning_curve(history, run.path.name), run.figures / "learning.png")
         images.append("![learning curve](figures/learning.png)")
     config = run.config
     run.write("evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")

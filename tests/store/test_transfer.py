@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from servers import find_sshd, http_server, s3_server, ssh_server
+from servers import find_sshd, http_server, ssh_server
 from support import content, copy_of, root_of, shard_file
 
 from qwell.datagen.pipeline import generate
@@ -33,17 +33,16 @@ from qwell.train.stream import open_stream
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, dict[str, str]]]]:
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]
+) -> Iterator[dict[str, tuple[str, dict[str, str]]]]:
     """Addresses to push to, and the environment that their clients need."""
     folder = tmp_path_factory.mktemp("servers")
     for name in ("local", "ssh"):
         (folder / name).mkdir()
     (folder / "sshd").mkdir()
     with ExitStack() as stack:
-        found = {
-            "file": (f"file://{folder}/local", {}),
-            "s3": ("s3://team", stack.enter_context(s3_server())),
-        }
+        found = {"file": (f"file://{folder}/local", {}), "s3": ("s3://team", s3)}
         if find_sshd():
             ssh, home = stack.enter_context(ssh_server(folder / "sshd"))
             found["ssh"] = (f"{ssh}{folder}/ssh", home)

@@ -275,7 +275,7 @@ def test_a_finding_is_kept_whole(tmp_path: Path, runs: dict[str, Path], sets: di
     found = cross_kernel([runs["rbf"]], [sets["rbf"], sets["exp"]])
     last = found.write(tmp_path / "probes")
     assert sorted(p.name for p in last.parent.iterdir()) == sorted(
-        f"cross-kernel.{suffix}" for suffix in ("csv", "json", "md", "png", "svg")
+        f"cross-kernel.{suffix}" for suffix in ("csv", "json", "md", "png")
     )
     assert json.loads(last.read_text())["nmse"] == found.numbers["nmse"]
     head, row = list(csv.reader((tmp_path / "probes/cross-kernel.csv").open()))
