@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from qwell.errors import InvalidInput, WriteError
 from qwell.figures.canvas import canvas
 
-LENGTH, TIME, ENERGY = "x  [bohr]", "t  [ħ/hartree]", "energy  [hartree]"
+LENGTH, TIME = "x  [bohr]", "t  [ħ/hartree]"
 
 
 def draw_spacetime(
@@ -49,9 +49,9 @@ def draw_potential(axes: Axes, x: np.ndarray, potential: np.ndarray, colour: str
 def trajectories_page(
     x: np.ndarray,
     times: np.ndarray,
-    psi: Sequence[np.ndarray],
-    potential: Sequence[np.ndarray],
-    energy: Sequence[np.ndarray],
+    psi: np.ndarray,
+    potential: np.ndarray,
+    energy: np.ndarray,
     labels: Sequence[str],
     title: str,
 ) -> Figure:
@@ -60,7 +60,8 @@ def trajectories_page(
 
     Arguments:
         x: (points,); times: (frames,).
-        psi: of each simulation (frames, points) complex; potential: (points,); energy: (frames,), hartree.
+        psi: (simulations, frames, points) complex; potential: (simulations, points), hartree; energy:
+            (simulations, frames), hartree.
         labels: one a simulation.
     """
     figure, axes = canvas(len(psi), 3, width=15.0, height=3.6 * len(psi) + 0.4)

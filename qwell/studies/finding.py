@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.errors import InvalidInput, WriteError
@@ -20,19 +19,6 @@ from qwell.store.dataset import Dataset
 from qwell.train.evaluate import aligned
 
 Cell = str | int | float
-
-
-@dataclass(frozen=True)
-class Exact:
-    """The direct solution of the potentials of a data set, handed over by whoever knows the generators.
-
-    Arguments:
-        states: applied potentials (n, points) → energies (n, levels) and ψ_i² (n, levels, points), Σ_m = 1.
-        total: applied potentials → what the particle feels; the same, unless there is matter.
-    """
-
-    states: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    total: Callable[[np.ndarray], np.ndarray] = lambda potential: potential
 
 
 @dataclass(frozen=True)

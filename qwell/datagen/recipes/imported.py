@@ -55,7 +55,7 @@ def import_spectra(
     if potential.ndim != 2 or potential.shape[1] < 3 or not len(potential):
         raise InvalidInput(f"potentials have shape {potential.shape}; expected (n, M+1) with M at least 2")
     n, points = potential.shape
-    grid = Grid(points - 1)
+    grid = Grid.of_points(points)
     if energy is not None:
         energy = np.asarray(energy, np.float64)
         solver, levels = GIVEN, energy.shape[-1]

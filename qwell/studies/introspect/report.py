@@ -15,12 +15,13 @@ from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.figures.introspection import kink_figure, law_figure
-from qwell.models.introspective import HIGHEST, TRANSLATORS, Distiller, TaylorCell, Translator
+from qwell.models.introspective import TRANSLATORS, Distiller, TaylorCell, Translator
+from qwell.physics.cells import HIGHEST, cell_matrices
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.introspect.density_form import DensityForm, density_form, intrinsic_dimension
 from qwell.studies.introspect.distil import Distilled, Split, distil, verdict
-from qwell.studies.introspect.law import GRID, Law, exact_matrices, test_law
+from qwell.studies.introspect.law import GRID, Law, test_law
 from qwell.studies.introspect.translate import (
     Report,
     hidden_states,
@@ -199,7 +200,7 @@ def _finding(
         figures["law"] = law_figure(
             GRID,
             np.trace(updates, axis1=1, axis2=2),
-            np.trace(exact_matrices(GRID, energy, cell), axis1=1, axis2=2),
+            np.trace(cell_matrices(GRID - energy, cell), axis1=1, axis2=2),
             np.linalg.det(updates),
             [-((np.emath.arccos(np.trace(u, axis1=1, axis2=2) / 2).real / cell) ** 2) for u in all_updates],
             GRID - energy,

@@ -97,7 +97,7 @@ class VariationalConfig:
     def well(self) -> Well:
         """What is to be solved."""
         well = well_of(self.potential, self.region, self.kinks or ())
-        return well if self.kinks is None else Well(**{**well.__dict__, "kinks": self.kinks})
+        return well if self.kinks is None else replace(well, kinks=self.kinks)
 
     @property
     def wave_layers(self) -> tuple[int, ...]:
