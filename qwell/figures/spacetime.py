@@ -11,8 +11,9 @@ from matplotlib import animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qwell.errors import InvalidInput, WriteError
+from qwell.errors import InvalidInput
 from qwell.figures.canvas import canvas
+from qwell.files import whole_file
 
 LENGTH, TIME = "x  [bohr]", "t  [ħ/hartree]"
 
@@ -121,16 +122,10 @@ def film(
     (size,) = axes.plot(x, np.abs(psi[0]), color="C3", lw=1.3, label="|ψ|")
     axes.legend(frameon=False, loc="upper right")
     clock = axes.set_title(title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-        writer = writers[path.suffix](fps=fps)
-        with writer.saving(figure, str(temporary), dpi=100):
-            for t, wave in zip(times, psi, strict=True):
-                real.set_ydata(wave.real)
-                size.set_ydata(np.abs(wave))
-                clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")
-                writer.grab_frame()
-        temporary.replace(path)
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}; choose another --out") from error
+    writer = writers[path.suffix](fps=fps)
+    with whole_file(path) as temporary, writer.saving(figure, str(temporary), dpi=100):
+        for t, wave in zip(times, psi, strict=True):
+            real.set_ydata(wave.real)
+            size.set_ydata(np.abs(wave))
+            clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")
+            writer.grab_frame()

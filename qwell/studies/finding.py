@@ -13,7 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from qwell.errors import InvalidInput, WriteError
+from qwell.errors import InvalidInput
+from qwell.files import atomic_write, write_error
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.evaluate import aligned
@@ -69,13 +70,11 @@ class Finding:
             images = "\n".join(f"![{name}]({name}.png)" for name in self.figure_names())
             (folder / f"{self.name}.md").write_text(f"# {self.title}\n\n{self.markdown()}\n\n{images}\n")
             (folder / f"{self.name}.csv").write_text(self.csv())
-            answer = {"experiment": self.name, "title": self.title, **self.numbers}
-            last = folder / f"{self.name}.json"
-            temporary = last.with_name(f".{last.name}.tmp")
-            temporary.write_text(json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n")
-            temporary.replace(last)
         except OSError as error:
-            raise WriteError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
+            raise write_error(error, folder) from error
+        answer = {"experiment": self.name, "title": self.title, **self.numbers}
+        last = folder / f"{self.name}.json"
+        atomic_write(last, (json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n").encode())
         return last
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.figures.introspection import kink_figure, law_figure
 from qwell.models.introspective import TRANSLATORS, Distiller, TaylorCell, Translator
+from qwell.models.tensors import write_tensors
 from qwell.physics.cells import HIGHEST, cell_matrices
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
@@ -233,12 +234,6 @@ def _kept(path: Path, model: torch.nn.Module) -> bool:
     return True
 
 
-def _keep(path: Path, model: torch.nn.Module) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({k: v.detach().contiguous() for k, v in model.state_dict().items()}, temporary)
-    temporary.replace(path)
-
-
 def _translator(
     config: IntrospectConfig, potential: Tensor, density: Tensor, run: Run, report: Report
 ) -> Translator:
@@ -249,7 +244,7 @@ def _translator(
     model = train_translator(
         config.translator, potential, density, config.seed, config.translator_steps, report
     )
-    _keep(path, model)
+    write_tensors(path, model.state_dict())
     return model
 
 
@@ -271,7 +266,7 @@ def _distilled(
         split["train"], split["validation"], split["test"], d, seed, config.distiller_steps, config.starts,
         report, linear,
     )  # fmt: skip
-    _keep(path, found.model)
+    write_tensors(path, found.model.state_dict())
     run.write(f"model/{losses.name}", json.dumps({"validation": found.validation, "test": found.test}) + "\n")
     return found
 
