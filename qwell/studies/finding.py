@@ -17,7 +17,7 @@ from qwell.errors import InvalidInput
 from qwell.files import atomic_write, write_error
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
-from qwell.train.evaluate import aligned
+from qwell.train.tables import aligned
 
 Cell = str | int | float
 
