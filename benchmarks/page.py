@@ -19,7 +19,7 @@ TITLES = {
     "windows": "The dynamics paper's data set, and its windows",
     "rollout": "Emulators predicting 400 frames",
     "emulators": "Emulators on the 37 test cases",
-    "jets": "Derivatives of a network, with parameter gradients",
+    "derivatives": "Derivatives of a network, with parameter gradients",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",
     "train-10k": "What 10,000 updates on 100,000 m3 potentials give",

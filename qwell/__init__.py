@@ -25,6 +25,7 @@ _PUBLIC = {
     "pretrained": "qwell.models.registry",
     "save_pretrained": "qwell.models.registry",
     "derivatives": "qwell.models.jets",
+    "hessian_vector": "qwell.models.jets",
     "load_model": "qwell.train.runs",
     "rollout": "qwell.train.rollout",
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from qwell.errors import DatasetLocked, WriteError
+from qwell.errors import DatasetLocked, QwellError, WriteError
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere with --out",
@@ -45,35 +47,55 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def atomic_write(
-    path: Path, content: bytes | memoryview, scratch: Path | None = None, durable: bool = True
-) -> None:
-    """Write a file so that at any moment either nothing or the whole is there.
+@contextmanager
+def whole_file(
+    path: Path, scratch: Path | None = None, durable: bool = True, previous: Path | None = None
+) -> Iterator[Path]:
+    """Give a temporary name to write at, so that at `path` there is at any moment nothing, or a whole file.
+
+    It has the suffix of `path` and is there already, empty; it is renamed to `path` when the block ends, and
+    removed if the block raises. The file gets the mode that the umask gives to new files, whoever writes it.
 
     Arguments:
         path: where the file goes; parents are created.
-        content: its bytes.
         scratch: where the temporary file lies until it is whole, on the same file system; by default
             beside `path`.
         durable: also after a power cut. Left out where the content is checked by sha256 before it is
             trusted and synced later: it costs a commit of the disk's journal each time.
+        previous: what is at `path` is kept under this name.
+
+    Raises WriteError with the remedy for an OSError, also for one in the block, but for errors of ours.
     """
-    temporary = (scratch or path.parent) / f".{path.name}.{uuid4().hex}.tmp"
+    temporary = (scratch or path.parent) / f".{path.stem}.{uuid4().hex}.tmp{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
+        yield temporary
+        temporary.chmod(mode)
+        if durable:
+            sync_file(temporary)
+        if previous is not None and path.exists():
+            path.replace(previous)
         temporary.replace(path)
         if durable:
             sync_file(path.parent)
+    except QwellError:
+        raise
     except OSError as error:
+        raise write_error(error, path) from error
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise write_error(error, path) from error
+
+
+def atomic_write(
+    path: Path, content: bytes | memoryview, scratch: Path | None = None, durable: bool = True
+) -> None:
+    """Write the bytes `content` into the file `path`, whole or not at all; arguments as of `whole_file`."""
+    with whole_file(path, scratch, durable) as temporary:
+        temporary.write_bytes(content)
 
 
 class DirectoryLock:

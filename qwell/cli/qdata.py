@@ -186,21 +186,20 @@ def _densities_page(data: Any, split: str, chosen: slice) -> Any:
 
 
 def _trajectories_page(data: Any, split: str, chosen: slice) -> Any:
-    from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
     from qwell.figures.spacetime import trajectories_page
-    from qwell.physics.propagators.settings import energy
+    from qwell.physics.propagators.settings import energy, setting_of
+    from qwell.physics.waves import as_complex
 
-    part, recipe = data[split], TrajectoriesRecipe.from_json(data.recipe)
+    part, (ring, how) = data[split], setting_of(data.recipe)
     potential = part["potential"][chosen]
-    psi = part["psi"][chosen].astype(float).view(complex)[..., 0]
+    psi = as_complex(part["psi"][chosen])
     numbers = zip(*(part[name][chosen] for name in ("x0", "s0", "e0", "height", "width")), strict=True)
-    how = recipe.propagation
     return trajectories_page(
         data.coordinates["x"],
         data.coordinates["time"],
         psi,
         potential,
-        list(energy(psi, potential[:, None], recipe.ring, how.hamiltonian)),
+        energy(psi, potential[:, None], ring, how.hamiltonian),
         [
             f"{split} {chosen.start + i}: X0 {x0:.3g}, S0 {s0:.3g}, E0 {e0:.3g}, V {h:.3g} over {w:.3g}"
             for i, (x0, s0, e0, h, w) in enumerate(numbers)

@@ -210,6 +210,7 @@ def animate(path: str, split: str | None, row: int, every: int, fps: int, out: P
     """Film one simulation: |ψ|², Re ψ, and the potential. MP4 needs ffmpeg."""
     from qwell.errors import InvalidInput
     from qwell.figures.spacetime import film
+    from qwell.physics.waves import as_complex
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path).require("trajectories")
@@ -218,7 +219,7 @@ def animate(path: str, split: str | None, row: int, every: int, fps: int, out: P
     if not 0 <= row < len(part) or every < 1 or fps < 1:
         raise InvalidInput(f"row is {row}; {path} has rows 0 to {len(part) - 1} of {split}")
     out = out or Path(f"{data.stem}-{row}.gif")
-    psi = part["psi"][row][::every].astype(float).view(complex)[..., 0]
+    psi = as_complex(part["psi"][row][::every])
     times = data.coordinates["time"][::every]
     film(data.coordinates["x"], times, psi, part["potential"][row], f"{data.name}: {split} {row}", out, fps)
     click.echo(f"{out}")

@@ -101,13 +101,10 @@ def rollout(
 ) -> None:
     """Feed an emulator with its own predictions, and compare with the truth: all cases, every frame."""
     from qwell.studies.probes.rollouts import rollouts
-    from qwell.studies.problem import energies
     from qwell.train.devices import choose_device
 
     opened = [open_kind(path, "trajectories") for path in data]
-    found = rollouts(
-        model, opened, [energies(d) for d in opened], split, frames, row, str(choose_device(device))
-    )
+    found = rollouts(model, opened, split, frames, row, str(choose_device(device)))
     name = "rollout" if len(opened) > 1 else f"rollout-{opened[0].stem}"
     finish(replace(found, name=name), model, out, as_json)
 

@@ -113,8 +113,9 @@ def _state(
     if system is not None:
         return system_of(system)
     if data is not None:
-        x, wave, v, energy = state_of(data, split, row, level)
-        return GridSystem.of(f"{Path(data).stem}-{row}-{level}", x, wave, v, energy, derivative)
+        return GridSystem.of(
+            f"{Path(data).stem}-{row}-{level}", *state_of(data, split, row, level), derivative
+        )
     assert file is not None
     x, wave, v = read_state(file)
     if v is None:

@@ -163,10 +163,8 @@ def densities(
 ) -> None:
     """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
     from qwell.studies.probes.densities import densities as ask
-    from qwell.studies.problem import exact
 
-    opened = _open(data)
-    finish(ask(model, opened, exact(opened), split, index, samples), model, out, as_json)
+    finish(ask(model, _open(data), split, index, samples), model, out, as_json)
 
 
 @probe.command()
@@ -180,10 +178,8 @@ def densities(
 def crossing(model: str, data: str, split: str, candidates: int, out: Path | None, as_json: bool) -> None:
     """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
     from qwell.studies.probes.crossing import crossing as ask
-    from qwell.studies.problem import exact
 
-    opened = _open(data)
-    finish(ask(model, opened, exact(opened), split, candidates), model, out, as_json)
+    finish(ask(model, _open(data), split, candidates), model, out, as_json)
 
 
 @probe.command()
@@ -197,10 +193,8 @@ def matter(
 ) -> None:
     """Networks trained on energies in a medium: levels, effect, and a matrix of errors (Figs. 13, 14)."""
     from qwell.studies.probes.matter import matter as ask
-    from qwell.studies.problem import exact
 
-    opened = [_open(d) for d in data]
-    finish(ask(models, opened, exact(opened[0]), split, index), models[0], out, as_json)
+    finish(ask(models, [_open(d) for d in data], split, index), models[0], out, as_json)
 
 
 @probe.command()
@@ -247,9 +241,8 @@ frames_option = click.option("--frames", type=int, default=400, show_default=Tru
 def sweep(models: tuple[str, ...], hamiltonian: str, frames: int, out: Path | None, as_json: bool) -> None:
     """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
     from qwell.studies.probes.generalisation import sweep as ask
-    from qwell.studies.problem import simulator
 
-    finish(ask(models, simulator(hamiltonian, frames + 20), frames), models[0], out, as_json)
+    finish(ask(models, hamiltonian, frames), models[0], out, as_json)
 
 
 @probe.command()
@@ -261,11 +254,8 @@ def sweep(models: tuple[str, ...], hamiltonian: str, frames: int, out: Path | No
 def packets(model: str, data: str, split: str, frames: int, out: Path | None, as_json: bool) -> None:
     """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
     from qwell.studies.probes.generalisation import packets as ask
-    from qwell.studies.problem import simulator
 
-    opened = open_kind(data, "trajectories")
-    simulate = simulator(opened.recipe["propagation"]["hamiltonian"], frames + 20)
-    finish(ask(model, opened, simulate, frames, split), model, out, as_json)
+    finish(ask(model, open_kind(data, "trajectories"), frames, split), model, out, as_json)
 
 
 @probe.command()

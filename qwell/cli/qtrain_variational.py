@@ -81,13 +81,12 @@ def variational(
 
 
 def _searched(config: Any, seeds: int, out: Path | None, as_json: bool) -> None:
-    from qwell.studies.problem import levels_of
     from qwell.studies.variational.report import search, warnings_of
     from qwell.train.runs import Run, free_run_path
 
     path = out or free_run_path(Path("runs"), config.well.name)
     run = Run.create(path, {"command": "variational", "variational": asdict(config), "seeds": seeds})
-    states, finding = search(config, seeds, levels_of, run.log)
+    states, finding = search(config, seeds, run.log)
     states.save(run)
     print_finding(finding, run.path, as_json)
     errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]

@@ -18,7 +18,8 @@ def rollout_figure(
     truth: np.ndarray,
     predicted: np.ndarray,
     potential: np.ndarray,
-    compared: Any,
+    mae: np.ndarray,
+    correlation: np.ndarray,
     row: int,
     title: str,
 ) -> Figure:
@@ -28,7 +29,7 @@ def rollout_figure(
     Arguments:
         x: (points,); times: (frames,).
         truth, predicted: (frames, points) complex; potential: (points,), hartree.
-        compared: `WavesCompared` of all cases; row: this one.
+        mae, correlation: of all cases, (cases, frames); row: this one.
     """
     figure, axes = canvas(2, 3, width=15.0, height=8.0)
     for panel, values, name in zip(
@@ -46,11 +47,11 @@ def rollout_figure(
         panel.set(xlabel=LENGTH, ylabel="Re ψ  [bohr$^{-1/2}$]", title=f"t = {times[frame]:.1f}")
         panel.legend(frameon=False)
     last = axes[5]
-    for k, (mae, correlation) in enumerate(zip(compared.mae, compared.correlation, strict=True)):
+    for k, (error, overlap) in enumerate(zip(mae, correlation, strict=True)):
         mine = k == row
         style: dict[str, Any] = {"lw": 1.8 if mine else 0.5, "alpha": 1.0 if mine else 0.35}
-        last.plot(times, mae, color="C0", label="MAE" if mine else None, **style)
-        last.plot(times, 1 - correlation, color="C1", label="1 − C" if mine else None, **style)
+        last.plot(times, error, color="C0", label="MAE" if mine else None, **style)
+        last.plot(times, 1 - overlap, color="C1", label="1 − C" if mine else None, **style)
     last.set(yscale="log", xlabel=TIME, title="this case (thick) and the others")
     last.grid(which="both", alpha=0.25)
     last.legend(frameon=False)

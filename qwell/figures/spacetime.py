@@ -11,10 +11,11 @@ from matplotlib import animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qwell.errors import InvalidInput, WriteError
+from qwell.errors import InvalidInput
 from qwell.figures.canvas import canvas, lay_out
+from qwell.files import whole_file
 
-LENGTH, TIME, ENERGY = "x  [bohr]", "t  [ħ/hartree]", "energy  [hartree]"
+LENGTH, TIME = "x  [bohr]", "t  [ħ/hartree]"
 
 
 def draw_spacetime(
@@ -49,9 +50,9 @@ def draw_potential(axes: Axes, x: np.ndarray, potential: np.ndarray, colour: str
 def trajectories_page(
     x: np.ndarray,
     times: np.ndarray,
-    psi: Sequence[np.ndarray],
-    potential: Sequence[np.ndarray],
-    energy: Sequence[np.ndarray],
+    psi: np.ndarray,
+    potential: np.ndarray,
+    energy: np.ndarray,
     labels: Sequence[str],
     title: str,
 ) -> Figure:
@@ -60,7 +61,8 @@ def trajectories_page(
 
     Arguments:
         x: (points,); times: (frames,).
-        psi: of each simulation (frames, points) complex; potential: (points,); energy: (frames,), hartree.
+        psi: (simulations, frames, points) complex; potential: (simulations, points), hartree; energy:
+            (simulations, frames), hartree.
         labels: one a simulation.
     """
     figure, axes = canvas(len(psi), 3, width=15.0, height=3.6 * len(psi) + 0.4)
@@ -121,16 +123,10 @@ def film(
     axes.legend(frameon=False, loc="upper right")
     clock = axes.set_title(title)
     lay_out(figure)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-        writer = writers[path.suffix](fps=fps)
-        with writer.saving(figure, str(temporary), dpi=100):
-            for t, wave in zip(times, psi, strict=True):
-                real.set_ydata(wave.real)
-                size.set_ydata(np.abs(wave))
-                clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")
-                writer.grab_frame()
-        temporary.replace(path)
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}; choose another --out") from error
+    writer = writers[path.suffix](fps=fps)
+    with whole_file(path) as temporary, writer.saving(figure, str(temporary), dpi=100):
+        for t, wave in zip(times, psi, strict=True):
+            real.set_ydata(wave.real)
+            size.set_ydata(np.abs(wave))
+            clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")
+            writer.grab_frame()

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
 from qwell.models.layers import Network
-
-PARTS = 2  # Re ψ, Im ψ
+from qwell.physics.waves import PARTS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import Network
+from qwell.models.layers import Network, worked_out
 from qwell.models.spectral import cosines
 
 
@@ -56,10 +56,11 @@ class Hamiltonian(Network):
     def __init__(self, config: HamiltonianConfig) -> None:
         super().__init__()
         self.config = config
-        basis = cosines(config.states + config.fold, config.points)
-        self.kept = nn.Parameter(basis[: config.states].clone())
-        self.folded = nn.Parameter(0.1 * basis[config.states :])
-        self.kinetic = nn.Parameter(torch.diag(torch.linspace(0, 4, config.states)))
+        n, fold, points = config.states, config.fold, config.points
+        self.kept = nn.Parameter(worked_out(lambda: cosines(n, points), n, points))
+        folded = worked_out(lambda: 0.1 * cosines(n + fold, points)[n:], fold, points)
+        self.folded = nn.Parameter(folded)
+        self.kinetic = nn.Parameter(worked_out(lambda: torch.diag(torch.linspace(0, 4, n)), n, n))
 
     def matrix(self, potential: Tensor) -> Tensor:
         """H(v)/energy_scale, (b, n, n), symmetric."""

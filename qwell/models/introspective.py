@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-HIGHEST = 2.5  # potentials are divided by this
+from qwell.physics.cells import HIGHEST
 
 
 class TaylorCell(nn.Module):

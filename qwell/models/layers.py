@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,6 +34,20 @@ class Network(nn.Module):
     def attention_positions(self) -> list[Tensor]:
         """Where the positions of each of these layers lie: fractional indices of the mesh, (p,)."""
         return []
+
+
+def worked_out(make: Callable[[], Tensor], *shape: int) -> Tensor:
+    """A tensor that a network begins with and that takes arithmetic; on the meta device its shape alone.
+
+    There is nothing to work out there, and arithmetic on it would import torch's compiler, which takes longer
+    than all the rest of loading a model.
+
+    Arguments:
+        make: gives the tensor, float32.
+        shape: of what it gives.
+    """
+    outline = torch.empty(shape)
+    return outline if outline.is_meta else make()
 
 
 class ResidualBlock(nn.Module):

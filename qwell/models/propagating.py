@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import Network
+from qwell.models.layers import Network, worked_out
 
 
 class RingEmulator(Network):
@@ -71,9 +71,13 @@ class UnitaryEmulator(RingEmulator):
         c = config
         self.spread = nn.Parameter(torch.zeros(c.layers, c.bumps))
         self.local = nn.Parameter(torch.zeros(c.layers + 1))
+        self.register_buffer("bumps", worked_out(self._bumps, c.bumps, c.points), persistent=False)
+
+    def _bumps(self) -> Tensor:
+        """exp(−((q − κ_p)/κ_1)²) at all wave numbers, (bumps, points)."""
+        c = self.config
         k = torch.fft.fftfreq(c.points, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
-        bumps = torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2))
-        self.register_buffer("bumps", bumps.float(), persistent=False)
+        return torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2)).float()
 
     def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
         angles = self.local[:, None, None] * potential

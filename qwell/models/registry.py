@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel
+from qwell.files import atomic_write
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
 from qwell.models.emulators import (
     ConvEmulator,
@@ -31,6 +32,7 @@ from qwell.models.layers import Network
 from qwell.models.propagating import SpectralEmulator, UnitaryConfig, UnitaryEmulator
 from qwell.models.res_sa import ResSA, ResSAConfig
 from qwell.models.spectral import Spectral, SpectralConfig
+from qwell.models.tensors import write_tensors
 from qwell.models.transformer import Transformer, TransformerConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -147,21 +149,18 @@ def save_pretrained(
         folder: created if missing.
         metadata: plain JSON kept with the model, e.g. the digest of its training data.
         half: keep the weights in 16 bits; they are loaded in 32 all the same.
+
+    Raises WriteError if the disk refuses.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     config = {
         "model": model.registry_name,
         "config": asdict(model.config),
         "metadata": dict(metadata or {}),
     }
-    weights = folder / f".{WEIGHTS}.tmp"
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file({k: v.half() for k, v in state.items()} if half else state, weights)
-    weights.replace(folder / WEIGHTS)
-    temporary = folder / f".{CONFIG}.tmp"
-    temporary.write_text(json.dumps(config, indent=1) + "\n")
-    temporary.replace(folder / CONFIG)
+    state = model.state_dict()
+    write_tensors(folder / WEIGHTS, {k: v.half() for k, v in state.items()} if half else state)
+    atomic_write(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
 
 
 def pretrained() -> dict[str, Path]:
@@ -187,18 +186,25 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> Network:
+    """Load a model that comes with the package by its name, see `pretrained`, or one from a folder.
+
+    Arguments and errors as of `load_model` below.
+    """
+    return load_model(pretrained().get(str(folder), Path(folder)), device)
+
+
+def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
     """Load a model saved by `save_pretrained`, ready to predict (eval mode, no gradients needed to call).
 
     Nothing in the folder is executed: the configuration is JSON, the weights are safetensors.
 
     Arguments:
-        folder: or the name of a model that comes with the package, see `pretrained`.
+        folder: of config.json and model.safetensors.
         device: where to.
 
     Raises:
         CheckpointError: missing or damaged files, or weights that do not fit the configuration.
     """
-    folder = pretrained().get(str(folder), Path(folder))
     config, weights = read_config(folder), folder / WEIGHTS
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import Network
+from qwell.models.layers import Network, worked_out
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,10 @@ class FourierLayer(nn.Module):
     def __init__(self, channels: int, modes: int, points: int) -> None:
         super().__init__()
         self.pointwise = nn.Conv1d(channels, channels, 1)
-        self.mixing = nn.Parameter(torch.randn(modes, channels, channels) / channels)
-        self.register_buffer("basis", cosines(modes, points), persistent=False)
+        shape = (modes, channels, channels)
+        self.mixing = nn.Parameter(worked_out(lambda: torch.randn(shape) / channels, *shape))
+        basis = worked_out(lambda: cosines(modes, points), modes, points)
+        self.register_buffer("basis", basis, persistent=False)
 
     def forward(self, u: Tensor) -> Tensor:
         mixed = torch.einsum("bck,kcd->bdk", u @ self.basis.T, self.mixing) @ self.basis
@@ -85,7 +87,8 @@ class Spectral(Network):
         self.head = nn.Sequential(
             nn.Flatten(), nn.Linear(c.channels * c.modes, c.hidden), nn.GELU(), nn.Linear(c.hidden, c.levels)
         )
-        self.register_buffer("basis", cosines(c.modes, c.points), persistent=False)
+        basis = worked_out(lambda: cosines(c.modes, c.points), c.modes, c.points)
+        self.register_buffer("basis", basis, persistent=False)
         self.register_buffer("x", torch.linspace(-1, 1, c.points), persistent=False)
 
     def forward(self, potential: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import Network
+from qwell.models.layers import Network, worked_out
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Transformer(Network):
         self.config = config
         c = config
         self.embed = nn.Linear(c.patch, c.width)
-        self.position = nn.Parameter(torch.randn(c.tokens, c.width) * 0.02)
+        shape = (c.tokens, c.width)
+        self.position = nn.Parameter(worked_out(lambda: torch.randn(shape) * 0.02, *shape))
         self.layers = nn.Sequential(*(EncoderLayer(c.width, c.heads) for _ in range(c.layers)))
         self.head = nn.Sequential(
             nn.LayerNorm(c.width), nn.Flatten(), nn.Linear(c.tokens * c.width, c.levels)

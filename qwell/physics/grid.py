@@ -26,6 +26,11 @@ class Grid:
         if self.mesh < 2:
             raise InvalidInput(f"mesh is {self.mesh}; at least 2 intervals are needed")
 
+    @classmethod
+    def of_points(cls, points: int) -> Grid:
+        """The mesh that has so many points, its ends included; InvalidInput for less than 3."""
+        return cls(points - 1)
+
     @property
     def dx(self) -> float:
         return 2.0 / self.mesh

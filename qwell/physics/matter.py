@@ -9,7 +9,7 @@ formulas may come out of a manifest).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +82,19 @@ def matter_of(recipe: Mapping[str, Any]) -> tuple[Matter, float] | None:
         return found.pop() if found else None
     formula = recipe.get("matter")
     return None if formula is None else (Matter(formula), float(recipe["sigma"]))
+
+
+def medium_of(recipe: Mapping[str, Any], x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What the particle of a data set feels: applied potentials (n, M+1) → V_total (n, M+1).
+
+    V_total is the applied potential itself where the recipe names no matter effect.
+
+    Arguments:
+        recipe: of the data set, see `matter_of`.
+        x: (M+1,), positions.
+    """
+    found = matter_of(recipe)
+    if found is None:
+        return lambda potential: potential
+    matter, sigma = found
+    return lambda potential: matter(potential, x, sigma)

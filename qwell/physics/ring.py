@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,14 @@ class Ring:
             raise InvalidInput(f"box is {self.box}; it must be a positive number")
         if not (8 <= self.points <= 2**20 and self.points % 2 == 0):
             raise InvalidInput(f"points is {self.points}; it must be even, from 8 to {2**20}")
+
+    @classmethod
+    def from_json(cls, obj: Any) -> Ring:
+        """Build from untrusted JSON, what `asdict` gives; InvalidInput on anything else."""
+        try:
+            return cls(**obj)
+        except TypeError as error:
+            raise InvalidInput(f"not a ring: {error}") from error
 
     @property
     def dx(self) -> float:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from qwell.store.backends import SHARDED
-from qwell.store.dataset import Dataset
+from qwell.store.dataset import Dataset, Split
 from qwell.store.manifest import MANIFEST, FileRecord, file_sha256
 
 CROISSANT = "http://mlcommons.org/croissant/1.1"
@@ -149,67 +149,11 @@ def croissant(data: Dataset, url: str = "", license: str = "") -> dict[str, Any]
         license: its address, e.g. "https://creativecommons.org/licenses/by/4.0/".
     """
     base = url.rstrip("/") + "/" if url else ""
-    name = data.name.replace(".", "-")
-    manifest = FileRecord.of(data.manifest.encode())
-    storage = data.plan.storage
-    single = storage not in SHARDED
-    files = [_file_object(MANIFEST, base, manifest, "application/json")] if not single else []
-    if single:
-        digest = {
-            "@type": "cr:FileObject",
-            "@id": data.name,
-            "name": data.name,
-            "contentUrl": base + data.name,
-        }
-        files.append({**digest, "encodingFormat": _MEDIA[storage], "sha256": file_sha256(data.root)})
-    else:
-        files += [_file_object(p, base, r, _MEDIA[storage]) for p, r in sorted(data.manifest.files.items())]
-    sets = []
-    for split in (s for s in data.splits.values() if len(s)):
-        source: dict[str, Any] = {"fileObject": {"@id": data.name}}
-        if not single:
-            source = {"fileSet": {"@id": f"{split.name}-files"}}
-            files.append(
-                {
-                    "@type": "cr:FileSet",
-                    "@id": f"{split.name}-files",
-                    "name": f"{split.name}-files",
-                    "description": f"the files of {split.name}",
-                    "encodingFormat": _MEDIA[storage],
-                    "includes": f"{split.name}/**",
-                }
-            )
-        records = [
-            {
-                "@type": "cr:Field",
-                "@id": f"{split.name}/{f.name}",
-                "name": f.name,
-                "description": f"{f.long_name}, {f.units}",
-                "dataType": f"cr:Float{f.dtype.removeprefix('float')}",
-                "isArray": True,
-                "arrayShape": ",".join(str(s) for s in f.shape),
-                "source": {
-                    **source,
-                    "extract": {"fileProperty": "content"},
-                },
-            }
-            for f in data.plan.fields
-        ]
-        text = f"{len(split):,} rows; row i of every field belongs together"
-        sets.append(
-            {
-                "@type": "cr:RecordSet",
-                "@id": split.name,
-                "name": split.name,
-                "description": text,
-                "field": records,
-            }
-        )
     made = data.provenance
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "name": name,
+        "name": data.name.replace(".", "-"),
         "description": summary(data),
         "conformsTo": CROISSANT,
         **({"license": license} if license else {}),
@@ -218,8 +162,58 @@ def croissant(data: Dataset, url: str = "", license: str = "") -> dict[str, Any]
         "datePublished": str(made.get("created", "1970-01-01"))[:10],
         "citeAs": f"qwell data set {data.name}, version {data.digest}",
         "keywords": ["quantum mechanics", "Schrödinger equation", data.kind],
-        "distribution": files,
-        "recordSet": sets,
+        "distribution": _distribution(data, base),
+        "recordSet": [_record_set(data, split) for split in data.splits.values() if len(split)],
+    }
+
+
+def _distribution(data: Dataset, base: str) -> list[dict[str, Any]]:
+    """Every file with its sha256, and the set of files of each split; or the one file there is."""
+    media = _MEDIA[data.plan.storage]
+    if data.plan.storage not in SHARDED:
+        about = {"@type": "cr:FileObject", "@id": data.name, "name": data.name}
+        address = {"contentUrl": base + data.name, "encodingFormat": media}
+        return [{**about, **address, "sha256": file_sha256(data.root)}]
+    manifest = FileRecord.of(data.manifest.encode())
+    files = [_file_object(MANIFEST, base, manifest, "application/json")]
+    files += [_file_object(p, base, r, media) for p, r in sorted(data.manifest.files.items())]
+    sets = [
+        {
+            "@type": "cr:FileSet",
+            "@id": f"{name}-files",
+            "name": f"{name}-files",
+            "description": f"the files of {name}",
+            "encodingFormat": media,
+            "includes": f"{name}/**",
+        }
+        for name, split in data.splits.items()
+        if len(split)
+    ]
+    return files + sets
+
+
+def _record_set(data: Dataset, split: Split) -> dict[str, Any]:
+    """The rows of one split, a field of the standard for each of ours."""
+    one = {"fileObject": {"@id": data.name}}
+    source = {"fileSet": {"@id": f"{split.name}-files"}} if data.plan.storage in SHARDED else one
+    return {
+        "@type": "cr:RecordSet",
+        "@id": split.name,
+        "name": split.name,
+        "description": f"{len(split):,} rows; row i of every field belongs together",
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{split.name}/{f.name}",
+                "name": f.name,
+                "description": f"{f.long_name}, {f.units}",
+                "dataType": f"cr:Float{f.dtype.removeprefix('float')}",
+                "isArray": True,
+                "arrayShape": ",".join(str(s) for s in f.shape),
+                "source": {**source, "extract": {"fileProperty": "content"}},
+            }
+            for f in data.plan.fields
+        ],
     }
 
 

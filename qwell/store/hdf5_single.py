@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from qwell.errors import DatasetNotFound
-from qwell.files import sync_file, write_error
+from qwell.files import whole_file
 from qwell.store.hdf5_backend import add_coordinates, add_dimension, create_array
 from qwell.store.hdf5_chunks import open_to_read, plain_array, read_chunked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
@@ -45,33 +44,26 @@ def write_single(
     import h5py
 
     plan = replace(plan, storage="hdf5-single")
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     files: dict[str, FileRecord] = {}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", libver=("v110", "v110"), rdcc_nbytes=0) as file:
-            file.attrs["kind"] = plan.kind
-            for split, layout in plan.splits.items():
-                group = file.create_group(split)
-                for field in plan.fields:
-                    create_array(group, field, layout.rows, layout.chunk_rows)
-                add_coordinates(group, plan, layout.rows)
-            for split, shard, rows in shards:
-                span = slice(*plan.splits[split].span(shard))
-                for field in plan.fields:
-                    file[split][field.name][span] = rows[field.name]
-                    files[shard_path(split, field, shard)] = _record(rows[field.name])
-            manifest = Manifest(plan, files)
-            content = np.frombuffer(manifest.encode(), np.uint8)
-            array = file.create_dataset(_MANIFEST, data=content)
-            array.dims[0].attach_scale(add_dimension(file, "byte", len(content)))
-        sync_file(temporary)
-        temporary.replace(path)
-        sync_file(path.parent)
-    except OSError as error:
-        raise write_error(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole_file(path) as temporary,
+        h5py.File(temporary, "w", libver=("v110", "v110"), rdcc_nbytes=0) as file,
+    ):
+        file.attrs["kind"] = plan.kind
+        for split, layout in plan.splits.items():
+            group = file.create_group(split)
+            for field in plan.fields:
+                create_array(group, field, layout.rows, layout.chunk_rows)
+            add_coordinates(group, plan, layout.rows)
+        for split, shard, rows in shards:
+            span = slice(*plan.splits[split].span(shard))
+            for field in plan.fields:
+                file[split][field.name][span] = rows[field.name]
+                files[shard_path(split, field, shard)] = _record(rows[field.name])
+        manifest = Manifest(plan, files)
+        content = np.frombuffer(manifest.encode(), np.uint8)
+        array = file.create_dataset(_MANIFEST, data=content)
+        array.dims[0].attach_scale(add_dimension(file, "byte", len(content)))
     return manifest
 
 

@@ -11,8 +11,8 @@ from qwell.store.backends import storage_of
 from qwell.store.dataset import Dataset
 from qwell.store.derive import Progress, write_rows
 from qwell.store.manifest import Manifest
-from qwell.store.schema import Coordinate, Field, Plan, SplitLayout
-from qwell.store.windows import PARTS, Curriculum, Order, Windows, gather
+from qwell.store.schema import PART_AXIS, Coordinate, Field, Plan, SplitLayout
+from qwell.store.windows import RE_IM, Curriculum, Order, Windows, gather
 
 SHARD_ROWS = 50_000
 
@@ -47,7 +47,7 @@ def materialize(
 
     def rows(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         found = gather(windows.psi, windows.potential, *windows.at(order(np.arange(start, stop))), c)
-        return {"input": found[:, :-1], "target": found[:, -1, :, :PARTS]}
+        return {"input": found[:, :-1], "target": found[:, -1, :, :RE_IM]}
 
     plan = _plan(data, split, c, count, storage_of(path))
     return write_rows(
@@ -57,16 +57,15 @@ def materialize(
 
 def _plan(data: Dataset, split: str, c: Curriculum, count: int, storage: str) -> Plan:
     fields = (
-        Field("input", ("frame", "point", "channel"), (c.history, c.width, PARTS + 1), "float32", "mixed",
+        Field("input", ("frame", "point", "channel"), (c.history, c.width, RE_IM + 1), "float32", "mixed",
               "frames seen: Re psi, Im psi (bohr^-1/2), V/v_scale"),
-        Field("target", ("point", "part"), (c.width, PARTS), "float32", "bohr^-1/2",
+        Field("target", ("point", "part"), (c.width, RE_IM), "float32", "bohr^-1/2",
               "wave function of the next frame, Re and Im"),
     )  # fmt: skip
     axes = (
         ("frame", c.history, "time steps", "frame"),
         ("point", c.width, "mesh points", "point of the window"),
-        ("channel", PARTS + 1, "1", "0: Re, 1: Im, 2: potential"),
-        ("part", PARTS, "1", "0: Re, 1: Im"),
+        ("channel", RE_IM + 1, "1", "0: Re, 1: Im, 2: potential"),
     )
     largest = max(f.row_bytes for f in fields)
     recipe = {
@@ -81,8 +80,9 @@ def _plan(data: Dataset, split: str, c: Curriculum, count: int, storage: str) ->
         row_order="iid",
         recipe=recipe,
         fields=fields,
-        coordinates=tuple(
-            Coordinate(name, tuple(float(i) for i in range(n)), units, long) for name, n, units, long in axes
+        coordinates=(
+            *(Coordinate(name, tuple(map(float, range(n))), units, long) for name, n, units, long in axes),
+            PART_AXIS,
         ),
         splits={"train": SplitLayout.of(count, SHARD_ROWS, largest, storage)},
         storage=storage,

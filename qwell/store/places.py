@@ -21,7 +21,7 @@ from qwell.errors import (
     QwellError,
     TransferError,
 )
-from qwell.files import write_error
+from qwell.files import whole_file
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest, file_sha256
 
@@ -123,28 +123,20 @@ class Place:
 
         Raises TransferError, or WriteError if the local disk refuses.
         """
-        temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
 
-        def action() -> int:
+        def action(temporary: Path) -> int:
             self.fs.get_file(self._at(name), str(temporary))
             size = temporary.stat().st_size
             if size != record.size or file_sha256(temporary) != record.sha256:
                 raise OSError(f"{size} bytes came that are not those of the manifest ({record.size} bytes)")
             return size
 
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            size = self._try(f"cannot bring {self.url}/{name}", action)
-            temporary.replace(target)
-        except FileNotFoundError as error:
-            raise TransferError(f"{self.url}/{name} is missing; tell whoever keeps the data set") from error
-        except QwellError:
-            raise
-        except OSError as error:
-            raise write_error(error, target) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return size
+        with whole_file(target, durable=False) as temporary:
+            try:
+                return self._try(f"cannot bring {self.url}/{name}", lambda: action(temporary))
+            except FileNotFoundError as error:
+                remedy = "tell whoever keeps the data set"
+                raise TransferError(f"{self.url}/{name} is missing; {remedy}") from error
 
     def put(self, source: Path, name: str) -> int:
         """Send a file; under its name it is whole or not there. Returns its bytes."""

@@ -95,6 +95,9 @@ class Coordinate:
     long_name: str
 
 
+PART_AXIS = Coordinate("part", (0.0, 1.0), "1", "0: Re, 1: Im")  # of every complex field, last
+
+
 @dataclass(frozen=True)
 class SplitLayout:
     """Rows of one split and how they are cut: `rows` into shards (one file a field), shards into chunks."""

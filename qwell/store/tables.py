@@ -7,7 +7,8 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from qwell.errors import InvalidInput, WriteError
+from qwell.errors import InvalidInput
+from qwell.files import whole_file
 
 SUFFIXES = (".npy", ".csv")
 
@@ -103,10 +104,8 @@ def write_table(path: Path, table: np.ndarray) -> None:
     """Write rows of numbers as `.npy` or `.csv`; WriteError if the disk refuses."""
     if path.suffix not in SUFFIXES:
         raise InvalidInput(f"{path} has suffix {path.suffix!r}; write energies as .npy or .csv")
-    try:
+    with whole_file(path) as temporary:
         if path.suffix == ".npy":
-            np.save(path, table)
+            np.save(temporary, table)
         else:
-            np.savetxt(path, table, delimiter=",", fmt="%.10g")
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+            np.savetxt(temporary, table, delimiter=",", fmt="%.10g")

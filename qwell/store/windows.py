@@ -19,9 +19,9 @@ import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.store.dataset import Dataset
-from qwell.store.schema import SPLITS
+from qwell.store.schema import PART_AXIS, SPLITS
 
-PARTS = 2  # Re ψ, Im ψ
+RE_IM = len(PART_AXIS.values)  # numbers of a wave function at a point
 ORDERED = 2**16  # windows whose order is worked out at a time
 
 
@@ -163,7 +163,7 @@ def gather(
     Returns: (b, history + 1, width, 3) float32.
     """
     count, points, frames = len(simulation), psi.shape[2], curriculum.history + 1
-    out = np.empty((count, frames, curriculum.width, PARTS + 1), np.float32)
+    out = np.empty((count, frames, curriculum.width, RE_IM + 1), np.float32)
     over = left > points - curriculum.width  # these windows go round the ring
     for rows, wrapped in ((np.flatnonzero(~over), False), (np.flatnonzero(over), True)):
         if not len(rows):
@@ -172,13 +172,13 @@ def gather(
         if wrapped:
             where = (edge[:, None] + np.arange(curriculum.width)) % points
             part = psi[s[:, None, None], times[:, :, None], where[:, None, :]]
-            out[rows, ..., PARTS] = potential[s[:, None], where][:, None, :]
+            out[rows, ..., RE_IM] = potential[s[:, None], where][:, None, :]
         else:
             part = _runs(psi, curriculum.width)[s[:, None], times, edge[:, None]]
-            part = part.view(np.float32).reshape(len(rows), frames, curriculum.width, PARTS)
+            part = part.view(np.float32).reshape(len(rows), frames, curriculum.width, RE_IM)
             v = _runs(potential[:, None, :, None], curriculum.width)[s, 0, edge].view(np.float32)
-            out[rows, ..., PARTS] = v.reshape(len(rows), 1, curriculum.width)
-        out[rows, ..., :PARTS] = part
+            out[rows, ..., RE_IM] = v.reshape(len(rows), 1, curriculum.width)
+        out[rows, ..., :RE_IM] = part
     return out
 
 

@@ -6,34 +6,21 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from qwell.errors import InvalidInput, WriteError
+from qwell.errors import InvalidInput
 from qwell.figures import canvas
+from qwell.files import atomic_write, write_error
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
-from qwell.train.evaluate import aligned
+from qwell.train.tables import aligned
 
 Cell = str | int | float
-
-
-@dataclass(frozen=True)
-class Exact:
-    """The direct solution of the potentials of a data set, handed over by whoever knows the generators.
-
-    Arguments:
-        states: applied potentials (n, points) → energies (n, levels) and ψ_i² (n, levels, points), Σ_m = 1.
-        total: applied potentials → what the particle feels; the same, unless there is matter.
-    """
-
-    states: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    total: Callable[[np.ndarray], np.ndarray] = lambda potential: potential
 
 
 @dataclass(frozen=True)
@@ -83,13 +70,11 @@ class Finding:
             images = "\n".join(f"![{name}]({name}.png)" for name in self.figure_names())
             (folder / f"{self.name}.md").write_text(f"# {self.title}\n\n{self.markdown()}\n\n{images}\n")
             (folder / f"{self.name}.csv").write_text(self.csv())
-            answer = {"experiment": self.name, "title": self.title, **self.numbers}
-            last = folder / f"{self.name}.json"
-            temporary = last.with_name(f".{last.name}.tmp")
-            temporary.write_text(json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n")
-            temporary.replace(last)
         except OSError as error:
-            raise WriteError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
+            raise write_error(error, folder) from error
+        answer = {"experiment": self.name, "title": self.title, **self.numbers}
+        last = folder / f"{self.name}.json"
+        atomic_write(last, (json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n").encode())
         return last
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from qwell.errors import CheckpointError, WriteError
+from qwell.models.tensors import write_tensors
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 
@@ -25,30 +24,19 @@ LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 def save_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Write `folder/last.safetensors`, keeping the one before as `previous.safetensors`."""
+    """Write `folder/last.safetensors`, keeping the one before as `previous.safetensors`.
+
+    Raises WriteError if the disk refuses.
+    """
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
     for parameter, moments in optimizer.state.items():
         tensors |= {f"adam.{names[parameter]}.{key}": value for key, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
-    temporary = folder / f".{LAST}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            temporary,
-            metadata={"qwell": json.dumps(state)},
-        )
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if (folder / LAST).exists():
-            (folder / LAST).replace(folder / PREVIOUS)
-        temporary.replace(folder / LAST)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise WriteError(
-            f"cannot write a checkpoint in {folder} ({error}); free some space and --resume"
-        ) from error
+        write_tensors(folder / LAST, tensors, {"qwell": json.dumps(state)}, previous=folder / PREVIOUS)
+    except WriteError as error:
+        raise WriteError(f"{error}; then continue with --resume {folder.parent}") from error
 
 
 def load_checkpoint(

@@ -117,6 +117,8 @@ def train_eigen(
 ) -> Stopped:
     """Train, or continue to train, the model of a run; on completion save it in `run.model`.
 
+    Long because it names, one a line, all that the stream and the loop are given.
+
     Arguments:
         run: begun by `begin`; its last checkpoint is taken up.
         device: "auto", "cpu", "cuda", "cuda:1" …

@@ -22,6 +22,7 @@ from qwell.store.dataset import Dataset
 from qwell.train import metrics
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
 from qwell.train.runs import Run, load_model, model_folder
+from qwell.train.tables import aligned
 
 Solver = Callable[[np.ndarray], np.ndarray]
 
@@ -78,22 +79,6 @@ class Evaluation:
                 for r in self.rows
             ],
         }
-
-
-def aligned(cells: list[list[str]]) -> str:
-    """A Markdown table with columns padded to equal width; the first row is the head."""
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-
-    def line(row: list[str]) -> str:
-        padded = [
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = (
-        "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    )
-    return "\n".join([line(cells[0]), rule, *(line(row) for row in cells[1:])])
 
 
 def evaluate(

@@ -60,6 +60,8 @@ def train(
     Interrupted at any moment and called again, it gives the weights of an undisturbed training, bit for
     bit on the same machine. SIGINT and SIGTERM finish the update, save a checkpoint and return.
 
+    Long because a training should be seen whole in one place; half of the lines say what it is given.
+
     Arguments:
         model: on its device; changed in place.
         optimizer: of its parameters.

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
-from qwell.models.emulators import PARTS, GRUEmulator, WindowEmulator
+from qwell.models.emulators import GRUEmulator, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator
+from qwell.physics.waves import PARTS, as_complex
 
 SPREAD = 2.8  # points
 
@@ -93,8 +94,8 @@ def predict_frames(
     if isinstance(model, WindowEmulator) and model.config.channels == 2 and potential.any():
         raise InvalidInput("this emulator has no channel for potentials; give free trajectories")
     found = rollout(model, psi[:, :history], potential / v_scale, frames)
-    truth = np.ascontiguousarray(psi[:, history : history + frames], dtype=np.float32)
-    return found.view(np.complex64)[..., 0], truth.view(np.complex64)[..., 0]
+    truth = psi[:, history : history + frames]
+    return as_complex(found, np.complex64), as_complex(truth, np.complex64)
 
 
 def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int) -> np.ndarray:

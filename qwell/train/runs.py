@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 
-from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound, WriteError
+from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound
+from qwell.files import atomic_write
+from qwell.models import registry
 from qwell.models.layers import Network
-from qwell.models.registry import CONFIG, load_pretrained, pretrained, read_config
+from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
 
 
 class Run:
@@ -42,11 +44,7 @@ class Run:
             )
         if run.path.exists() and any(run.path.iterdir()):
             raise RunExists(f"{run.path} exists and is not empty; choose another --out")
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            run.write("config.json", json.dumps(config, indent=1) + "\n")
-        except OSError as error:
-            raise WriteError(f"cannot write {run.path}: {error.strerror}; choose another --out") from error
+        run.write(CONFIG, json.dumps(config, indent=1) + "\n")
         return run
 
     @classmethod
@@ -69,12 +67,9 @@ class Run:
         return config
 
     def write(self, name: str, text: str) -> Path:
-        """Write a text file of the run, whole or not at all."""
+        """Write a text file of the run, whole or not at all; WriteError if the disk refuses."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text)
-        temporary.replace(path)
+        atomic_write(path, text.encode())
         return path
 
     def open_events(self, update: int) -> None:
@@ -139,7 +134,7 @@ def model_folder(path: str | Path) -> Path:
         raise RunNotFound(
             f"the run {path} is not finished; continue it with `qtrain {command} --resume {path}`"
         )
-    if (path / CONFIG).is_file() and (path / "model.safetensors").is_file():
+    if (path / CONFIG).is_file() and (path / WEIGHTS).is_file():
         return path
     raise RunNotFound(
         f"there is no trained model at {path}; give a run (runs/…), a folder with config.json, or one of"
@@ -166,7 +161,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", task: str |
         CheckpointError: damaged files.
         InvalidInput: a model of another task.
     """
-    model = load_pretrained(model_folder(path), device)
+    model = registry.load_model(model_folder(path), device)
     if task not in (None, model.task):
         wanted = {"spectra": "a network that predicts energies", "dynamics": "an emulator"}
         raise InvalidInput(f"{path} is a {model.registry_name}, made for {model.task}; give {wanted[task]}")

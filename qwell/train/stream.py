@@ -20,14 +20,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
-from qwell.files import DirectoryLock, make_directory, write_error
+from qwell.files import DirectoryLock, make_directory, whole_file
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset
 from qwell.train.config import TIERS
@@ -80,22 +79,16 @@ class Records:
         return copy
 
     def _decode_to(self, path: Path) -> None:
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-        try:
-            if len(self.split):
-                shape = (len(self.split), self.width)
-                file = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-                with temporary.open("r+b") as room:  # a full disk is said here, not by a signal while writing
-                    os.posix_fallocate(room.fileno(), 0, temporary.stat().st_size)
-                self.read_all(file)
-                file.flush()
-            else:
-                np.save(temporary, np.empty((0, self.width), np.float32))
-            temporary.replace(path)
-        except OSError as error:
-            raise write_error(error, path) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path, durable=False) as temporary:
+            shape = (len(self.split), self.width)
+            if not len(self.split):
+                np.save(temporary, np.empty(shape, np.float32))
+                return
+            file = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+            with temporary.open("r+b") as room:  # a full disk is said here, not by a signal while writing
+                os.posix_fallocate(room.fileno(), 0, temporary.stat().st_size)
+            self.read_all(file)
+            file.flush()
 
 
 class Stream:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
+from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
-from qwell.store.windows import ORDERED, PARTS, Curriculum, Order, Windows, gather
+from qwell.store.windows import ORDERED, Curriculum, Order, Windows, gather
 
 
 class TrajectoryStream:
@@ -129,7 +130,7 @@ class SegmentStream(TrajectoryStream):
         part = data["train"]
         psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
         part["psi"].read_into(0, len(part), psi)
-        self._psi = psi.view(np.complex64)[..., 0]
+        self._psi = as_complex(psi, np.complex64)
         self._potential = (part["potential"][:] / v_scale).astype(np.float32)
         self._starts, self._unroll = psi.shape[1] - unroll, unroll
         if self._starts < 1:

@@ -5,8 +5,9 @@ import pytest
 
 from qwell import generate, open_dataset
 from qwell.datagen.audit.audit import audit
-from qwell.datagen.recipes.densities import DensitiesRecipe, cell_matrices, propagate
+from qwell.datagen.recipes.densities import DensitiesRecipe
 from qwell.errors import InvalidInput
+from qwell.physics.cells import cell_matrices, integrate
 
 
 def test_cell_matrices_have_determinant_one_and_the_right_trace() -> None:
@@ -18,7 +19,7 @@ def test_cell_matrices_have_determinant_one_and_the_right_trace() -> None:
 
 
 def test_a_free_wave() -> None:
-    psi, slope = propagate(np.full((1, 60), -4.0), 0.1, 1.0, 0.0)
+    psi, slope = integrate(np.full((1, 60), -4.0), 0.1, 1.0, 0.0)
     x = np.arange(61) * 0.1
     assert psi[0] == pytest.approx(np.cos(2 * x)) and slope[0] == pytest.approx(-2 * np.sin(2 * x))
 

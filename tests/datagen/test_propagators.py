@@ -9,8 +9,8 @@ from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.packets import ENVELOPES, packet
 from qwell.physics.propagators.chebyshev import error_bound
 from qwell.physics.propagators.eigen import eigen_on
-from qwell.physics.propagators.family import FAMILY, propagate
-from qwell.physics.propagators.settings import Propagation, energy, kinetic_energy
+from qwell.physics.propagators.family import propagate
+from qwell.physics.propagators.settings import METHODS, Propagation, energy, kinetic_energy
 from qwell.physics.ring import Ring
 
 RING = Ring()
@@ -134,7 +134,7 @@ def test_transmission_is_that_of_plane_waves(e0: float, height: float, width: fl
     assert through == pytest.approx(formula, rel=0.01)
 
 
-@pytest.mark.parametrize("method", list(FAMILY))
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_norm_is_conserved_and_time_runs_backwards(method: str, precision: str) -> None:
     psi, potential = small()
@@ -158,7 +158,7 @@ def test_energy_is_conserved_by_the_exact_methods(hamiltonian: str) -> None:
 
 def test_a_packet_does_not_depend_on_its_company() -> None:
     psi, potential = small()
-    for method in FAMILY:
+    for method in METHODS:
         for hamiltonian in ("lattice", "spectral"):
             if (method, hamiltonian) == ("space-splitting", "spectral"):
                 continue

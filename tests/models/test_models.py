@@ -1,6 +1,8 @@
 """The zoo: what the paper fixes about its network, folders that load, and refusals."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +251,23 @@ def test_models_that_come_with_the_package() -> None:
         assert [command.split()[0] for command in about["commands"]] == ["qdata", "qtrain"]
     size = sum(p.stat().st_size for folder in pretrained().values() for p in folder.iterdir())
     assert size < 15e6
+
+
+def test_loading_does_not_import_the_compiler() -> None:
+    """Of torch, which takes longer to import than a model to load and predict."""
+    code = (
+        "import sys, numpy, qwell; from qwell.train.eigen import predict;"
+        "energy = predict(qwell.load_model('hamiltonian-m3'), numpy.zeros((2, 101)));"
+        "[qwell.load_model(name) for name in ('emulator-gru', 'emulator-spectral')];"
+        "heavy = {'torch._dynamo', 'numba', 'scipy'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy or energy.shape != (2, 10) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_weights_have_normal_modes(tmp_path: Path) -> None:
+    save_pretrained(create_model("mlp", hidden=[8]), tmp_path / "m")
+    (tmp_path / "plain").touch()
+    modes = {p.stat().st_mode for p in (*(tmp_path / "m").iterdir(), tmp_path / "plain")}
+    assert len(modes) == 1 and len(list((tmp_path / "m").iterdir())) == 2

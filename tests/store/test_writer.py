@@ -1,5 +1,6 @@
 """Three-phase writing: whole or not there, resumable, one writer at a time."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -260,3 +261,29 @@ def test_atomic_write_replaces_whole(tmp_path: Path) -> None:
     files.atomic_write(path, b"one")
     files.atomic_write(path, b"two")
     assert path.read_bytes() == b"two" and [p.name for p in path.parent.iterdir()] == ["f"]
+
+
+def test_whole_files(tmp_path: Path) -> None:
+    """Normal modes, whoever writes; what was there is kept where asked for; errors name the remedy."""
+    path, previous = tmp_path / "deep" / "a.npy", tmp_path / "deep" / "before.npy"
+    before = os.umask(0o022)
+    try:
+        for value in (1, 2):
+            with files.whole_file(path, previous=previous) as temporary:
+                assert temporary.suffix == ".npy" and temporary.exists()
+                (tmp_path / "own").write_bytes(bytes([value]))
+                (tmp_path / "own").chmod(0o600)
+                (tmp_path / "own").replace(temporary)  # as safetensors does
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644 and path.read_bytes() == b"\2"
+    assert previous.read_bytes() == b"\1"
+    for raised, expected in (
+        (OSError(28, "full"), WriteError),
+        (DatasetLocked("ours"), DatasetLocked),
+        (KeyError("else"), KeyError),
+    ):
+        with pytest.raises(expected) as caught, files.whole_file(path):
+            raise raised
+        assert expected is not WriteError or "the disk is full" in str(caught.value)
+    assert path.read_bytes() == b"\2" and {p.name for p in path.parent.iterdir()} == {"a.npy", "before.npy"}

@@ -21,7 +21,6 @@ from qwell.store.windows import Curriculum
 from qwell.studies.probes.generalisation import hyper, packets, sweep
 from qwell.studies.probes.gradients import direct_gradients, gradients, violation
 from qwell.studies.probes.rollouts import emulators, load_emulator, rollouts, sides
-from qwell.studies.problem import energies, simulator
 from qwell.train.config import DynamicsConfig
 from qwell.train.dynamics import (
     begin,
@@ -263,7 +262,7 @@ def exact_emulator(path: Path) -> Path:
 
 
 def test_rollouts_of_a_perfect_emulator_are_perfect(tests: Dataset, tmp_path: Path) -> None:
-    found = rollouts(exact_emulator(tmp_path / "exact"), [tests], [energies(tests)], frames=36)
+    found = rollouts(exact_emulator(tmp_path / "exact"), [tests], frames=36)
     mean = found.numbers["mean"]
     assert mean["C"] > 0.9999 and mean["mae"] < 1e-3 and mean["norm_drift"] < 1e-5
     assert mean["energy_drift"] < 2e-2 and mean["transmission_error"] < 1e-2
@@ -308,13 +307,13 @@ def test_the_unitary_emulator_has_no_gradients_to_ask_for(runs: dict[str, Path],
 
 
 def test_other_packets(runs: dict[str, Path], tests: Dataset) -> None:
-    found = packets(runs["gru"], tests, simulator("lattice", 15), frames=10)
+    found = packets(runs["gru"], tests, frames=10)
     assert list(found.numbers["packets"]) == ["gaussian", "triangle", "square"]
     assert all(0 <= p["C"] <= 1 for p in found.numbers["packets"].values())
 
 
 def test_sweeps_have_bands(runs: dict[str, Path]) -> None:
-    found = sweep([runs["gru"], runs["linear"]], simulator("lattice", 8), frames=4)
+    found = sweep([runs["gru"], runs["linear"]], frames=4)
     curve = np.array(found.numbers["curves"]["hb"]["C"])
     assert curve.shape == (2, 11) and set(found.numbers["curves"]) == {"s0", "e0", "wb", "hb"}
 
@@ -347,11 +346,11 @@ def test_refusals(
         with pytest.raises(InvalidInput):
             config(data, **changes)
     with pytest.raises(InvalidInput, match="choose at most"):
-        rollouts(runs["gru"], [tests], [energies(tests)], frames=1000)
+        rollouts(runs["gru"], [tests], frames=1000)
     blind = create_model("emulator_gru", channels=2, hidden=8)
     save_pretrained(blind, tmp_path / "blind")
     with pytest.raises(InvalidInput, match="no channel"):
-        rollouts(tmp_path / "blind", [tests], [energies(tests)], frames=5)
+        rollouts(tmp_path / "blind", [tests], frames=5)
     save_pretrained(create_model("mlp"), tmp_path / "mlp")
     with pytest.raises(InvalidInput, match="give an emulator"):
         load_emulator(tmp_path / "mlp")
@@ -385,5 +384,5 @@ def test_rollouts_of_free_packets_have_no_sides(tmp_path: Path) -> None:
     )  # fmt: skip
     generate(free, tmp_path / "free.zarr", workers=0)
     data = open_dataset(tmp_path / "free.zarr")
-    found = rollouts(exact_emulator(tmp_path / "exact"), [data], [energies(data)], frames=8)
+    found = rollouts(exact_emulator(tmp_path / "exact"), [data], frames=8)
     assert np.isnan(found.numbers["mean"]["transmission_error"]) and found.numbers["mean"]["C"] > 0.999

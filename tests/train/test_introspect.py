@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from qwell.datagen.recipes.densities import DensitiesRecipe, cell_matrices
+from qwell.datagen.recipes.densities import DensitiesRecipe
 from qwell.errors import InvalidInput
-from qwell.models.introspective import HIGHEST, Distiller, GRUTranslator, TaylorCell, TaylorTranslator
+from qwell.models.introspective import Distiller, GRUTranslator, TaylorCell, TaylorTranslator
+from qwell.physics.cells import HIGHEST, cell_matrices
 from qwell.studies.introspect.density_form import conserved, density_form, intrinsic_dimension
 from qwell.studies.introspect.distil import distil, rebuilding_loss, verdict
-from qwell.studies.introspect.law import GRID, born, exact_matrices, test_law
+from qwell.studies.introspect.law import GRID, born, test_law
 from qwell.studies.introspect.report import IntrospectConfig
 from qwell.studies.introspect.translate import hidden_states, metric, relative_error, train_translator
 
@@ -25,7 +26,7 @@ def planted(basis: np.ndarray = BASIS, scale: float = 1.0) -> tuple[np.ndarray, 
     """Perfect latents and updates of ψ'' = (scale·V − E)ψ in some basis, with the data of the true law."""
     rows = physics()
     states = np.stack([rows["psi"][:, 1:, 0], rows["slope"][:, 1:, 0]], -1).reshape(-1, 2)
-    updates = basis @ exact_matrices(scale * GRID, E, A) @ np.linalg.inv(basis)
+    updates = basis @ cell_matrices(scale * GRID - E, A) @ np.linalg.inv(basis)
     return updates, states @ basis.T, states, rows["density"].ravel()
 
 
@@ -56,10 +57,6 @@ def test_latents_that_are_no_wave_function_fail() -> None:
     assert born(z, mixed) > 0.05
 
 
-def test_exact_matrices_are_the_generators_own() -> None:
-    assert exact_matrices(GRID, E, A) == pytest.approx(cell_matrices(GRID - E, A), abs=1e-14)
-
-
 def test_three_numbers_obey_a_linear_law_and_conserve_a_form() -> None:
     rows = physics(400)
     psi, slope = rows["psi"][..., 0], rows["slope"][..., 0]
@@ -69,7 +66,7 @@ def test_three_numbers_obey_a_linear_law_and_conserve_a_form() -> None:
     losses = {d: density_form(*halves[0], halves[1], d, E, A) for d in (2, 3)}
     assert losses[3].loss < 1e-4 < 0.1 < losses[2].loss
     assert losses[3].trace < 0.02 and losses[3].invariant < 1e-2
-    m = exact_matrices(GRID, E, A)
+    m = cell_matrices(GRID - E, A)
     a, b, c, d = m[:, 0, 0], m[:, 0, 1], m[:, 1, 0], m[:, 1, 1]
     symmetric = np.array(
         [[a * a, 2 * a * b, b * b], [a * c, a * d + b * c, b * d], [c * c, 2 * c * d, d * d]]
@@ -105,7 +102,7 @@ def exact_translator() -> TaylorTranslator:
     """ρ, η, τ carried by the series of Sym²(M) to second order in V about 0."""
     model = TaylorTranslator(3)
     x = np.linspace(-HIGHEST, HIGHEST, 41)
-    m = exact_matrices(x, E, A)
+    m = cell_matrices(x - E, A)
     a, b, c, d = m[:, 0, 0], m[:, 0, 1], m[:, 1, 0], m[:, 1, 1]
     symmetric = np.array(
         [[a * a, 2 * a * b, b * b], [a * c, a * d + b * c, b * d], [c * c, 2 * c * d, d * d]]

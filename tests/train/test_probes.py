@@ -136,13 +136,13 @@ def test_crossing_of_the_exact_network_is_the_exact_crossing(
     generate(SpectraRecipe("rbf", n=1, validation=24, mesh=40, levels=3), tmp_path / "a.zarr", workers=0)
     data = open_dataset(tmp_path / "a.zarr")
     monkeypatch.setattr(crossing_module, "load_model", lambda path, task: Schroedinger(Grid(40), 3))
-    found = crossing("any", data, exact(data))
+    found = crossing("any", data)
     for key in ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same"):
         assert found.numbers[key]["network"] == pytest.approx(found.numbers[key]["exact"], abs=1e-6)
     assert found.numbers["overlap_exchanged"]["exact"] > 0.9 > 0.5 > found.numbers["overlap_same"]["exact"]
     assert found.numbers["nmse_on_path"] < 1e-12 and len(found.figures) == 2
     with pytest.raises(InvalidInput, match="raise --candidates"):
-        crossing("any", data, exact(data), candidates=2)
+        crossing("any", data, candidates=2)
 
 
 def test_a_two_level_crossing_is_found_where_it_is() -> None:
@@ -250,7 +250,7 @@ def test_learning_curves_take_the_runs_own_numbers(runs: dict[str, Path]) -> Non
 
 def test_matter_compares_like_with_like(sets: dict[str, Dataset], runs: dict[str, Path]) -> None:
     data = sets["exp-case2"]
-    found = matter([runs["medium"]], [data, sets["rbf-case2"]], exact(data))
+    found = matter([runs["medium"]], [data, sets["rbf-case2"]])
     assert (
         found.numbers["formula"] == "V + V ** 2 / (2 * sigma) - sigma"
         and np.isfinite(found.numbers["nmse"]).all()
@@ -259,14 +259,14 @@ def test_matter_compares_like_with_like(sets: dict[str, Dataset], runs: dict[str
     np.testing.assert_allclose(exact(data).total(v), v.astype(float) + v.astype(float) ** 2 / 200 - 100)
     np.testing.assert_allclose(exact(data).states(v)[0], data["validation"]["energy"][:3], rtol=1e-9)
     with pytest.raises(InvalidInput, match="of one medium"):
-        matter([runs["exp"]], [data], exact(data))
+        matter([runs["exp"]], [data])
     with pytest.raises(InvalidInput, match="of one medium"):
-        matter([runs["medium"]], [sets["exp"]], exact(sets["exp"]))
+        matter([runs["medium"]], [sets["exp"]])
 
 
 def test_densities_of_a_run(sets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(densities_module, "load_model", lambda path, task: Schroedinger(Grid(100), 10))
-    found = densities("any", sets["exp"], exact(sets["exp"]), samples=30)
+    found = densities("any", sets["exp"], samples=30)
     assert max(level["relative_l2"] for level in found.numbers["levels"]) < 1e-6
     assert found.numbers["samples"] == 30 and len(found.rows) == 10
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import expm
 
 from qwell.datagen.recipes.densities import DensitiesRecipe
+from qwell.physics.waves import as_complex
 from qwell.store.dataset import Dataset
 
 
@@ -27,7 +28,7 @@ def audit_densities(data: Dataset, samples: int, seed: int) -> tuple[list[str], 
         chosen = np.sort(rng.choice(len(split), min(samples, len(split), 20), replace=False))
         for row in chosen:
             one = {field: np.asarray(split[field][row : row + 1])[0] for field in rows}
-            psi, slope = (one[f] @ np.array([1, 1j]) for f in ("psi", "slope"))
+            psi, slope = (as_complex(one[f]) for f in ("psi", "slope"))
             here = np.stack([psi, slope], -1)
             for t, v in enumerate(one["potential"]):
                 step = expm(recipe.cell * np.array([[0.0, 1.0], [v - recipe.energy, 0.0]]))

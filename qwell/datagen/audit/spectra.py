@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qwell.physics.grid import Grid
-from qwell.physics.matter import matter_of
+from qwell.physics.matter import medium_of
 from qwell.physics.spectrum import eigenvalues
 from qwell.store.dataset import Dataset
 
@@ -60,9 +60,9 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
 
     Returns: the number of potentials solved and the largest deviation (`energy_deviation`).
     """
-    grid = Grid(len(data.coordinates["x"]) - 1)
+    grid = Grid.of_points(len(data.coordinates["x"]))
     unit = grid.box_energies(1)[0]
-    matter = matter_of(data.recipe)
+    felt = medium_of(data.recipe, grid.x)
     solved, worst = 0, 0.0
     for split in data.splits.values():
         if not len(split):
@@ -73,8 +73,7 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
         for start in starts:
             span = slice(int(start), int(start) + 50)
             potential, energy = split["potential"][span], split["energy"][span]
-            felt = potential if matter is None else matter[0](potential, grid.x, matter[1])
-            reference = eigenvalues(felt, grid, energy.shape[1])
+            reference = eigenvalues(felt(potential), grid, energy.shape[1])
             worst = max(worst, energy_deviation(energy, reference, unit))
             solved += len(potential)
     return solved, worst

@@ -9,6 +9,7 @@ import numpy as np
 from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
+from qwell.physics.waves import as_complex
 from qwell.store.dataset import Dataset
 
 # What rounding to the stored dtype may do to ψ.
@@ -61,7 +62,7 @@ def check_trajectories(data: Dataset, recipe: TrajectoriesRecipe) -> Iterator[st
                 initial, potential = recipe.beginning(name, start + k)
                 if (rows["potential"][k] != potential).any():
                     yield f"{name} simulation {start + k}: the potential is not that of the recipe"
-                if np.abs(psi[k, 0, :, 0] + 1j * psi[k, 0, :, 1] - initial).max() > rounding:
+                if np.abs(as_complex(psi[k, 0]) - initial).max() > rounding:
                     yield f"{name} simulation {start + k}: the first frame is not that of the recipe"
 
 
@@ -78,13 +79,13 @@ def simulate_again(
     count, again, exact, back = 0, 0.0, 0.0, 0.0
     for name, split in data.splits.items():
         for row in np.sort(rng.permutation(len(split))[:samples]):
-            psi = split["psi"][int(row)].astype(float).view(complex)[..., 0]
+            psi = as_complex(split["psi"][int(row)])
             initial, potential = recipe.beginning(name, int(row))
-            there = propagate(initial, potential, recipe.ring, how)[0].astype(float).view(complex)[..., 0]
-            truth = propagate(initial, potential, recipe.ring, exactly)[0].view(complex)[..., 0]
-            home = propagate(there[-1].conj(), potential, recipe.ring, how)[0, -1].astype(float)
+            there = as_complex(propagate(initial, potential, recipe.ring, how)[0])
+            truth = as_complex(propagate(initial, potential, recipe.ring, exactly)[0])
+            home = as_complex(propagate(there[-1].conj(), potential, recipe.ring, how)[0, -1])
             again = max(again, float(np.abs(psi - there).max()))
             exact = max(exact, float(np.abs(psi - truth).max()))
-            back = max(back, float(np.abs(home.view(complex)[..., 0].conj() - initial).max()))
+            back = max(back, float(np.abs(home.conj() - initial).max()))
             count += 1
     return count, again, exact, back

@@ -1,8 +1,4 @@
-"""Potentials in cells and the densities they make: ψ'' = uψ, u = V − E, integrated cell by cell, exactly.
-
-Units 2m/ħ² = 1. In a cell of length a with constant V the pair s = (ψ, ψ') advances by
-
-    M(u) = [[cos ka, sin(ka)/k], [−k sin ka, cos ka]],  k = √(−u)   (cosh, sinh for u > 0),  det M = 1.
+"""Random potentials in cells and the densities they make, ψ'' = (V − E)ψ with 2m/ħ² = 1 (`physics.cells`).
 
 ψ(0) = 1 and ψ'(0) are given, so that ρ = |ψ|² is not normalised: the density of a scattering state, not of
 a bound one. The sampling, grid and sizes are ours (the paper, arXiv:1901.11103, was not available in full).
@@ -18,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import InvalidInput
+from qwell.physics.cells import HIGHEST, integrate
 from qwell.physics.kernels import KERNELS
 from qwell.physics.potentials import BLOCK, STREAMS, factor
-from qwell.store.schema import Coordinate, Field, Plan, SplitLayout
+from qwell.physics.waves import PARTS, as_parts
+from qwell.store.schema import PART_AXIS, Coordinate, Field, Plan, SplitLayout
 
 SOURCES = ("cosines", "rbf", "m5", "m3", "exp")
 WAVES = 6
-HEIGHT, KNEE = 2.5, 1.5  # V = 2.5 tanh(v/1.5)
+KNEE = 1.5  # V = 2.5 tanh(v/1.5)
 NOISE_STREAM = 7  # spawn key of the noise, beside those of the splits
 
 
@@ -73,7 +71,7 @@ class DensitiesRecipe:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a number")
         if self.noise < 0:
             raise InvalidInput(f"noise is {self.noise}; it must be 0 or a positive number")
-        growth = self.cells * self.cell * math.sqrt(max(HEIGHT - self.energy, 0.0))
+        growth = self.cells * self.cell * math.sqrt(max(HIGHEST - self.energy, 0.0))
         if growth > 30:
             raise InvalidInput(
                 f"densities would grow by e^{2 * growth:.0f}; raise --energy, or lower --cells or --cell"
@@ -94,18 +92,18 @@ class DensitiesRecipe:
         """A thousand rows, from their own random streams."""
         key = (STREAMS[split], index)
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=key)))
-        potential = HEIGHT * np.tanh(self._raw(rng) / KNEE)
-        psi, slope = propagate(potential - self.energy, self.cell, 1.0, self.slope + 1j * self.current)
+        potential = HIGHEST * np.tanh(self._raw(rng) / KNEE)
+        psi, slope = integrate(potential - self.energy, self.cell, 1.0, self.slope + 1j * self.current)
         density = np.abs(psi[:, 1:]) ** 2
         if self.noise:
             stream = np.random.SeedSequence(self.seed, spawn_key=(NOISE_STREAM, *key))
             noise = np.random.Generator(np.random.SFC64(stream)).standard_normal(density.shape)
             density = density * (1 + self.noise * noise)
-        both = {"psi": psi, "slope": slope}
         return {
             "potential": potential,
             "density": density,
-            **{k: np.stack([v.real, v.imag], -1) for k, v in both.items()},
+            "psi": as_parts(psi),
+            "slope": as_parts(slope),
         }
 
     def _raw(self, rng: np.random.Generator) -> np.ndarray:
@@ -132,13 +130,13 @@ class DensitiesRecipe:
             fields=(
                 Field("potential", ("cell",), (t,), "float64", "1/length^2", "potential V of each cell"),
                 Field("density", ("cell",), (t,), "float64", "1", "density at the end of each cell"),
-                Field("psi", ("edge", "part"), (t + 1, 2), "float64", "1", "wave function, Re and Im"),
-                Field("slope", ("edge", "part"), (t + 1, 2), "float64", "1/length", "its derivative"),
+                Field("psi", ("edge", "part"), (t + 1, PARTS), "float64", "1", "wave function, Re and Im"),
+                Field("slope", ("edge", "part"), (t + 1, PARTS), "float64", "1/length", "its derivative"),
             ),
             coordinates=(
                 Coordinate("cell", tuple(edges[1:].tolist()), "length", "end of the cell"),
                 Coordinate("edge", tuple(edges.tolist()), "length", "position"),
-                Coordinate("part", (0.0, 1.0), "1", "0: Re, 1: Im"),
+                PART_AXIS,
             ),
             splits={
                 name: SplitLayout.of(rows, shard_rows, (t + 1) * 16, storage)
@@ -164,28 +162,3 @@ class DensitiesRecipe:
             if isinstance(value, bool) or not isinstance(value, right):
                 raise InvalidInput(f"recipe for densities: {key} is {value!r}")
         return cls(**values)
-
-
-def cell_matrices(u: np.ndarray, cell: float) -> np.ndarray:
-    """M(u) of cells of one length, (…, 2, 2), see above."""
-    k = np.sqrt(-u.astype(complex))
-    small = np.abs(k * cell) < 1e-6
-    over = np.where(small, cell, np.sin(k * cell) / np.where(small, 1, k))
-    matrix = np.array([[np.cos(k * cell), over], [-k * np.sin(k * cell), np.cos(k * cell)]]).real
-    return np.moveaxis(matrix, (0, 1), (-2, -1))
-
-
-def propagate(u: np.ndarray, cell: float, psi: complex, slope: complex) -> tuple[np.ndarray, np.ndarray]:
-    """ψ and ψ' at all edges of the cells, (n, T + 1) complex each.
-
-    Arguments:
-        u: V − E of each cell, (n, T).
-        cell: a.
-        psi, slope: ψ(0) and ψ'(0).
-    """
-    matrices = cell_matrices(u, cell)
-    states = np.empty((len(u), u.shape[1] + 1, 2), complex)
-    states[:, 0] = psi, slope
-    for i in range(u.shape[1]):
-        states[:, i + 1] = np.einsum("nab,nb->na", matrices[:, i], states[:, i])
-    return states[..., 0], states[..., 1]

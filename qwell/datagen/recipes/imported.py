@@ -51,14 +51,47 @@ def import_spectra(
 
     Raises InvalidInput for shapes that do not fit, NaN, infinity, or energies not in ascending order.
     """
-    potential = np.asarray(potential)
-    if potential.ndim != 2 or potential.shape[1] < 3 or not len(potential):
-        raise InvalidInput(f"potentials have shape {potential.shape}; expected (n, M+1) with M at least 2")
-    n, points = potential.shape
-    grid = Grid(points - 1)
     if energy is not None:
         energy = np.asarray(energy, np.float64)
         solver, levels = GIVEN, energy.shape[-1]
+    stored = np.asarray(potential).astype(dtype)
+    _check(stored, energy, levels, solver, validation)
+    n, points = stored.shape
+    order = np.random.Generator(np.random.SFC64(seed)).permutation(n)
+    rows = {"train": np.sort(order[validation:]), "validation": np.sort(order[:validation])}
+    recipe = {
+        "recipe": "import", "source": source, "sha256": _digest(stored, energy), "n": n - validation,
+        "validation": validation, "seed": seed, "mesh": points - 1, "levels": levels, "solver": solver,
+        "dtype": dtype,
+    }  # fmt: skip
+    plan = spectra_plan(
+        recipe, points, levels, dtype, {k: len(v) for k, v in rows.items()}, shard_rows, storage_of(path),
+        row_order="grouped",
+    )  # fmt: skip
+
+    def made(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        chosen = rows[split][start:stop]
+        v, given = stored[chosen], None if energy is None else energy[chosen]
+        solved = eigenvalues(v, Grid.of_points(points), levels, solver) if given is None else given
+        return {"potential": v, "energy": solved}
+
+    return write_rows(Path(path), plan, made, {"workers": 0}, resume=resume, force=force, progress=progress)
+
+
+def _digest(potential: np.ndarray, energy: np.ndarray | None) -> str:
+    """The sha256 of what was brought."""
+    content = [np.ascontiguousarray(potential).tobytes(), b"" if energy is None else energy.tobytes()]
+    return FileRecord.of(b"".join(content)).sha256
+
+
+def _check(
+    potential: np.ndarray, energy: np.ndarray | None, levels: int, solver: str, validation: int
+) -> None:
+    """Raise InvalidInput for shapes, levels, a solver or a split that cannot be; see `import_spectra`."""
+    if potential.ndim != 2 or potential.shape[1] < 3 or not len(potential):
+        raise InvalidInput(f"potentials have shape {potential.shape}; expected (n, M+1) with M at least 2")
+    n, points = potential.shape
+    if energy is not None:
         if energy.ndim != 2 or len(energy) != n:
             raise InvalidInput(
                 f"energies have shape {energy.shape}; expected ({n}, levels), one row a potential"
@@ -71,37 +104,9 @@ def import_spectra(
         raise InvalidInput(f"levels is {levels}; potentials on {points} points have 1 to {points - 2}")
     if not 0 <= validation < n:
         raise InvalidInput(f"validation is {validation}; choose 0 to {n - 1} of the {n} potentials")
-    stored = potential.astype(dtype)
-    for name, values in (("potential", stored), ("energy", energy)):
+    for name, values in (("potential", potential), ("energy", energy)):
         if values is not None and not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-            raise InvalidInput(f"{name} of row {row} holds NaN, infinity, or numbers too large for {dtype}")
-    order = np.random.Generator(np.random.SFC64(seed)).permutation(n)
-    rows = {"train": np.sort(order[validation:]), "validation": np.sort(order[:validation])}
-    content = [np.ascontiguousarray(stored).tobytes(), b"" if energy is None else energy.tobytes()]
-    recipe = {
-        "recipe": "import",
-        "source": source,
-        "sha256": FileRecord.of(b"".join(content)).sha256,
-        "n": n - validation,
-        "validation": validation,
-        "seed": seed,
-        "mesh": points - 1,
-        "levels": levels,
-        "solver": solver,
-        "dtype": dtype,
-    }
-    plan = spectra_plan(
-        recipe, points, levels, dtype, {k: len(v) for k, v in rows.items()}, shard_rows, storage_of(path),
-        row_order="grouped",
-    )  # fmt: skip
-
-    def made(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
-        chosen = rows[split][start:stop]
-        v = stored[chosen]
-        return {
-            "potential": v,
-            "energy": eigenvalues(v, grid, levels, solver) if energy is None else energy[chosen],
-        }
-
-    return write_rows(Path(path), plan, made, {"workers": 0}, resume=resume, force=force, progress=progress)
+            raise InvalidInput(
+                f"{name} of row {row} holds NaN, infinity, or numbers too large for {values.dtype}"
+            )

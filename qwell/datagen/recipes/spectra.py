@@ -225,7 +225,7 @@ def spectra_plan(
         recipe=recipe,
         fields=tuple(fields),
         coordinates=(
-            Coordinate("x", tuple(Grid(points - 1).x.tolist()), "half box width", "position"),
+            Coordinate("x", tuple(Grid.of_points(points).x.tolist()), "half box width", "position"),
             Coordinate("level", tuple(float(i) for i in range(levels)), "1", "level i"),
         ),
         splits={k: SplitLayout.of(n, shard_rows, row_bytes, storage) for k, n in rows.items()},

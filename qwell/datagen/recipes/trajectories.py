@@ -14,9 +14,10 @@ from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
 from qwell.physics.propagators.chebyshev import error_bound
 from qwell.physics.propagators.family import propagate
-from qwell.physics.propagators.settings import Propagation, energy
+from qwell.physics.propagators.settings import METHODS, Propagation, energy
 from qwell.physics.ring import Ring
-from qwell.store.schema import DTYPES, SPLITS, Coordinate, Field, Plan, SplitLayout
+from qwell.physics.waves import PARTS, as_complex
+from qwell.store.schema import DTYPES, PART_AXIS, SPLITS, Coordinate, Field, Plan, SplitLayout
 from qwell.store.windows import Curriculum
 
 DEFAULT_SHARD_ROWS = 32
@@ -143,7 +144,7 @@ class TrajectoriesRecipe:
     @property
     def modules(self) -> list[str]:
         """What workers should import while nothing is to do yet."""
-        return [__name__]
+        return [__name__, METHODS[self.propagation.method].split(":")[0]]
 
     @property
     def rows_by_split(self) -> dict[str, int]:
@@ -209,7 +210,7 @@ class TrajectoriesRecipe:
         norm = np.einsum("ntxp,ntxp->nt", frames, frames, dtype=how.real) * ring.dx
         norm_drift = np.abs(norm - 1).max(axis=1)
         times = np.linspace(0, how.frames, min(ENERGY_FRAMES, how.frames + 1)).astype(int)
-        some = frames[:, times].astype(float).view(complex)[..., 0]
+        some = as_complex(frames[:, times])
         values = energy(some, potential[:, None], ring, how.hamiltonian)
         drift = np.abs(values - values[:, :1]).max(axis=1) / np.maximum(1, np.abs(values[:, 0]))
         if norm_drift.max() > how.norm_tolerance:
@@ -226,7 +227,7 @@ class TrajectoriesRecipe:
     def fields(self) -> tuple[Field, ...]:
         """The arrays of each split."""
         n = self.ring.points
-        shape = (self.propagation.frames + 1, n, 2)
+        shape = (self.propagation.frames + 1, n, PARTS)
         numbers = (
             ("x0", "bohr", "mean position X0 of the packet"),
             ("s0", "bohr", "standard deviation S0 of the packet's density"),
@@ -258,7 +259,7 @@ class TrajectoriesRecipe:
                     "time", tuple((np.arange(how.frames + 1) * how.dt).tolist()), "hbar/hartree", "time t"
                 ),
                 Coordinate("x", tuple(self.ring.x.tolist()), "bohr", "position"),
-                Coordinate("part", (0.0, 1.0), "1", "0: Re, 1: Im"),
+                PART_AXIS,
             ),
             splits={
                 k: SplitLayout.of(n, shard_rows, largest, storage) for k, n in self.rows_by_split.items()
@@ -318,8 +319,8 @@ class TrajectoriesRecipe:
             return cls(
                 tuple(Family.from_json(f) for f in obj["families"]),
                 str(obj["name"]),
-                Ring(**obj["ring"]),
-                Propagation(**obj["propagation"]),
+                Ring.from_json(obj["ring"]),
+                Propagation.from_json(obj["propagation"]),
                 obj["split"],
                 obj["validation"],
                 obj["wrap"],

@@ -23,6 +23,7 @@ from scipy.special import jv
 from qwell.physics.compiled import OPTIONS
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.physics.ring import Ring
+from qwell.physics.waves import as_parts
 
 TOGETHER = {"lattice": 4, "spectral": 8}  # frames a block; more would not stay in the cache
 
@@ -156,7 +157,7 @@ def chebyshev(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagati
     """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
     out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
     out[:, 0] = psi
-    parts = out.view(how.real).reshape(*out.shape, 2)
+    parts = as_parts(out)
     times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
     for v, mine in by_potential(potential):
         terms, (centre, radius) = error_bound(v, ring, how)[0], bounds(v, ring, how.hamiltonian)

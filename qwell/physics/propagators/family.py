@@ -1,25 +1,14 @@
-"""The family, by name."""
+"""The one entrance to the family of propagators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 
 from qwell.errors import InvalidInput
-from qwell.physics.propagators.chebyshev import chebyshev
-from qwell.physics.propagators.eigen import eigen
-from qwell.physics.propagators.settings import Propagation
-from qwell.physics.propagators.space_splitting import space_splitting
-from qwell.physics.propagators.split_operator import split_operator
+from qwell.physics.propagators.settings import METHODS, Propagation
 from qwell.physics.ring import Ring
-
-FAMILY: dict[str, Callable[[np.ndarray, np.ndarray, Ring, Propagation], np.ndarray]] = {
-    "chebyshev": chebyshev,
-    "split-operator": split_operator,
-    "space-splitting": space_splitting,
-    "eigen": eigen,
-}
 
 
 def propagate(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
@@ -47,4 +36,7 @@ def propagate(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagati
         )
     if not (np.isfinite(psi).all() and np.isfinite(potential).all()):
         raise InvalidInput("a wave function or potential holds NaN or infinity")
-    return FAMILY[how.method](psi, np.ascontiguousarray(potential, dtype=float), ring, how)
+    module, function = METHODS[how.method].split(":")
+    method = getattr(import_module(module), function)
+    frames: np.ndarray = method(psi, np.ascontiguousarray(potential, dtype=float), ring, how)
+    return frames

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.physics.ring import Ring
 
-METHODS = ("chebyshev", "split-operator", "space-splitting", "eigen")
+# The family: name → where its function is, (ψ, V, ring, how) → frames as `propagate` gives them. Each is
+# imported when it first propagates, so that nobody loads a compiler for methods that are not used.
+METHODS = {
+    "chebyshev": "qwell.physics.propagators.chebyshev:chebyshev",
+    "split-operator": "qwell.physics.propagators.split_operator:split_operator",
+    "space-splitting": "qwell.physics.propagators.space_splitting:space_splitting",
+    "eigen": "qwell.physics.propagators.eigen:eigen",
+}
 HAMILTONIANS = ("spectral", "lattice")
 SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
@@ -46,7 +55,7 @@ class Propagation:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("propagator", self.method, METHODS),
+            ("propagator", self.method, tuple(METHODS)),
             ("hamiltonian", self.hamiltonian, HAMILTONIANS),
             ("precision", self.precision, PRECISIONS),
         ):
@@ -73,6 +82,14 @@ class Propagation:
         elif not 0 < self.substep <= self.dt or abs(self.substeps * self.substep / self.dt - 1) > 1e-9:
             raise InvalidInput(f"substep is {self.substep}; {self.dt:g} must be a whole multiple of it")
 
+    @classmethod
+    def from_json(cls, obj: Any) -> Propagation:
+        """Build from untrusted JSON, what `asdict` gives; InvalidInput on anything else."""
+        try:
+            return cls(**obj)
+        except TypeError as error:
+            raise InvalidInput(f"not a propagation: {error}") from error
+
     @property
     def substeps(self) -> int:
         """How many a frame."""
@@ -94,6 +111,11 @@ class Propagation:
     def complex(self) -> np.dtype:
         """Of the computation."""
         return np.dtype("complex128" if self.precision == "float64" else "complex64")
+
+
+def setting_of(recipe: Mapping[str, Any]) -> tuple[Ring, Propagation]:
+    """The box of trajectories and how they were propagated, of their recipe; InvalidInput if it is none."""
+    return Ring.from_json(recipe.get("ring")), Propagation.from_json(recipe.get("propagation"))
 
 
 def by_potential(potential: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -12,6 +12,7 @@ import scipy.fft
 
 from qwell.physics.propagators.settings import Propagation, kinetic_energy
 from qwell.physics.ring import Ring
+from qwell.physics.waves import as_parts
 
 
 def split_operator(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
@@ -28,4 +29,4 @@ def split_operator(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Prop
             u = scipy.fft.ifft(kinetic * scipy.fft.fft(u, overwrite_x=True), overwrite_x=True)
             u *= whole if s + 1 < how.substeps else half
         out[:, f] = u
-    return out.view(how.real).reshape(*out.shape, 2)
+    return as_parts(out)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwell.models.introspective import HIGHEST
-from qwell.studies.introspect.law import GRID, exact_matrices
+from qwell.physics.cells import HIGHEST, cell_matrices
+from qwell.studies.introspect.law import GRID
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def density_form(
     if latent != 3:
         return DensityForm(latent, matrices, loss, float("nan"), float("nan"))
     on = np.stack([sum((x / HIGHEST) ** p * matrices[p] for p in range(3)) for x in GRID])
-    exact = np.trace(exact_matrices(GRID, energy, cell), axis1=1, axis2=2) ** 2 - 1
+    exact = np.trace(cell_matrices(GRID - energy, cell), axis1=1, axis2=2) ** 2 - 1
     trace = float(np.abs(np.trace(on, axis1=1, axis2=2) - exact).max() / np.ptp(exact))
     return DensityForm(latent, matrices, loss, trace, conserved(on))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qwell.models.introspective import HIGHEST, Distiller
+from qwell.models.introspective import Distiller
+from qwell.physics.cells import HIGHEST
 from qwell.studies.introspect.translate import Report
 
 ANGLES = (0.04, 0.24)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from qwell.physics.cells import cell_matrices
+
 GRID = np.linspace(-2.4, 2.4, 49)
 BARS = {
     "r2_forward": 0.999, "r2_backward": 0.999, "determinant": 5e-4, "trace": 0.02, "pair_traces": 2e-3,
@@ -56,13 +58,6 @@ class Law:
         return wrong
 
 
-def exact_matrices(potential: np.ndarray, energy: float, cell: float) -> np.ndarray:
-    """M(V) of ψ'' = (V − E)ψ over a cell, (…, 2, 2); for V below E."""
-    k = np.sqrt(energy - potential)
-    matrix = np.array([[np.cos(k * cell), np.sin(k * cell) / k], [-k * np.sin(k * cell), np.cos(k * cell)]])
-    return np.moveaxis(matrix, (0, 1), (-2, -1))
-
-
 def test_law(
     matrices: np.ndarray, z: np.ndarray, states: np.ndarray, density: np.ndarray, energy: float, cell: float
 ) -> Law:
@@ -73,7 +68,7 @@ def test_law(
         z: latent numbers, (samples, 2); states: (ψ, ψ') there; density: ρ there, (samples,).
         energy, cell: E and a of the physics to be tested.
     """
-    exact = exact_matrices(GRID, energy, cell)
+    exact = cell_matrices(GRID - energy, cell)
     _, r2_forward = _regress(z, states)
     backward, r2_backward = _regress(states, z)
     trace, true = (np.trace(m, axis1=1, axis2=2) for m in (matrices, exact))

@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.figures.introspection import kink_figure, law_figure
-from qwell.models.introspective import HIGHEST, TRANSLATORS, Distiller, TaylorCell, Translator
+from qwell.models.introspective import TRANSLATORS, Distiller, TaylorCell, Translator
+from qwell.models.tensors import write_tensors
+from qwell.physics.cells import HIGHEST, cell_matrices
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.introspect.density_form import DensityForm, density_form, intrinsic_dimension
 from qwell.studies.introspect.distil import Distilled, Split, distil, verdict
-from qwell.studies.introspect.law import GRID, Law, exact_matrices, test_law
+from qwell.studies.introspect.law import GRID, Law, test_law
 from qwell.studies.introspect.translate import (
     Report,
     hidden_states,
@@ -201,7 +203,7 @@ def _finding(
         figures["law"] = law_figure(
             GRID,
             np.trace(updates, axis1=1, axis2=2),
-            np.trace(exact_matrices(GRID, energy, cell), axis1=1, axis2=2),
+            np.trace(cell_matrices(GRID - energy, cell), axis1=1, axis2=2),
             np.linalg.det(updates),
             [-((np.emath.arccos(np.trace(u, axis1=1, axis2=2) / 2).real / cell) ** 2) for u in all_updates],
             GRID - energy,
@@ -234,12 +236,6 @@ def _kept(path: Path, model: torch.nn.Module) -> bool:
     return True
 
 
-def _keep(path: Path, model: torch.nn.Module) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({k: v.detach().contiguous() for k, v in model.state_dict().items()}, temporary)
-    temporary.replace(path)
-
-
 def _translator(
     config: IntrospectConfig, potential: Tensor, density: Tensor, run: Run, report: Report
 ) -> Translator:
@@ -250,7 +246,7 @@ def _translator(
     model = train_translator(
         config.translator, potential, density, config.seed, config.translator_steps, report
     )
-    _keep(path, model)
+    write_tensors(path, model.state_dict())
     return model
 
 
@@ -272,7 +268,7 @@ def _distilled(
         split["train"], split["validation"], split["test"], d, seed, config.distiller_steps, config.starts,
         report, linear,
     )  # fmt: skip
-    _keep(path, found.model)
+    write_tensors(path, found.model.state_dict())
     run.write(f"model/{losses.name}", json.dumps({"validation": found.validation, "test": found.test}) + "\n")
     return found
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from qwell.models.introspective import HIGHEST, TRANSLATORS, Translator
+from qwell.models.introspective import TRANSLATORS, Translator
+from qwell.physics.cells import HIGHEST
 
 AHEAD = 20
 Report = Callable[[str, int, float], None]

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.jets import parameter_jacobian
+from qwell.models.tensors import write_tensors
 from qwell.studies.inverse.fields import FIELDS, Field, PaperField, SmoothField
 from qwell.studies.inverse.losses import METHODS, equation_loss, gradient_loss, pin_loss, variance_loss
 from qwell.studies.inverse.systems import System, check
@@ -109,9 +110,7 @@ class Potential:
 
     def save(self, run: Run) -> None:
         """Write the network and what it is into a run."""
-        run.model.mkdir(exist_ok=True)
-        state = {k: v.detach().contiguous() for k, v in self.field.state_dict().items()}
-        save_file(state, run.model / "model.safetensors")
+        write_tensors(run.model / "model.safetensors", self.field.state_dict())
         about = {"config": asdict(self.config), "shape": self.shape, "shift": self.shift}
         run.write("model/potential.json", json.dumps(about, indent=1) + "\n")
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
+from qwell.physics.wells import MORSE_ENERGY, morse, morse_laplacian, morse_wave
 from qwell.studies.metropolis import Chain, Metropolis
 
 Function = Callable[[Tensor], Tensor]
@@ -142,19 +143,10 @@ def _oscillator(d: int, n: int) -> System:
 
 
 def _morse() -> System:
-    """e^{−px − √2 e^{−x}}, p = √2 − ½, in V = (1 − e^{−x})²."""
-    p = math.sqrt(2) - 0.5
-
-    def wave(x: Tensor) -> Tensor:
-        return torch.exp(-p * x[:, 0] - math.sqrt(2) * torch.exp(-x[:, 0]))
-
-    def laplacian(x: Tensor) -> Tensor:
-        e = math.sqrt(2) * torch.exp(-x[:, 0])
-        return ((e - p) ** 2 - e) * wave(x)
-
+    """The ground state of V = (1 − e^{−x})²."""
     return System(
-        "morse", 1, wave, laplacian, lambda x: (1 - torch.exp(-x[:, 0])) ** 2,
-        1 - (1 - 1 / (2 * math.sqrt(2))) ** 2, (0.4,), box=(-1.5, 5.0),
+        "morse", 1, lambda x: morse_wave(x[:, 0], torch.exp), lambda x: morse_laplacian(x[:, 0], torch.exp),
+        lambda x: morse(x[:, 0], torch.exp), MORSE_ENERGY, (0.4,), box=(-1.5, 5.0),
     )  # fmt: skip
 
 

@@ -13,13 +13,17 @@ import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.figures.crossing import crossing_figure, exchange_figure
+from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
-from qwell.studies.finding import Cell, Exact, Finding, check_fits
+from qwell.studies.finding import Cell, Finding, check_fits
 from qwell.studies.probes.densities import gradient_densities
+from qwell.studies.problem import exact
 from qwell.train.eigen import predict
 from qwell.train.metrics import nmse
 from qwell.train.runs import load_model
 
+Of = Callable[[np.ndarray], np.ndarray]  # potentials (k, points) → energies, or densities
+States = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # both, as in `Exact`
 STEPS = 201
 WINDOW = (0.2, 0.8)  # where in λ a crossing is looked for
 SHARPEST = 0.05  # a smaller gap, in parts of the path's mean, is too sharp to be seen
@@ -45,9 +49,7 @@ def path_between(a: np.ndarray, b: np.ndarray, mixing: np.ndarray) -> np.ndarray
     return (1 - mixing)[:, None] * a + mixing[:, None] * b
 
 
-def crossing(
-    path: str | Path, data: Dataset, exact: Exact, split: str = "validation", candidates: int = 24
-) -> Finding:
+def crossing(path: str | Path, data: Dataset, split: str = "validation", candidates: int = 24) -> Finding:
     """Find an avoided crossing by the network alone, and compare it with the direct solution.
 
     All pairs of the first potentials are tried. The one taken has the smallest gap for its path, not below
@@ -57,36 +59,19 @@ def crossing(
     Arguments:
         path: a run or model folder.
         data, split: where potentials come from.
-        exact: the direct solution.
         candidates: potentials tried with each other.
 
     Raises InvalidInput if no pair has a crossing.
     """
-    model = load_model(path, task="spectra")
+    model, states = load_model(path, task="spectra"), exact(data).states
     check_fits(model, data)
     x, mixing = data.coordinates["x"], np.linspace(0, 1, STEPS)
     potential = data[split]["potential"][: min(candidates, len(data[split]))].astype(np.float64)
-    shifted = potential - exact.states(potential)[0][:, :1]
-    found_by, pair = (
-        "network",
-        _choose(
-            shifted, mixing, x, lambda v: predict(model, v), lambda v: gradient_densities(model, v, levels=2)
-        ),
-    )
-    if pair is None:
-        found_by, pair = (
-            "direct solution",
-            _choose(shifted, mixing, x, lambda v: exact.states(v)[0], lambda v: exact.states(v)[1][:, :2]),
-        )
-    if pair is None:
-        raise InvalidInput(
-            f"no avoided crossing among the first {len(shifted)} potentials; raise --candidates or change"
-            f" --data"
-        )
-    i, j = pair
+    shifted = potential - states(potential)[0][:, :1]
+    found_by, (i, j) = _pair(model, states, shifted, mixing, x)
     beside = round(BESIDE * (STEPS - 1))
     v = path_between(shifted[i], shifted[j], mixing)
-    predicted, (energy, density) = predict(model, v), exact.states(v)
+    predicted, (energy, density) = predict(model, v), states(v)
     step, truly = find_crossing(predicted)[0], find_crossing(energy)[0]
     places = [step - beside, step, step + beside]
     estimate = gradient_densities(model, v[places], levels=2)
@@ -103,16 +88,11 @@ def crossing(
         rows.append([title, _overlap(*seen), _overlap(*true)])
     keys = ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same")
     numbers = {
-        "model": str(path),
-        "digest": data.digest,
-        "split": split,
-        "pair": [i, j],
-        "found_by": found_by,
+        "model": str(path), "digest": data.digest, "split": split, "pair": [i, j], "found_by": found_by,
         "lambda": mixing[places].tolist(),
         **{key: {"network": row[1], "exact": row[2]} for key, row in zip(keys, rows, strict=True)},
-        "nmse_on_path": nmse(predicted, energy),
-        "density_relative_l2": l2.tolist(),
-    }
+        "nmse_on_path": nmse(predicted, energy), "density_relative_l2": l2.tolist(),
+    }  # fmt: skip
     figures = {
         "": crossing_figure(x, mixing, v, predicted, energy, float(mixing[step])),
         "densities": exchange_figure(x, mixing[places], v[places], estimate, density[places, :2]),
@@ -121,12 +101,31 @@ def crossing(
     return Finding("crossing", title, ["", "network", "exact"], rows, numbers, figures)
 
 
+def _pair(
+    model: Network, states: States, shifted: np.ndarray, mixing: np.ndarray, x: np.ndarray
+) -> tuple[str, tuple[int, int]]:
+    """Who saw a crossing, "network" or else "direct solution", and between which two potentials.
+
+    Raises InvalidInput if neither did.
+    """
+    views: dict[str, tuple[Of, Of]] = {
+        "network": (lambda v: predict(model, v), lambda v: gradient_densities(model, v, levels=2)),
+        "direct solution": (lambda v: states(v)[0], lambda v: states(v)[1][:, :2]),
+    }
+    for name, (energies, densities) in views.items():
+        if (pair := _choose(shifted, mixing, x, energies, densities)) is not None:
+            return name, pair
+    raise InvalidInput(
+        f"no avoided crossing among the first {len(shifted)} potentials; raise --candidates or change --data"
+    )
+
+
 def _choose(
     shifted: np.ndarray,
     mixing: np.ndarray,
     x: np.ndarray,
-    energies: Callable[[np.ndarray], np.ndarray],
-    densities: Callable[[np.ndarray], np.ndarray],
+    energies: Of,
+    densities: Of,
 ) -> tuple[int, int] | None:
     """The pair with the smallest gap for its path that is not below SHARPEST and exchanges states, if any.
 

@@ -12,7 +12,8 @@ from scipy.signal import find_peaks
 from qwell.figures.densities import densities_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
-from qwell.studies.finding import Cell, Exact, Finding, check_fits, check_index
+from qwell.studies.finding import Cell, Finding, check_fits, check_index
+from qwell.studies.problem import exact
 from qwell.train.runs import load_model
 
 PROMINENCE = 0.05  # of a peak, in parts of the highest
@@ -78,7 +79,6 @@ def compare(estimate: np.ndarray, density: np.ndarray, x: np.ndarray) -> dict[st
 def densities(
     path: str | Path,
     data: Dataset,
-    exact: Exact,
     split: str = "validation",
     index: int = 0,
     samples: int = 200,
@@ -88,7 +88,6 @@ def densities(
     Arguments:
         path: a run or model folder.
         data, split: where potentials come from.
-        exact: the direct solution.
         index: of the potential drawn.
         samples: potentials that the table averages over, from the first.
     """
@@ -97,12 +96,13 @@ def densities(
     check_index(index, data, split)
     x = data.coordinates["x"]
     potential = data[split]["potential"][: min(samples, len(data[split]))]
-    truth, estimate = exact.states(potential)[1], gradient_densities(model, potential)
+    direct = exact(data)
+    truth, estimate = direct.states(potential)[1], gradient_densities(model, potential)
     table = [compare(estimate[:, i], truth[:, i], x) for i in range(truth.shape[1])]
     rows: list[list[Cell]] = [[i, *entry.values()] for i, entry in enumerate(table)]
     one = data[split]["potential"][index : index + 1]
     figure = densities_figure(
-        x, exact.total(one)[0], gradient_densities(model, one)[0], exact.states(one)[1][0],
+        x, direct.total(one)[0], gradient_densities(model, one)[0], direct.states(one)[1][0],
         f"{model.registry_name}, {split} potential {index}",
     )  # fmt: skip
     head = ["level", "relative L2", "same peaks", "peak shift", "same nodes", "negative part", "sum"]

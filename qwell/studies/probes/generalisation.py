@@ -6,7 +6,7 @@ Dynamics paper, Figs. 4, S5 and S7.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,18 @@ import numpy as np
 from qwell.errors import InvalidInput
 from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
 from qwell.models.emulators import WindowEmulator
+from qwell.physics.barriers import Potential
+from qwell.physics.packets import packet
+from qwell.physics.propagators.family import propagate
+from qwell.physics.propagators.settings import Propagation, setting_of
+from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.rollouts import load_emulator
 from qwell.train.metrics import waves_compared
-from qwell.train.rollout import predict_frames
+from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import trained_on
 
-# Simulations made on the spot: numbers of packet and barrier, and kind of packet, to ψ (cases, frames, n, 2)
-# and V (cases, n).
-Simulate = Callable[[Sequence[Mapping[str, float]], str], tuple[np.ndarray, np.ndarray]]
 AXES = {
     "s0": "S0  [bohr]",
     "e0": "E0  [hartree]",
@@ -39,19 +41,43 @@ SWEEPS = {
 }
 
 
-def sweep(paths: Sequence[str | Path], simulate: Simulate, frames: int = 400) -> Finding:
+def simulate(
+    ring: Ring, how: Propagation, cases: Sequence[Mapping[str, float]], kind: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """True trajectories in rectangular barriers, made on the spot.
+
+    Arguments:
+        ring: the box.
+        how: method, Hamiltonian, times.
+        cases: numbers x0, s0, e0 of the packet, hb and wb of the barrier; no barrier where wb is 0.
+        kind: of packet.
+
+    Returns: ψ (cases, frames + 1, n, 2) float32 and V (cases, n).
+    """
+    psi = np.array([packet(ring, kind, c["x0"], c["s0"], c["e0"]) for c in cases])
+    walls = [
+        Potential("rectangle", {"height": c["hb"], "width": c["wb"]}) if c["wb"] else Potential()
+        for c in cases
+    ]
+    potential = np.array([wall.on(ring) for wall in walls])
+    return propagate(psi, potential, ring, how).astype(np.float32), potential
+
+
+def sweep(paths: Sequence[str | Path], hamiltonian: str = "lattice", frames: int = 400) -> Finding:
     """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
 
     Arguments:
         paths: emulators trained alike with different seeds, or one.
-        simulate: makes the true trajectories.
+        hamiltonian: of the truth, which is made on the paper's ring.
         frames: predicted.
     """
     loaded = [load_emulator(path) for path in paths]
+    seen = max(history_of(model) for model, _ in loaded)
+    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=seen + frames - 1)
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
     for key, values in SWEEPS.items():
-        psi, potential = simulate([{**FIXED, key: float(v)} for v in values], "gaussian")
+        psi, potential = simulate(ring, how, [{**FIXED, key: float(v)} for v in values], "gaussian")
         found = np.array(
             [
                 waves_compared(*predict_frames(model, v_scale, psi, potential, frames)).correlation.mean(
@@ -101,25 +127,25 @@ def _trained_values(path: str | Path) -> dict[str, list[float]]:
     return found
 
 
-def packets(
-    path: str | Path, data: Dataset, simulate: Simulate, frames: int = 400, split: str = "test"
-) -> Finding:
+def packets(path: str | Path, data: Dataset, frames: int = 400, split: str = "test") -> Finding:
     """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
 
     Arguments:
         path: an emulator.
-        data, split: whose numbers x0, s0, e0 and rectangular barriers are taken.
-        simulate: makes the true trajectories.
+        data, split: whose numbers x0, s0, e0 and rectangular barriers are taken; the truth is made on its
+            ring, with its Hamiltonian and time step.
         frames: predicted.
     """
     model, v_scale = load_emulator(path)
+    ring, made = setting_of(data.recipe)
+    how = Propagation(hamiltonian=made.hamiltonian, dt=made.dt, frames=history_of(model) + frames - 1)
     part = data[split]
     names = {"x0": "x0", "s0": "s0", "e0": "e0", "hb": "height", "wb": "width"}
     cases = [{key: float(part[name][i]) for key, name in names.items()} for i in range(len(part))]
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
     for kind in ("gaussian", "triangle", "square"):
-        psi, potential = simulate(cases, kind)
+        psi, potential = simulate(ring, how, cases, kind)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
         curves[kind] = compared.mae.mean(axis=0), compared.correlation.mean(axis=0)
         means = [float(a.mean()) for a in (compared.mae, compared.mae_parts, compared.correlation)]

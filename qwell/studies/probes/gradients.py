@@ -15,7 +15,8 @@ import torch
 
 from qwell.errors import InvalidInput
 from qwell.figures.emulation import gradients_figure
-from qwell.models.emulators import PARTS, WindowEmulator
+from qwell.models.emulators import WindowEmulator
+from qwell.physics.waves import PARTS
 from qwell.store.dataset import Dataset
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
@@ -38,6 +39,12 @@ def violation(gradient: np.ndarray) -> np.ndarray:
     broken = sum((d**2).sum(axis=(1, 2)) for d in (rr - ii, ri + ir))
     whole = sum((d**2).sum(axis=(1, 2)) for d in (rr, ri, ir, ii))
     return np.sqrt(broken / (2 * whole))
+
+
+def shares_of_frames(gradient: np.ndarray) -> list[float]:
+    """What each frame seen has of Σ|∂ψ̂/∂ψ|; of one gradient (2, history, width, channels), (history,)."""
+    each = np.abs(gradient[..., :PARTS]).sum(axis=(0, 2, 3))
+    return [float(e) for e in each / (each.sum() or 1.0)]
 
 
 def gradients(
@@ -80,16 +87,12 @@ def gradients(
         loud = np.argsort(quiet, kind="stable")[:samples]
         gradient = direct_gradients(model, torch.from_numpy(windows[loud][..., : c.channels]))
         mean, deviation = gradient.mean(axis=0), gradient.std(axis=0)
-        broken = violation(gradient)
-        each = [float(np.abs(mean[:, h, :, :PARTS]).sum()) for h in range(c.history)]
-        total = sum(each) or 1.0
-        rows.append(
-            [kind, len(gradient), float(broken.mean()), float(broken.std()), *(e / total for e in each)]
-        )
+        broken, shares = violation(gradient), shares_of_frames(mean)
+        rows.append([kind, len(gradient), float(broken.mean()), float(broken.std()), *shares])
         numbers[kind] = {
             "windows": len(gradient),
             "cauchy_riemann_violation": float(broken.mean()),
-            "share_of_frames": [e / total for e in each],
+            "share_of_frames": shares,
             "mean": mean.tolist(),
             "deviation": deviation.tolist(),
         }

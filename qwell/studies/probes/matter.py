@@ -8,8 +8,9 @@ from pathlib import Path
 from qwell.errors import InvalidInput
 from qwell.figures.matter import matter_figure
 from qwell.store.dataset import Dataset
-from qwell.studies.finding import Cell, Exact, Finding, check_index, label
+from qwell.studies.finding import Cell, Finding, check_index, label
 from qwell.studies.probes.cross_kernel import error_matrix, model_label
+from qwell.studies.problem import exact
 from qwell.train.eigen import predict
 from qwell.train.runs import load_model, trained_on
 
@@ -17,7 +18,6 @@ from qwell.train.runs import load_model, trained_on
 def matter(
     models: Sequence[str | Path],
     data: Sequence[Dataset],
-    exact: Exact,
     split: str = "validation",
     index: int = 0,
 ) -> Finding:
@@ -26,7 +26,6 @@ def matter(
     Arguments:
         models: runs trained on data made with --matter.
         data: sets of that medium to measure on; the first gives the potential drawn.
-        exact: of the first.
         index: of the potential.
 
     Raises InvalidInput if a data set or model is of no medium, or of another.
@@ -44,8 +43,9 @@ def matter(
     names, against = [model_label(p) for p in models], [label(d.recipe, d.stem) for d in data]
     potential = data[0][split]["potential"][check_index(index, data[0], split)][None]
     levels = {n: predict(load_model(p), potential)[0] for n, p in zip(names, models, strict=True)}
+    total = exact(data[0]).total(potential)
     figure = matter_figure(
-        data[0].coordinates["x"], potential[0], exact.total(potential)[0], data[0][split]["energy"][index],
+        data[0].coordinates["x"], potential[0], total[0], data[0][split]["energy"][index],
         levels, matrix, names, against, str(formula), f"{against[0]}, {split} potential {index}",
     )  # fmt: skip
     rows: list[list[Cell]] = [[n, *map(float, row)] for n, row in zip(names, matrix, strict=True)]

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from qwell.figures.emulation import packets_figure, rollout_figure
 from qwell.models.layers import Network
+from qwell.physics.propagators.settings import energy, setting_of
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import load_model, trained_on
 
-Energies = Callable[[np.ndarray, np.ndarray], np.ndarray]
+NUMBERS = {"x0": "X0", "s0": "S0", "e0": "E0", "height": "V", "width": "over"}
+ERRORS = {
+    "mae": "MAE",
+    "mae_parts": "MAE of parts",
+    "C": "C",
+    "norm_drift": "norm",
+    "energy_drift": "energy",
+    "reflection_error": "R error",
+    "transmission_error": "T error",
+}
 
 
 def load_emulator(path: str | Path, device: str = "cpu") -> tuple[Network, float]:
@@ -34,10 +45,47 @@ def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
     return np.stack([density[..., : where[0]].sum(-1), density[..., where[-1] + 1 :].sum(-1)], axis=-1)
 
 
+def _cases(
+    data: Dataset, split: str, predicted: np.ndarray, truth: np.ndarray, compared: WavesCompared
+) -> list[dict[str, Any]]:
+    """What is said of each simulation: its numbers, and the errors of its prediction.
+
+    Arguments:
+        data, split: where the simulations are.
+        predicted, truth: (cases, frames, n) complex.
+        compared: the two, frame by frame.
+    """
+    part, (ring, how) = data[split], setting_of(data.recipe)
+    cases = []
+    for i, potential in enumerate(part["potential"][:]):
+        start = energy(truth[i, :1], potential, ring, how.hamiltonian)[0]
+        drift = np.abs(energy(predicted[i, ::20], potential, ring, how.hamiltonian) / start - 1).max()
+        errors = np.abs(sides(predicted[i], potential, ring.dx) - sides(truth[i], potential, ring.dx)).max(0)
+        cases.append(
+            {
+                "data": data.name,
+                "row": i,
+                **{name: float(part[name][i]) for name in NUMBERS},
+                "mae": float(compared.mae[i].mean()),
+                "mae_parts": float(compared.mae_parts[i].mean()),
+                "C": float(compared.correlation[i].mean()),
+                "norm_drift": float(np.abs(compared.norm[i]).max()),
+                "energy_drift": float(drift),
+                "reflection_error": float(errors[0]),
+                "transmission_error": float(errors[1]),
+            }
+        )
+    return cases
+
+
+def _cells(errors: Mapping[str, float]) -> list[Cell]:
+    """Errors as a table shows them."""
+    return [f"{errors[key]:.5f}" if key == "C" else errors[key] for key in ERRORS]
+
+
 def rollouts(
     path: str | Path,
     data: Sequence[Dataset],
-    energies: Sequence[Energies],
     split: str = "test",
     frames: int = 400,
     row: int = 0,
@@ -48,7 +96,6 @@ def rollouts(
     Arguments:
         path: a run, model folder or pretrained name.
         data: trajectories.
-        energies: for each, ⟨H⟩ of wave functions in potentials.
         frames: predicted from a seed of true frames.
         row: simulation of the first data set that is drawn.
 
@@ -56,60 +103,27 @@ def rollouts(
     """
     model, v_scale = load_emulator(path, device)
     check_index(row, data[0], split)
-    rows: list[list[Cell]] = []
     cases: list[dict[str, Any]] = []
-    parts: list[WavesCompared] = []
-    figure = None
-    for one, energy in zip(data, energies, strict=True):
-        part, x = one[split], one.coordinates["x"]
-        psi, potential = part["psi"][:], part["potential"][:]
+    figures: dict[str, Figure] = {}
+    for one in data:
+        psi, potential = one[split]["psi"][:], one[split]["potential"][:]
         predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
         compared = waves_compared(predicted, truth)
-        parts.append(compared)
-        for i in range(len(psi)):
-            numbers = {name: float(part[name][i]) for name in ("x0", "s0", "e0", "height", "width")}
-            start = energy(truth[i, :1], potential[i])[0]
-            drift = np.abs(energy(predicted[i, ::20], potential[i]) / start - 1).max()
-            dx = x[1] - x[0]
-            errors = np.abs(sides(predicted[i], potential[i], dx) - sides(truth[i], potential[i], dx)).max(0)
-            measured = {
-                "mae": float(compared.mae[i].mean()),
-                "mae_parts": float(compared.mae_parts[i].mean()),
-                "C": float(compared.correlation[i].mean()),
-                "norm_drift": float(np.abs(compared.norm[i]).max()),
-                "energy_drift": float(drift),
-                "reflection_error": float(errors[0]),
-                "transmission_error": float(errors[1]),
-            }
-            shown = [f"{v:.5f}" if key == "C" else v for key, v in measured.items()]
-            rows.append([f"{one.stem} {i}", *(f"{v:.3g}" for v in numbers.values()), *shown])
-            cases.append({"data": one.name, "row": i, **numbers, **measured})
-        if figure is None:
-            label = f"{model.registry_name}, {one.stem} {row}"
-            times = one.coordinates["time"][history_of(model) :][:frames]
-            figure = rollout_figure(
-                x, times, truth[row], predicted[row], potential[row], compared, row, label
-            )
-    keys = ("mae", "mae_parts", "C", "norm_drift", "energy_drift", "reflection_error", "transmission_error")
-    known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in keys}  # free cases have no sides
+        cases += _cases(one, split, predicted, truth, compared)
+        if not figures:
+            figures[""] = rollout_figure(
+                one.coordinates["x"], one.coordinates["time"][history_of(model) :][:frames],
+                truth[row], predicted[row], potential[row], compared.mae, compared.correlation, row,
+                f"{model.registry_name}, {one.stem} {row}",
+            )  # fmt: skip
+    known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}  # free: no sides
     means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
-    rows.append(["mean", *[""] * 5, *(f"{v:.5f}" if k == "C" else v for k, v in means.items())])
-    head = [
-        "case",
-        "X0",
-        "S0",
-        "E0",
-        "V",
-        "over",
-        "MAE",
-        "MAE of parts",
-        "C",
-        "norm",
-        "energy",
-        "R error",
-        "T error",
+    stems = {one.name: one.stem for one in data}
+    rows: list[list[Cell]] = [
+        [f"{stems[c['data']]} {c['row']}", *(f"{c[name]:.3g}" for name in NUMBERS), *_cells(c)] for c in cases
     ]
-    numbers_of = {
+    rows.append(["mean", *[""] * len(NUMBERS), *_cells(means)])
+    numbers = {
         "model": str(path),
         "network": model.registry_name,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -119,11 +133,11 @@ def rollouts(
         "mean": means,
         "cases": cases,
     }
-    assert figure is not None  # there is at least one data set
+    head = ["case", *NUMBERS.values(), *ERRORS.values()]
     title = (
         f"{model.registry_name}, {frames} frames: error and correlation averaged over frames; largest drifts"
     )
-    return Finding("rollout", title, head, rows, numbers_of, {"": figure})
+    return Finding("rollout", title, head, rows, numbers, figures)
 
 
 def emulators(

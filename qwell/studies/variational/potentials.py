@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qwell.errors import InvalidInput
+from qwell.physics.elements import eigenstates
 from qwell.physics.formula import Formula
+from qwell.physics.wells import MORSE_ENERGY, MORSE_FORMULA, morse_wave
 
 Function = Callable[[np.ndarray], np.ndarray]
 SMALL, LARGE = (10,) * 6, (20, 20, 10, 10, 10, 10)
@@ -53,13 +55,6 @@ def _gauss(centre: float) -> Function:
     return lambda x: math.pi**-0.25 * np.exp(-((x - centre) ** 2) / 2)
 
 
-def _morse(x: np.ndarray) -> np.ndarray:
-    """(2√2 e^{−x})^{√2−½} e^{−√2 e^{−x}} / √Γ(2√2 − 1); Eq. 41 is printed with two slips."""
-    power = math.sqrt(2) - 0.5
-    log = power * (math.log(2 * math.sqrt(2)) - x) - math.sqrt(2) * np.exp(-x)
-    return np.exp(log) / math.sqrt(math.gamma(2 * math.sqrt(2) - 1))
-
-
 WELLS = {
     well.name: well
     for well in (
@@ -69,8 +64,8 @@ WELLS = {
         Well("quartic-strong", "x**2/2 + x**4", (-3.8, 3.8), LARGE, paper_region=(-3, 3)),
         Well("exponential", "exp(abs(x))", (-4, 4), LARGE, (0.0,), (-3, 3)),
         Well(
-            "morse", "exp(-2*x) - 2*exp(-x) + 1", (-3, 22), LARGE, paper_region=(-2, 9),
-            energy=1 - (1 - 1 / (2 * math.sqrt(2))) ** 2, wave=_morse,
+            "morse", MORSE_FORMULA, (-3, 22), LARGE, paper_region=(-2, 9),
+            energy=MORSE_ENERGY, wave=lambda x: morse_wave(x, np.exp),
         ),
     )
 }  # fmt: skip
@@ -85,8 +80,7 @@ def well_of(text: str, region: tuple[float, float] | None = None, kinks: tuple[f
         well = WELLS[text]
         if region is None and not kinks:
             return well
-        fields = {**well.__dict__, "region": region or well.region, "kinks": kinks or well.kinks}
-        found = Well(**fields)
+        found = replace(well, region=region or well.region, kinks=kinks or well.kinks)
     else:
         formula = _parse(text).text
         if region is None:
@@ -101,6 +95,20 @@ def well_of(text: str, region: tuple[float, float] | None = None, kinks: tuple[f
     if not all(a < k < b for k in found.kinks):
         raise InvalidInput(f"kinks {found.kinks} must lie inside the region {a:g},{b:g}")
     return found
+
+
+def exact_states(well: Well, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energies (levels,), points x (n,) and states (levels, n) of a well by an independent solver.
+
+    Spectral elements (`physics.elements`) in a region an eighth wider on either side; within the region
+    itself where the potential is not finite beyond.
+    """
+    a, b = well.region
+    wider = (a - (b - a) / 8, b + (b - a) / 8)
+    try:
+        return eigenstates(well, wider, levels, well.kinks)
+    except InvalidInput:
+        return eigenstates(well, well.region, levels, well.kinks)
 
 
 def _parse(text: str) -> Formula:

@@ -7,57 +7,68 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from qwell.figures.variational import energy_history, sampled_figure, states_figure
 from qwell.papers.stated import GROUND_STATES
 from qwell.studies.finding import Cell, Finding
-from qwell.studies.variational.potentials import Well
+from qwell.studies.variational.potentials import exact_states
 from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState
 from qwell.studies.variational.states import States, VariationalConfig, solve
 
-Exact = Callable[[Well, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 SLACK = 2e-11  # what the independent solver rounds away
+Log = Callable[[dict[str, float | str]], None]
 
 
-def search(
-    config: VariationalConfig, seeds: int, exact: Exact, log: Callable[[dict[str, float | str]], None]
-) -> tuple[States, Finding]:
+def search(config: VariationalConfig, seeds: int, log: Log) -> tuple[States, Finding]:
     """Find the states of a well, from one or several beginnings, and say how good they are.
 
     Arguments:
         config: how; its seed is the first.
         seeds: how many beginnings.
-        exact: (well, levels) → energies (levels,), x (n,), ψ (levels, n) of an independent solver.
         log: takes rows of measurements on the way.
 
     Returns the states of the lowest energy, and what was found.
     """
+    energies, x, psi = exact_states(config.well, config.levels)
     found: list[States] = []
     histories: list[dict[str, list[float]]] = []
-    energies, x, psi = exact(config.well, config.levels)
     for seed in range(config.seed, config.seed + seeds):
-        history: dict[str, list[float]] = {}
-
-        def note(
-            level: int, method: str, step: int, energy: float,
-            seed: int = seed, history: dict[str, list[float]] = history,
-        ) -> None:  # fmt: skip
-            rows = history.setdefault(method if config.levels == 1 else f"level {level}, {method}", [])
-            rows.append(energy)
-            if step % 50 == 0:
-                log(
-                    {
-                        "update": len(rows) - 1,
-                        "seed": seed,
-                        "level": level,
-                        "method": method,
-                        "energy": energy,
-                    }
-                )
-
-        found.append(solve(replace(config, seed=seed), note))
+        states, history = _solve_once(replace(config, seed=seed), log)
+        found.append(states)
         histories.append(history)
     best = min(range(seeds), key=lambda s: sum(level.energy for level in found[s].levels))
+    a, b = config.well.region
+    inside = (x > a) & (x < b)
+    waves = found[best](x[inside])
+    true = psi[:, inside] * np.sign((waves * psi[:, inside]).sum(axis=1))[:, None]
+    lines = [level.energy for level in found[best].levels]
+    figures = {
+        "": states_figure(x[inside], config.well(x[inside]), waves, true, lines),
+        "history": energy_history(histories[best], float(energies[0])),
+    }
+    return found[best], _search_finding(config, found, energies, figures)
+
+
+def _solve_once(config: VariationalConfig, log: Log) -> tuple[States, dict[str, list[float]]]:
+    """The states from one beginning, and the energies on the way, by method and level."""
+    history: dict[str, list[float]] = {}
+
+    def note(level: int, method: str, step: int, energy: float) -> None:
+        rows = history.setdefault(method if config.levels == 1 else f"level {level}, {method}", [])
+        rows.append(energy)
+        if step % 50 == 0:
+            place = {"update": len(rows) - 1, "seed": config.seed, "level": level}
+            log({**place, "method": method, "energy": energy})
+
+    return solve(config, note), history
+
+
+def _search_finding(
+    config: VariationalConfig, found: Sequence[States], energies: np.ndarray, figures: Mapping[str, Figure]
+) -> Finding:
+    """The table and numbers of a search: states by seed, beside the energies of the independent solver."""
+    well = config.well
     rows: list[list[Cell]] = [
         [
             seed, k, f"{level.energy:.12f}", f"{level.energy - e:+.1e}", f"{level.norm - 1:.0e}",
@@ -66,18 +77,12 @@ def search(
         for seed, states in enumerate(found, start=config.seed)
         for k, (level, e) in enumerate(zip(states.levels, energies, strict=True))
     ]  # fmt: skip
-    states = found[best]
-    a, b = config.well.region
-    inside = (x > a) & (x < b)
-    waves = states(x[inside])
-    true = psi[:, inside] * np.sign((waves * psi[:, inside]).sum(axis=1))[:, None]
-    closed = config.well.energy
     numbers = {
-        "well": config.well.name,
-        "formula": config.well.formula,
-        "stated": GROUND_STATES.get(config.well.name),
+        "well": well.name,
+        "formula": well.formula,
+        "stated": GROUND_STATES.get(well.name),
         "exact": energies.tolist(),
-        "closed_form": closed,
+        "closed_form": well.energy,
         "config": asdict(config),
         "runs": [[asdict(level) for level in states.levels] for states in found],
         "errors": [
@@ -85,15 +90,9 @@ def search(
             for states in found
         ],
     }
-    figures = {
-        "": states_figure(
-            x[inside], config.well(x[inside]), waves, true, [level.energy for level in states.levels]
-        ),
-        "history": energy_history(histories[best], float(energies[0])),
-    }
-    title = f"{config.well.name}: H = −½ d²/dx² + {config.well.formula}, beside an independent solver"
+    title = f"{well.name}: H = −½ d²/dx² + {well.formula}, beside an independent solver"
     head = ("seed", "level", "Ē", "Ē − E", "norm² − 1", "G", "⟨(H − Ē)²⟩", "restarts", "CPU s")
-    return states, Finding("report", title, head, rows, numbers, figures)
+    return Finding("report", title, head, rows, numbers, figures)
 
 
 def warnings_of(states: States, errors: Sequence[float]) -> list[str]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from qwell.errors import InvalidInput
 from qwell.models.fields import perceptron
 from qwell.models.jets import derivatives, parameter_jacobian
+from qwell.models.tensors import write_tensors
 from qwell.physics.formula import Formula
 from qwell.studies.metropolis import Metropolis
 from qwell.train.runs import Run
@@ -105,8 +105,7 @@ class SampledState:
 
     def save(self, run: Run) -> None:
         """Write the network into a run."""
-        run.model.mkdir(exist_ok=True)
-        save_file(self.network.state_dict(), run.model / "state-0.safetensors")
+        write_tensors(run.model / "state-0.safetensors", self.network.state_dict())
 
 
 def solve_sampled(

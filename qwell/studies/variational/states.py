@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.models.tensors import write_tensors
 from qwell.studies.variational.minimise import Functional, Report, adam, lbfgs, linear
 from qwell.studies.variational.potentials import WELLS, Well, well_of
 from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectangle
@@ -97,7 +98,7 @@ class VariationalConfig:
     def well(self) -> Well:
         """What is to be solved."""
         well = well_of(self.potential, self.region, self.kinks or ())
-        return well if self.kinks is None else Well(**{**well.__dict__, "kinks": self.kinks})
+        return well if self.kinks is None else replace(well, kinks=self.kinks)
 
     @property
     def wave_layers(self) -> tuple[int, ...]:
@@ -181,9 +182,8 @@ class States:
 
     def save(self, run: Run) -> None:
         """Write the networks and what they are into a run."""
-        run.model.mkdir(exist_ok=True)
         for k, trial in enumerate(self.trials):
-            save_file({n: t.detach().contiguous() for n, t in trial.state_dict().items()}, _weights(run, k))
+            write_tensors(_weights(run, k), trial.state_dict())
         run.write("model/levels.json", json.dumps([asdict(level) for level in self.levels], indent=1) + "\n")
 
 

@@ -4,7 +4,8 @@ A perceptron of 5 × 10 tanh neurons, float64, one output; the functional whose 
 is linear in (y, ∂y, ∂²y) with random coefficients. folx (forward Laplacian, JAX, compiled) is timed too where
 it is installed; it makes Laplacians only.
 
-    XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" python benchmarks/jets.py
+    export XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    python benchmarks/derivatives.py
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def main() -> None:
                 if theirs := [took[name] for name in PEERS if name in took]:
                     rows[f"{case}: fastest torch peer over qwell"] = min(theirs) / took["qwell"]
                 print(case, {name: round(t / batch * 1e6, 2) for name, t in took.items()}, flush=True)
-    report("jets", f"python benchmarks/jets.py --threads {arguments.threads}", rows)
+    report("derivatives", f"python benchmarks/derivatives.py --threads {arguments.threads}", rows)
 
 
 if __name__ == "__main__":
