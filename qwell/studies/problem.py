@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from qwell.studies.probes.asked import OfTrajectories
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from qwell.studies.finding import Exact
 
 Solver = Callable[[Any], Any]
+HISTORY = 20  # frames that an emulator may be given at most
 
 
 def _felt(data: Dataset) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
@@ -66,8 +69,15 @@ def energies(data: Dataset) -> Callable[[Any, Any], Any]:
     return lambda psi, potential: energy(psi, potential, recipe.ring, recipe.propagation.hamiltonian)
 
 
-def simulator(hamiltonian: str, frames: int) -> Callable[[Any, str], tuple[Any, Any]]:
-    """Makes trajectories on the paper's ring: numbers x0, s0, e0, hb, wb of cases, kind of packet → ψ, V."""
+def simulator(
+    hamiltonian: str = OfTrajectories.hamiltonian, frames: int = OfTrajectories.frames
+) -> Callable[[Any, str], tuple[Any, Any]]:
+    """Makes trajectories on the paper's ring: numbers x0, s0, e0, hb, wb of cases, kind of packet → ψ, V.
+
+    Arguments:
+        hamiltonian: "lattice" or "spectral".
+        frames: to be predicted; `HISTORY` more are made, from which predictions may begin.
+    """
     import numpy as np
 
     from qwell.physics.barriers import Potential
@@ -76,7 +86,7 @@ def simulator(hamiltonian: str, frames: int) -> Callable[[Any, str], tuple[Any, 
     from qwell.physics.propagators.settings import Propagation
     from qwell.physics.ring import Ring
 
-    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=frames)
+    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=frames + HISTORY)
 
     def simulate(cases: Any, kind: str) -> tuple[Any, Any]:
         psi = np.array([packet(ring, kind, c["x0"], c["s0"], c["e0"]) for c in cases])

@@ -205,9 +205,7 @@ def train_dynamics(
         open_stream(model, data, config, where),
         config,
         run,
-        rate=lambda u: warm_up_and_fall(
-            u, updates, first_rate, config.last_rate, config.warm_up
-        ),
+        rate=lambda u: warm_up_and_fall(u, updates, first_rate, config.last_rate, config.warm_up),
         describe=lambda loss: {},
         evaluate=evaluate,
         team=team,

@@ -15,6 +15,7 @@ from qwell.errors import InvalidInput
 from qwell.figures.crossing import crossing_figure, exchange_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Exact, Finding, check_fits
+from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.probes.densities import gradient_densities
 from qwell.train.eigen import predict
 from qwell.train.metrics import nmse
@@ -46,7 +47,11 @@ def path_between(a: np.ndarray, b: np.ndarray, mixing: np.ndarray) -> np.ndarray
 
 
 def crossing(
-    path: str | Path, data: Dataset, exact: Exact, split: str = "validation", candidates: int = 24
+    path: str | Path,
+    data: Dataset,
+    exact: Exact,
+    split: str = OfSpectra.split,
+    candidates: int = OfSpectra.candidates,
 ) -> Finding:
     """Find an avoided crossing by the network alone, and compare it with the direct solution.
 

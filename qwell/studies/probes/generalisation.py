@@ -16,6 +16,7 @@ from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
 from qwell.models.emulators import WindowEmulator
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.rollouts import load_emulator
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import predict_frames
@@ -39,7 +40,7 @@ SWEEPS = {
 }
 
 
-def sweep(paths: Sequence[str | Path], simulate: Simulate, frames: int = 400) -> Finding:
+def sweep(paths: Sequence[str | Path], simulate: Simulate, frames: int = OfTrajectories.frames) -> Finding:
     """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
 
     Arguments:
@@ -102,7 +103,11 @@ def _trained_values(path: str | Path) -> dict[str, list[float]]:
 
 
 def packets(
-    path: str | Path, data: Dataset, simulate: Simulate, frames: int = 400, split: str = "test"
+    path: str | Path,
+    data: Dataset,
+    simulate: Simulate,
+    frames: int = OfTrajectories.frames,
+    split: str = OfTrajectories.split,
 ) -> Finding:
     """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
 
@@ -136,7 +141,12 @@ def packets(
     return Finding("packets", title, head, rows, numbers, {"": figure})
 
 
-def hyper(paths: Sequence[str | Path], data: Dataset, frames: int = 400, split: str = "test") -> Finding:
+def hyper(
+    paths: Sequence[str | Path],
+    data: Dataset,
+    frames: int = OfTrajectories.frames,
+    split: str = OfTrajectories.split,
+) -> Finding:
     """Emulators with different history, width or hidden size on the same cases (Fig. S7).
 
     Arguments:

@@ -19,6 +19,7 @@ from qwell.models.emulators import PARTS, WindowEmulator
 from qwell.store.dataset import Dataset
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.rollouts import load_emulator
 
 QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
@@ -41,7 +42,11 @@ def violation(gradient: np.ndarray) -> np.ndarray:
 
 
 def gradients(
-    path: str | Path, data: Dataset, split: str = "test", samples: int = 200, seed: int = 0
+    path: str | Path,
+    data: Dataset,
+    split: str = OfTrajectories.split,
+    samples: int = OfTrajectories.samples,
+    seed: int = OfTrajectories.seed,
 ) -> Finding:
     """Mean and deviation of the gradients over random windows, free ones and ones that touch a potential.
 

@@ -12,6 +12,7 @@ from qwell.figures.emulation import packets_figure, rollout_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import load_model, trained_on
@@ -38,9 +39,9 @@ def rollouts(
     path: str | Path,
     data: Sequence[Dataset],
     energies: Sequence[Energies],
-    split: str = "test",
-    frames: int = 400,
-    row: int = 0,
+    split: str = OfTrajectories.split,
+    frames: int = OfTrajectories.frames,
+    row: int = OfTrajectories.row,
     device: str = "cpu",
 ) -> Finding:
     """Roll an emulator out over every simulation of a split of one or more data sets.
@@ -127,7 +128,10 @@ def rollouts(
 
 
 def emulators(
-    paths: Sequence[str | Path], data: Sequence[Dataset], split: str = "test", frames: int = 400
+    paths: Sequence[str | Path],
+    data: Sequence[Dataset],
+    split: str = OfTrajectories.split,
+    frames: int = OfTrajectories.frames,
 ) -> Finding:
     """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -10,22 +11,22 @@ import torch
 
 from qwell.figures.variational import energy_history, sampled_figure, states_figure
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.variational.config import SampledConfig, VariationalConfig
 from qwell.studies.variational.potentials import Well
-from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState
-from qwell.studies.variational.states import States, VariationalConfig, solve
+from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState, problem_of, solve_sampled
+from qwell.studies.variational.states import States, solve
 
 Exact = Callable[[Well, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 SLACK = 2e-11  # what the independent solver rounds away
 
 
 def search(
-    config: VariationalConfig, seeds: int, exact: Exact, log: Callable[[dict[str, float | str]], None]
+    config: VariationalConfig, exact: Exact, log: Callable[[dict[str, float | str]], None]
 ) -> tuple[States, Finding]:
     """Find the states of a well, from one or several beginnings, and say how good they are.
 
     Arguments:
-        config: how; its seed is the first.
-        seeds: how many beginnings.
+        config: how.
         exact: (well, levels) → energies (levels,), x (n,), ψ (levels, n) of an independent solver.
         log: takes rows of measurements on the way.
 
@@ -34,7 +35,7 @@ def search(
     found: list[States] = []
     histories: list[dict[str, list[float]]] = []
     energies, x, psi = exact(config.well, config.levels)
-    for seed in range(config.seed, config.seed + seeds):
+    for seed in range(config.seed, config.seed + config.seeds):
         history: dict[str, list[float]] = {}
 
         def note(
@@ -56,7 +57,7 @@ def search(
 
         found.append(solve(replace(config, seed=seed), note))
         histories.append(history)
-    best = min(range(seeds), key=lambda s: sum(level.energy for level in found[s].levels))
+    best = min(range(config.seeds), key=lambda s: sum(level.energy for level in found[s].levels))
     rows: list[list[Cell]] = [
         [
             seed, k, f"{level.energy:.12f}", f"{level.energy - e:+.1e}", f"{level.norm - 1:.0e}",
@@ -77,7 +78,7 @@ def search(
         "stated": config.well.stated,
         "exact": energies.tolist(),
         "closed_form": closed,
-        "config": asdict(config),
+        "config": config.to_json(),
         "runs": [[asdict(level) for level in states.levels] for states in found],
         "errors": [
             [level.energy - float(e) for level, e in zip(states.levels, energies, strict=True)]
@@ -109,6 +110,30 @@ def warnings_of(states: States, errors: Sequence[float]) -> list[str]:
                 " ends were made use of; take more --points, or walls"
             )
     return said
+
+
+def search_sampled(
+    config: SampledConfig, log: Callable[[dict[str, float | str]], None]
+) -> tuple[SampledState, Finding]:
+    """Find a ground state by Monte Carlo, from one or several beginnings.
+
+    Arguments:
+        config: how.
+        log: takes rows of measurements on the way.
+
+    Returns the state of the first beginning, and what all of them found.
+    """
+    problem = problem_of(config.potential, config.dimensions)
+    states, seconds = {}, {}
+    for seed in range(config.seed, config.seed + config.seeds):
+        clock = time.process_time()
+
+        def note(step: int, energy: float, seed: int = seed) -> None:
+            log({"update": step, "seed": seed, "energy": energy})
+
+        states[seed] = solve_sampled(problem, replace(config, seed=seed), note)
+        seconds[seed] = round(time.process_time() - clock, 1)
+    return states[config.seed], sampled_finding(problem, states, seconds)
 
 
 def sampled_finding(
