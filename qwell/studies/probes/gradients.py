@@ -20,6 +20,7 @@ from qwell.physics.waves import PARTS
 from qwell.store.dataset import Dataset
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.rollouts import load_emulator
 
 QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
@@ -48,7 +49,11 @@ def shares_of_frames(gradient: np.ndarray) -> list[float]:
 
 
 def gradients(
-    path: str | Path, data: Dataset, split: str = "test", samples: int = 200, seed: int = 0
+    path: str | Path,
+    data: Dataset,
+    split: str = OfTrajectories.split,
+    samples: int = OfTrajectories.samples,
+    seed: int = OfTrajectories.seed,
 ) -> Finding:
     """Mean and deviation of the gradients over random windows, free ones and ones that touch a potential.
 
