@@ -150,6 +150,7 @@ def test_differences_undo_the_hamiltonian_of_a_data_set() -> None:
     assert bool((system.wave(nodes) ** 2 > 0.01).all())
 
 
+@pytest.mark.slow
 def test_a_random_potential_is_recovered_from_its_ground_state() -> None:
     x, wave, v, energy = random_state(1)
     system = GridSystem.of("random", x, -3 * wave, v, energy)  # neither sign nor norm matters
