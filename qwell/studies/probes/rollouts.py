@@ -191,13 +191,8 @@ def emulators(
             }
         )
     head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
-    count = len(mae)
-    numbers = {
-        "frames": frames,
-        "cases": count,
-        "data": {d.name: d.digest for d in data},
-        "emulators": listed,
-    }
+    count, digests = len(mae), {d.name: d.digest for d in data}
+    numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
     figure = packets_figure(data[0].coordinates["time"][1 : frames + 1], curves)
     return Finding(
         "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}
