@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from qwell.cli.qdata import save_figure
+from qwell.studies.pages import save_figure
 from qwell.errors import InvalidInput, WriteError
 from qwell.figures import canvas
 from qwell.figures.attention import attention_figure
