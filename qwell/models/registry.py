@@ -130,6 +130,8 @@ def _like(value: object, default: object) -> bool:
     if isinstance(default, tuple):
         sizes = isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
         return sizes and len(value) <= 1000  # type: ignore[arg-type]
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     if isinstance(default, float):
         return type(value) in (int, float) and value > 0  # type: ignore[operator]
     if isinstance(default, int):
