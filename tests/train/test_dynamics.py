@@ -358,7 +358,8 @@ def test_refusals(
 
 
 def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
-    run = begin(config(data, digest="0" * 64, updates=5), tmp_path / "run")
+    run = begin(config(data, updates=5), tmp_path / "run")
+    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
     with pytest.raises(CheckpointError, match="version"):
         train_dynamics(run, "cpu")
 
