@@ -1,72 +1,77 @@
 """Reproducing a paper: each command once, nothing twice, and a report in the end."""
 
+import ast
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from qwell.cli import qdata, qtrain
-from qwell.cli.qtrain import run_command
+from qwell.cli.qtrain_reproduce import run_command
 from qwell.errors import InvalidInput
-from qwell.papers import (
-    derivatives,
-    dynamics,
-    introspective,
-    potential,
-    report_derivatives,
-    report_dynamics,
-    report_introspective,
-    report_potential,
-    report_spectra,
-    spectra,
-)
-from qwell.papers.report import Claim
-from qwell.papers.reproduce import Paper, Stage, reproduce
+from qwell.papers import derivatives, dynamics, introspective, potential, spectra, stated
+from qwell.papers.plan import Paper, Plan, Stage
+from qwell.papers.reproduce import PAPERS, outline, reproduce
 
-SPECTRA = Paper("spectra", spectra.SCALES, spectra.stages, report_spectra.write_spectra_report)
-DYNAMICS = Paper("dynamics", dynamics.SCALES, dynamics.stages, report_dynamics.write_dynamics_report)
-DERIVATIVES = Paper(
-    "derivatives", derivatives.SCALES, derivatives.stages, report_derivatives.write_derivatives_report
-)
-POTENTIAL = Paper("potential", potential.SCALES, potential.stages, report_potential.write_potential_report)
-PAPERS = [
-    (SPECTRA, report_spectra.CLAIMS),
-    (DYNAMICS, report_dynamics.CLAIMS),
-    (DERIVATIVES, report_derivatives.CLAIMS),
-    (POTENTIAL, report_potential.CLAIMS),
-]
+every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
 
 
-@pytest.mark.parametrize(("paper", "claims"), PAPERS, ids=lambda x: getattr(x, "name", ""))
-def test_all_scales_have_the_same_experiments(paper: Paper, claims: tuple[Claim, ...]) -> None:
+def test_papers_are_known_by_their_names() -> None:
+    assert {name: paper.name for name, paper in PAPERS.items()} == {name: name for name in PAPERS}
+    assert all(list(paper.scales) == ["demo", "cpu", "paper"] for paper in PAPERS.values())
+
+
+@every_paper
+def test_all_scales_have_the_same_experiments(paper: Paper[Any]) -> None:
     """What the report speaks of is made at every scale, by commands whose inputs were made before."""
     for scale in paper.scales.values():
-        plan = paper.stages(scale)
+        plan = paper.plan(scale)
         made: set[str] = set()
-        for stage in plan:
+        for stage in plan.stages:
             for word in stage.command[:-1]:  # the last names what is made
                 if word.startswith(("store/", "runs/")):
                     assert word in made, stage.command
-            made.add(stage.command[-1])
-        products = [stage.product for stage in plan]
+            assert stage.product.startswith(f"{stage.out}/")
+            made.add(stage.out)
+        products = [stage.product for stage in plan.stages]
         assert len(set(products)) == len(products)
-        claimed = {f"probes/{claim.folder}/{claim.experiment}.json" for claim in claims}
-        assert claimed == {product for product in products if product.startswith("probes/")}
+        claimed = [claim.stage.product for claim in plan.claims]
+        assert sorted(claimed) == sorted(product for product in products if product.startswith("probes/"))
+        assert {claim.stage for claim in plan.claims} <= set(plan.stages)
 
 
 def test_the_paper_scale_is_the_paper_s() -> None:
     """Four kernels, N1 ⊂ N2 ⊂ N5, σ = 100 and 1000, 10^5 updates of the paper's network."""
-    commands = [" ".join(stage.command) for stage in spectra.stages(spectra.SCALES["paper"])]
+    commands = [" ".join(stage.command) for stage in spectra.plan(spectra.SCALES["paper"]).stages]
     assert sum("--n 100000 " in c for c in commands) == sum("--n 200000 " in c for c in commands) == 4
     assert sum("--sigma 1000" in c for c in commands) == 4
     assert sum("--model res_sa --updates 100000" in c for c in commands) == 4 * (3 + 1 + 5 + 2)
-    commands = [" ".join(stage.command) for stage in dynamics.stages(dynamics.SCALES["paper"])]
+    commands = [" ".join(stage.command) for stage in dynamics.plan(dynamics.SCALES["paper"]).stages]
     assert sum("--updates" in c for c in commands if "unitary" not in c and "spectral" not in c) == 0
     assert sum("emulator_gru" in c and "--set" not in c for c in commands) == 6  # five seeds, and free
+
+
+def test_what_is_begun_in_a_folder_is_where_old_folders_have_it() -> None:
+    """The files that say what is done and begun keep their names, or old reproductions would begin anew."""
+    stages = {
+        stage.out: stage
+        for name in ("spectra", "dynamics", "introspective")
+        for stage in PAPERS[name].plan(PAPERS[name].scales["paper"]).stages
+    }
+    kept = {
+        "store/rbf-n1.zarr": ("store/rbf-n1.zarr/manifest.json", "store/rbf-n1.zarr.partial"),
+        "runs/exp-depth-2": ("runs/exp-depth-2/report.md", "runs/exp-depth-2/config.json"),
+        "runs/free-gru": ("runs/free-gru/model/config.json", "runs/free-gru/config.json"),
+        "probes/table-1": ("probes/table-1/emulators.json", ""),
+        "probes/beyond-rollout": ("probes/beyond-rollout/rollout.json", ""),
+        "probes/noise-0.1": ("probes/noise-0.1/report.json", "probes/noise-0.1/config.json"),
+    }
+    assert {out: (stages[out].product, stages[out].begun) for out in kept} == kept
 
 
 class Runner:
@@ -76,44 +81,96 @@ class Runner:
         self.ran: list[str] = []
         self.fail = fail
 
-    def __call__(self, command: list[str]) -> None:
+    def __call__(self, command: Sequence[str]) -> None:
         self.ran.append(" ".join(command))
         if command[1] == self.fail:
             Path(f"{self.fail}.begun").touch()
             raise InvalidInput("broken")
+        print(f"{command[1]} speaks")
         Path(f"{command[1]}.done").touch()
 
 
-def _paper(report: Callable[[Path], Path] = lambda folder: folder) -> Paper:
-    names = ("one", "two", "three")
-    plan = [Stage(["x", n], f"{n}.done", f"{n}.begun", ["x", n, "--resume"]) for n in names]
-    return Paper("spectra", spectra.SCALES, lambda scale: plan, report)
+STAGES = [Stage(("x", n), f"{n}.done", f"{n}.begun", ("x", n, "--resume")) for n in ("one", "two", "three")]
+THREE = Paper(
+    "three", "Of three commands", spectra.SCALES, lambda scale: Plan(STAGES), lambda scale: ["ħ = 1."]
+)
 
 
 def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(tmp_path: Path) -> None:
     first, second, third = Runner(fail="two"), Runner(), Runner()
+    out, said = tmp_path / "out", list[str]()
     with pytest.raises(InvalidInput, match="broken"):
-        reproduce(_paper(), "demo", tmp_path / "out", first)
+        reproduce(THREE, "demo", out, first, said.append)
     assert first.ran == ["x one", "x two"]
-    report = reproduce(_paper(lambda folder: folder / "report"), "demo", tmp_path / "out", second)
-    assert report == tmp_path / "out/report" and second.ran == ["x two --resume", "x three"]
-    times = [json.loads(line) for line in (tmp_path / "out/times.jsonl").read_text().splitlines()]
+    report = reproduce(THREE, "demo", out, second, said.append)
+    assert second.ran == ["x two --resume", "x three"]
+    assert said == ["[1/3] x one", "[2/3] x two", "[2/3] x two --resume", "[3/3] x three"]
+    assert report == out / "report.html" and "ħ = 1." in report.read_text()
+    times = [json.loads(line) for line in (out / "times.jsonl").read_text().splitlines()]
     assert [row["command"] for row in times] == ["x one", "x two --resume", "x three"]
-    reproduce(_paper(), "demo", tmp_path / "out", third)
-    assert third.ran == []
+    log = "$ x one\none speaks\n$ x two\n$ x two --resume\ntwo speaks\n$ x three\nthree speaks\n"
+    assert (out / "log.txt").read_text() == log
+    reproduce(THREE, "demo", out, third, said.append)
+    assert third.ran == [] and len(said) == 4
 
 
 def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:
-    reproduce(_paper(), "demo", tmp_path, Runner())
-    for paper, scale in ((_paper(), "cpu"), (DYNAMICS, "demo")):
+    reproduce(THREE, "demo", tmp_path, Runner(), print)
+    for paper, scale in ((THREE, "cpu"), (PAPERS["dynamics"], "demo")):
         with pytest.raises(InvalidInput, match="another reproduction"):
-            reproduce(paper, scale, tmp_path, Runner())
+            reproduce(paper, scale, tmp_path, Runner(), print)
+        with pytest.raises(InvalidInput, match="another reproduction"):
+            outline(paper, scale, tmp_path)
     with pytest.raises(InvalidInput, match="demo, cpu, paper"):
-        reproduce(_paper(), "huge", tmp_path / "other", Runner())
+        reproduce(THREE, "huge", tmp_path / "other", Runner(), print)
     assert not (tmp_path / "other").exists()
 
 
-TINY = {
+def test_an_outline_says_what_would_be_typed_and_touches_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert outline(THREE, "demo", out) == ["[1/3] x one", "[2/3] x two", "[3/3] x three"]
+    assert not out.exists()
+    with pytest.raises(InvalidInput, match="broken"):
+        reproduce(THREE, "demo", out, Runner(fail="two"), print)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert outline(THREE, "demo", out) == ["[1/3] done: x one", "[2/3] x two --resume", "[3/3] x three"]
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@every_paper
+def test_dry_run_lists_every_stage(
+    paper: Paper[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = CliRunner().invoke(qtrain.cli, ["reproduce", paper.name, "--dry-run"])
+    assert answer.exit_code == 0, answer.output
+    lines, stages = answer.stdout.splitlines(), paper.plan(paper.scales["demo"]).stages
+    assert len(lines) == len(stages)
+    assert lines[-1].startswith(f"[{len(stages)}/{len(stages)}] qtrain ") and stages[-1].out in lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_papers_state_is_about_what_there_is() -> None:
+    """Statements are found by name: of wells, systems, methods and orders of derivatives."""
+    from qwell.models.jets import ORDERS
+    from qwell.studies.inverse.losses import METHODS
+    from qwell.studies.inverse.systems import SYSTEMS
+    from qwell.studies.variational.potentials import WELLS
+
+    assert set(stated.GROUND_STATES) == set(WELLS)
+    assert set(stated.POTENTIALS) == set(stated.POTENTIAL_EPOCHS) <= set(SYSTEMS)
+    assert all(set(methods) <= set(METHODS) for methods in stated.POTENTIALS.values())
+    assert all(set(orders) <= set(ORDERS) for orders in stated.DERIVATIVE_TIMES.values())
+    assert set(stated.EMULATORS) == set(stated.EMULATOR_TRAINING)
+    assert all(tuple(table) == dynamics.NETWORKS for table in stated.EMULATORS.values())
+
+
+def test_what_papers_state_imports_nothing() -> None:
+    tree = ast.parse(Path(stated.__file__).read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+TINY: dict[str, Any] = {
     "spectra": replace(
         spectra.SCALES["demo"],
         sizes=(200, 300, 400),
@@ -159,45 +216,31 @@ TINY = {
         noise=("0.01",),
     ),
 }  # fmt: skip
-SMALL = [
-    *PAPERS,
-    (
-        Paper(
-            "introspective",
-            introspective.SCALES,
-            introspective.stages,
-            report_introspective.write_introspective_report,
-        ),
-        report_introspective.claims_of(1, ("0.01",)),
-    ),
-]
+slow = [name for name in PAPERS if name != "introspective"]  # which takes ten seconds
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("paper", "claims"), SMALL, ids=lambda x: getattr(x, "name", ""))
-def test_a_whole_paper_in_small(
-    paper: Paper, claims: tuple[Claim, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in PAPERS]
+)
+def test_a_whole_paper_in_small(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command runs; the report has every statement, number and figure."""
     monkeypatch.setattr("qwell.studies.inverse.report.SWEEPS", 10)
-    tiny = replace(paper, scales={"demo": TINY[paper.name]})
-    page = reproduce(tiny, "demo", tmp_path, run_command).read_text()
-    text = (tmp_path / "report.md").read_text()
+    tiny = replace(PAPERS[name], scales={"demo": TINY[name]})
+    page = reproduce(tiny, "demo", tmp_path, run_command, print).read_text()
+    text, claims = (tmp_path / "report.md").read_text(), tiny.plan(TINY[name]).claims
     for claim in claims:
-        assert f"## {claim.title}" in text and claim.paper in text
+        assert f"## {claim.title}" in text and claim.paper in text and claim.size in text
     assert page.count("<img ") == text.count("![") >= len(claims)
     for numbers in tmp_path.glob("probes/*/*.json"):
         assert "NaN" not in numbers.read_text()
 
 
-@pytest.mark.parametrize("name", qtrain.PAPERS)
-def test_every_stage_of_every_paper_is_a_command_that_can_be_typed(name: str) -> None:
-    plan = import_module(f"qwell.papers.{name}")
-    assert callable(getattr(import_module(f"qwell.papers.report_{name}"), f"write_{name}_report"))
-    for scale in ("demo", "cpu", "paper"):
-        for stage in plan.stages(plan.SCALES[scale]):
+@every_paper
+def test_every_stage_of_every_paper_is_a_command_that_can_be_typed(paper: Paper[Any]) -> None:
+    for scale in paper.scales.values():
+        for stage in paper.plan(scale).stages:
             for command in filter(None, (stage.command, stage.resume)):
-                words, group = command[1:], {"qdata": qdata.cli, "qtrain": qtrain.cli}[command[0]]
+                words, group = list(command[1:]), {"qdata": qdata.cli, "qtrain": qtrain.cli}[command[0]]
                 while isinstance(group, click.Group):
                     group, words = group.commands[words[0]], words[1:]
-                group.make_context(command[0], list(words))  # raises for an unknown option
+                group.make_context(command[0], words)  # raises for an unknown option

@@ -12,6 +12,7 @@ from qwell.cli.qtrain_dynamics import COMMANDS
 from qwell.cli.qtrain_introspect import COMMANDS as INTROSPECT
 from qwell.cli.qtrain_potential import COMMANDS as POTENTIAL
 from qwell.cli.qtrain_probe import probe
+from qwell.cli.qtrain_reproduce import reproduce
 from qwell.cli.qtrain_variational import COMMANDS as VARIATIONAL
 from qwell.cli.training import (
     absolute,
@@ -202,62 +203,6 @@ def models(trained: bool, as_json: bool) -> None:
         click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
 
 
-@cli.group()
-def reproduce() -> None:
-    """Do a paper again: data, trainings, experiments, and a report with its statements beside our numbers."""
-
-
-scale_option = click.option(
-    "--scale",
-    default="demo",
-    show_default=True,
-    help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
-)
-folder_option = click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder.  [default: reproduction/<paper>-<scale>]"
-)
-
-
-def run_command(command: list[str]) -> None:
-    """Run one of our own commands in this process."""
-    from qwell.cli import qdata
-
-    group = qdata.cli if command[0] == "qdata" else cli
-    group.main(command[1:], prog_name=command[0], standalone_mode=False)
-
-
-PAPERS = {
-    "spectra": "The spectra paper (arXiv:2201.06676).",
-    "dynamics": "The dynamics paper (arXiv:2203.10200).",
-    "derivatives": "The derivatives paper (S. Rodini, Analytical derivatives of neural networks).",
-    "potential": "The potential paper (Hong et al., quantum potentials by Metropolis sampling).",
-    "introspective": "The introspective paper (arXiv:1901.11103).",
-}
-
-
-def _paper(name: str, title: str) -> None:
-    """Add the command that does a paper again, from its `reproduce_<name>.py` and `report_<name>.py`."""
-
-    @reproduce.command(name, help=f"{title} Repeat the command to continue where it was.")
-    @scale_option
-    @folder_option
-    def command(scale: str, out: Path | None) -> None:
-        from importlib import import_module
-
-        from qwell.papers.reproduce import Paper
-        from qwell.papers.reproduce import reproduce as do
-
-        plan = import_module(f"qwell.papers.{name}")
-        write = getattr(import_module(f"qwell.papers.report_{name}"), f"write_{name}_report")
-        folder = out or Path("reproduction") / f"{name}-{scale}"
-        path = do(Paper(name, plan.SCALES, plan.stages, write), scale, folder, run_command)
-        click.echo(f"report: {path}  {path.with_suffix('.md')}")
-
-
-for _name, _title in PAPERS.items():
-    _paper(_name, _title)
-
-
 def _list_pretrained(as_json: bool) -> None:
     from qwell.models.registry import pretrained, read_config
 
@@ -274,6 +219,7 @@ def _list_pretrained(as_json: bool) -> None:
 
 
 cli.add_command(probe)
+cli.add_command(reproduce)
 for _command in (*COMMANDS, *VARIATIONAL, *POTENTIAL, *INTROSPECT):
     cli.add_command(_command)
 

@@ -1,1 +1,1 @@
-"""The five source papers done again: one file a paper, with its scales, stages and claims."""
+"""The papers, done again: one file a paper, with how large, what to run, and what the paper states."""

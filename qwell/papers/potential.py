@@ -1,13 +1,14 @@
-"""What doing the potential paper again takes (Hong et al., potentials by Metropolis sampling)."""
+"""The potential paper: potentials by Metropolis sampling (Hong et al.)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
 
-from qwell.papers.reproduce import Stage
+from qwell.papers.plan import Command, Numbers, Paper, Plan, Stage
+from qwell.papers.stated import POTENTIAL_EPOCHS, POTENTIALS
 
-SYSTEMS = ("hydrogen-1s", "oscillator-2")
-METHODS = ("qpnn", "qpnn-ms", "mpnn")
+NAMES = {"qpnn": "QPNN", "qpnn-ms": "QPNN with Metropolis sampling", "mpnn": "MPNN"}
 
 
 @dataclass(frozen=True)
@@ -37,41 +38,141 @@ SCALES = {
     "cpu": Scale(seeds=3, epochs=100, penalties="0,1e-4,1e-3,1e-2,1", sweep_epochs=40),
     "paper": Scale(),
 }  # fmt: skip
-ABLATION = (
-    ("relu-paper", ("--method", "mpnn", "--recipe", "scripts")),
-    ("no-newton", ("--newton-steps", "0")),
-    ("no-tails", ("--temper", "0")),
-    ("tanh", ("--activation", "Tanh")),
-    ("radius", ("--field", "radius")),
-    ("coulomb", ("--field", "coulomb")),
+HELPS = {  # changes of our recipe: folder → title, options
+    "no-newton": ("without Gauss–Newton", ("--newton-steps", "0")),
+    "no-tails": ("without points from |ψ|^½", ("--temper", "0")),
+    "tanh": ("tanh instead of SiLU", ("--activation", "Tanh")),
+    "radius": ("the radius as a coordinate", ("--field", "radius")),
+    "coulomb": ("N(r)/r, which knows the singularity of the answer", ("--field", "coulomb")),
+}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The plan at a scale, with the kinds of stages that this paper repeats."""
+
+    scale: Scale
+    plan: Plan = field(default_factory=Plan)
+
+    @property
+    def epochs(self) -> Command:
+        return () if self.scale.epochs is None else ("--epochs", str(self.scale.epochs))
+
+    @property
+    def seeds(self) -> Command:
+        return "--seeds", str(self.scale.seeds)
+
+    def find(self, folder: str, system: str, *options: str, product: str = "report") -> Stage:
+        """A search for the potential of a system."""
+        return self.plan.experiment(folder, product, "qtrain", "potential", "--system", system, *options)
+
+
+def plan(scale: Scale) -> Plan:
+    """Table I, Fig. 2, Fig. 3, our own recipe, and what helps."""
+    steps = Steps(scale)
+    _table(steps)
+    _figures(steps)
+    _our_recipe(steps)
+    return steps.plan
+
+
+def _table(steps: Steps) -> None:
+    for system, methods in POTENTIALS.items():
+        for method, (error, energy) in methods.items():
+            for recipe in ("text", "scripts"):
+                how = ("--method", method, "--recipe", recipe, *steps.epochs, *steps.seeds)
+                steps.plan.claim(
+                    steps.find(f"{system}-{method}-{recipe}", system, *how),
+                    f"{system}: {NAMES[method]}, as in the {recipe}",
+                    f"ε {error:g}, Ē {energy:g} (Table I).",
+                    _said_of_potential,
+                    _size(system, steps.scale.epochs),
+                )
+
+
+def _figures(steps: Steps) -> None:
+    system, mpnn = "hydrogen-1s", ("--method", "mpnn")
+    size = _size(system, steps.scale.epochs)
+    steps.plan.claim(
+        steps.find("fig-2-unshrunk", system, *mpnn, *steps.epochs, "--shrink", "1"),
+        "Without the factor δ",
+        "Another potential of similar loss (Fig. 2b).",
+        _said_of_potential,
+        size,
+    )
+    steps.plan.claim(
+        steps.find("fig-2-free", system, *mpnn, *steps.epochs, "--lambda", "0"),
+        "Without a pinned point, λ = 0",
+        "The potential is shifted by a constant (Fig. 2c).",
+        _said_of_potential,
+        size,
+    )
+    sweep = ("--epochs", str(steps.scale.sweep_epochs), "--lambda", steps.scale.penalties, *steps.seeds)
+    steps.plan.claim(
+        steps.find("fig-3", system, *mpnn, *sweep, product="sweep"),
+        "The multiplier λ",
+        "λ = 0 leaves a shift; from some λ on, ε is small and Ē ≈ −.5 (Fig. 3).",
+        _said_of_sweep,
+        _size(system, steps.scale.sweep_epochs),
+    )
+
+
+def _our_recipe(steps: Steps) -> None:
+    """What the paper does not have: our recipe, and what in it helps."""
+    hydrogen, ours = "hydrogen-1s", steps.scale.ours
+    for system, name in ((hydrogen, "hydrogen"), ("oscillator-2", "the oscillator")):
+        asked = steps.find(f"{system}-ours", system, *ours, *steps.seeds)
+        steps.plan.claim(asked, f"Beyond the paper: {name}, our recipe", "None.", _said_of_potential)
+    paper = ("--method", "mpnn", "--recipe", "scripts")
+    steps.plan.claim(
+        steps.find("ablation-relu-paper", hydrogen, *steps.epochs, *paper),
+        "What helps: the paper's network and loss, scripts' recipe",
+        "None.",
+        _said_of_potential,
+        _size(hydrogen, steps.scale.epochs),
+    )
+    for name, (title, options) in HELPS.items():
+        asked = steps.find(f"ablation-{name}", hydrogen, *ours, *options)
+        steps.plan.claim(asked, f"What helps: {title}", "None.", _said_of_potential)
+
+
+def _size(system: str, epochs: int | None) -> str:
+    """How long the paper's methods learned; the paper itself says nothing of it, its scripts do."""
+    scripts = POTENTIAL_EPOCHS[system]
+    return f"{scripts if epochs is None else epochs:,} epochs; the released scripts: {scripts:,}"
+
+
+def _mean(n: Numbers, key: str) -> str:
+    values = [run[key] for run in n["runs"]]
+    spread = f" ± {stdev(values):.1g}" if len(values) > 1 else ""
+    return f"{fmean(values):.3g}{spread}"
+
+
+def _said_of_potential(n: Numbers) -> str:
+    return (
+        f"ε {_mean(n, 'box')} in the box, {_mean(n, 'centre')} in [−1, 1]^d, {_mean(n, 'weighted')} by |ψ|²;"
+        f" Ē {fmean(run['energy'] for run in n['runs']):.5f} (exact {n['exact']:g})."
+        f" Without training: {n['without_training']['box']:.0e}."
+    )
+
+
+def _said_of_sweep(n: Numbers) -> str:
+    errors = zip(n["penalties"], map(fmean, n["errors"]), strict=True)
+    return f"ε in [−1, 1]^d: {', '.join(f'λ {penalty:g}: {mean:.3g}' for penalty, mean in errors)}"
+
+
+def _introduction(scale: Scale) -> list[str]:
+    return [
+        "ħ = m = 1. ε is mean |U − V| (Eq. 9), over even points of [−5, 5]^d as the text says, of [−1, 1]^d"
+        " as the released scripts do, and over points from |ψ|². For ψ in closed form no network is needed:"
+        " V − E = ∇²ψ/2ψ; that answer stands beside every other.",
+    ]
+
+
+POTENTIAL = Paper(
+    "potential",
+    "Hong et al., Predicting potentials by deep neural networks and Metropolis sampling",
+    SCALES,
+    plan,
+    _introduction,
 )
-
-
-def stages(scale: Scale) -> list[Stage]:
-    """Everything, in order: Table I, Fig. 2, Fig. 3, our own recipe, and what helps."""
-    seeds = ("--seeds", str(scale.seeds))
-    epochs = () if scale.epochs is None else ("--epochs", str(scale.epochs))
-
-    def ask(folder: str, *options: str, product: str = "report") -> Stage:
-        command = ["qtrain", "potential", *options, "--out", f"probes/{folder}"]
-        return Stage(command, f"probes/{folder}/{product}.json")
-
-    plan = [
-        ask(
-            f"{system}-{method}-{recipe}", "--system", system, "--method", method, "--recipe", recipe,
-            *epochs, *seeds,
-        )
-        for system in SYSTEMS
-        for method in METHODS
-        for recipe in ("text", "scripts")
-    ]  # fmt: skip
-    one = ("--system", "hydrogen-1s", "--method", "mpnn", *epochs)
-    plan.append(ask("fig-2-unshrunk", *one, "--shrink", "1"))
-    plan.append(ask("fig-2-free", *one, "--lambda", "0"))
-    sweep = (*one[:4], "--epochs", str(scale.sweep_epochs), "--lambda", scale.penalties, *seeds)
-    plan.append(ask("fig-3", *sweep, product="sweep"))
-    plan += [ask(f"{system}-ours", "--system", system, *scale.ours, *seeds) for system in SYSTEMS]
-    for name, options in ABLATION:
-        kept = epochs if "mpnn" in options else scale.ours
-        plan.append(ask(f"ablation-{name}", "--system", "hydrogen-1s", *kept, *options))
-    return plan

@@ -5,67 +5,42 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Numbers = dict[str, Any]
+from qwell.papers.plan import Claim, Paper
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper, and what our numbers say to it.
-
-    Arguments:
-        folder, experiment: where the numbers are: probes/<folder>/<experiment>.json.
-        title: of the section.
-        paper: the statement, in our words, with its figure.
-        ours: numbers → a sentence.
-    """
-
-    folder: str
-    experiment: str
-    title: str
-    paper: str
-    ours: Callable[[Numbers], str]
-
-
-def write_report(folder: Path, head: str, lines: Sequence[str], claims: Sequence[Claim]) -> Path:
+def write_report(paper: Paper[Any], folder: Path) -> Path:
     """Write `report.md` and `report.html` (figures inside) of a reproduction. Returns the path of the latter.
 
     Arguments:
-        folder: of `qtrain reproduce …`, with the numbers of every experiment under probes/.
-        head, lines: what it is, in general.
-        claims: the paper's statements, in order.
+        paper: which.
+        folder: of `qtrain reproduce …`, with reproduction.json, times.jsonl and the product of every claim.
     """
+    about = json.loads((folder / "reproduction.json").read_text())
+    scale = paper.scales[about["scale"]]
+    head = f"The {paper.name} paper, done again at the scale {about['scale']}"
+    lines = [f"{paper.title}.", *paper.introduction(scale), _made_by(about, folder)]
     markdown = [f"# {head}", *lines]
     page = [f"<h1>{html.escape(head)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in lines)]
-    for claim in claims:
-        place = folder / "probes" / claim.folder
-        numbers = json.loads((place / f"{claim.experiment}.json").read_text())
-        ours = claim.ours(numbers)
-        table = _table(place / f"{claim.experiment}.md")
-        figures = sorted(place.glob(f"{claim.experiment}*.png"))
+    for claim in paper.plan(scale).claims:
+        product = folder / claim.stage.product
+        ours = _here(claim, product)
+        table = _table(product.with_suffix(".md"))
+        figures = sorted(product.parent.glob(f"{product.stem}*.png"))
         markdown += [f"## {claim.title}", f"**The paper:** {claim.paper}", f"**Here:** {ours}", table]
         markdown += [f"![{claim.title}]({figure.relative_to(folder).as_posix()})" for figure in figures]
         page += [
             f"<h2>{html.escape(claim.title)}</h2>",
             f"<p><b>The paper:</b> {html.escape(claim.paper)}</p>",
+            f"<p><b>Here:</b> {html.escape(ours)}</p>",
+            _html_table(table),
+            *map(_image, figures),
         ]
-        page += [f"<p><b>Here:</b> {html.escape(ours)}</p>", _html_table(table), *map(_image, figures)]
     (folder / "report.md").write_text("\n\n".join(markdown) + "\n")
     (folder / "report.html").write_text(PAGE.format(title=html.escape(head), body="\n".join(page)))
     return folder / "report.html"
-
-
-def made_by(folder: Path) -> str:
-    """A sentence on the command, version and time of a reproduction."""
-    about = json.loads((folder / "reproduction.json").read_text())
-    return (
-        f"Made by `qtrain reproduce {about['paper']} --scale {about['scale']}`, qwell {about['qwell']}; all"
-        f" commands with their times ({_hours(folder)} in all) are in times.jsonl."
-    )
 
 
 PAGE = """<!doctype html>
@@ -79,9 +54,21 @@ td:first-child,th:first-child{{text-align:left}}</style>
 """
 
 
-def _hours(folder: Path) -> str:
-    seconds = sum(json.loads(line)["seconds"] for line in (folder / "times.jsonl").read_text().splitlines())
-    return f"{seconds / 60:.1f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+def _here(claim: Claim, product: Path) -> str:
+    """What our numbers say, and how much was learned for them."""
+    ours = claim.ours(json.loads(product.read_text()))
+    return f"({claim.size}) {ours}" if claim.size else ours
+
+
+def _made_by(about: dict[str, Any], folder: Path) -> str:
+    """A sentence on the command, version and time of a reproduction."""
+    times = (folder / "times.jsonl").read_text().splitlines()
+    seconds = sum(json.loads(line)["seconds"] for line in times)
+    took = f"{seconds / 60:.1f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    return (
+        f"Made by `qtrain reproduce {about['paper']} --scale {about['scale']}`, qwell {about['qwell']}; all"
+        f" commands with their times ({took} in all) are in times.jsonl."
+    )
 
 
 def _table(path: Path) -> str:

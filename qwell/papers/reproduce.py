@@ -1,7 +1,6 @@
-"""A paper, done again: a list of the very commands people type, and a report of what came of them.
+"""A paper, done again: its plan is run, and a report is written of what came of it.
 
-Every command leaves a product that is there only when it is whole: a manifest, a report, the numbers of an
-experiment. A command whose product is there is not run again; one that was interrupted goes on.
+A command whose product is there is not run again; one that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -10,84 +9,98 @@ import contextlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
-
 import qwell
 from qwell.errors import InvalidInput
+from qwell.files import atomic_write
+from qwell.papers.derivatives import DERIVATIVES
+from qwell.papers.dynamics import DYNAMICS
+from qwell.papers.introspective import INTROSPECTIVE
+from qwell.papers.plan import Command, Paper
+from qwell.papers.potential import POTENTIAL
+from qwell.papers.report import write_report
+from qwell.papers.spectra import SPECTRA
+
+PAPERS: dict[str, Paper[Any]] = {
+    "spectra": SPECTRA,
+    "dynamics": DYNAMICS,
+    "derivatives": DERIVATIVES,
+    "potential": POTENTIAL,
+    "introspective": INTROSPECTIVE,
+}
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A command, the product that says it is done, and what to type to continue it if `begun` is there."""
-
-    command: list[str]
-    product: str
-    begun: str = ""
-    resume: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A paper to do again.
-
-    Arguments:
-        name: short.
-        scales: "demo", "cpu" and "paper" → a dataclass that says how large.
-        stages: everything to do at a scale, in order.
-        report: writes the report of a folder and returns its path.
-    """
-
-    name: str
-    scales: Mapping[str, Any]
-    stages: Callable[[Any], list[Stage]]
-    report: Callable[[Path], Path]
-
-
-def reproduce(paper: Paper, scale: str, out: Path, run: Callable[[list[str]], object]) -> Path:
+def reproduce(
+    paper: Paper[Any],
+    scale: str,
+    out: Path,
+    run: Callable[[Command], object],
+    say: Callable[[str], object],
+) -> Path:
     """Run what is not done yet in the folder `out`, then write its report. Returns the report's path.
+
+    What the commands print goes to log.txt, how long they take to times.jsonl.
 
     Arguments:
         paper: which.
         scale: "demo", "cpu" or "paper".
         out: created if missing; repeating the command continues it.
         run: runs one of our own commands.
+        say: is told the number and the words of every command before it is run.
 
     Raises InvalidInput for an unknown scale, or if `out` holds a reproduction of something else.
     """
+    about = _checked(paper, scale, out)
+    if not (out / "reproduction.json").exists():
+        atomic_write(out / "reproduction.json", (json.dumps(about, indent=1) + "\n").encode())
+    stages = paper.plan(paper.scales[scale]).stages
+    with contextlib.chdir(out):
+        for number, stage in enumerate(stages, start=1):
+            if command := stage.remaining(Path()):
+                say(f"[{number}/{len(stages)}] {shlex.join(command)}")
+                _run_timed(run, command)
+    return write_report(paper, out)
+
+
+def outline(paper: Paper[Any], scale: str, out: Path) -> list[str]:
+    """What `reproduce` would do in the folder `out`, a line a stage; touches nothing.
+
+    Raises InvalidInput as `reproduce` does.
+    """
+    _checked(paper, scale, out)
+    stages = paper.plan(paper.scales[scale]).stages
+    lines = []
+    for number, stage in enumerate(stages, start=1):
+        command = stage.remaining(out)
+        words = shlex.join(command) if command else f"done: {shlex.join(stage.command)}"
+        lines.append(f"[{number}/{len(stages)}] {words}")
+    return lines
+
+
+def _run_timed(run: Callable[[Command], object], command: Command) -> None:
+    clock = time.perf_counter()
+    with Path("log.txt").open("a") as log, contextlib.redirect_stdout(log):
+        log.write(f"$ {shlex.join(command)}\n")
+        run(command)
+    seconds = time.perf_counter() - clock
+    with Path("times.jsonl").open("a") as times:
+        times.write(json.dumps({"command": shlex.join(command), "seconds": round(seconds, 1)}) + "\n")
+
+
+def _checked(paper: Paper[Any], scale: str, out: Path) -> dict[str, Any]:
+    """What a folder is to say it reproduces; InvalidInput if it says something else."""
     if scale not in paper.scales:
         raise InvalidInput(f"unknown scale {scale!r}; choose one of {', '.join(paper.scales)}")
-    plan = paper.stages(paper.scales[scale])
-    out.mkdir(parents=True, exist_ok=True)
-    with contextlib.chdir(out):
-        _claim(paper, scale)
-        for number, stage in enumerate(plan, start=1):
-            if Path(stage.product).exists():
-                continue
-            command = stage.resume if stage.begun and Path(stage.begun).exists() else stage.command
-            click.echo(f"[{number}/{len(plan)}] {shlex.join(command)}")
-            clock = time.perf_counter()
-            with Path("log.txt").open("a") as log, contextlib.redirect_stdout(log):
-                click.echo(f"$ {shlex.join(command)}")
-                run(command)
-            seconds = time.perf_counter() - clock
-            with Path("times.jsonl").open("a") as times:
-                times.write(json.dumps({"command": shlex.join(command), "seconds": round(seconds, 1)}) + "\n")
-    return paper.report(out)
-
-
-def _claim(paper: Paper, scale: str) -> None:
-    """Note in the folder what it reproduces; refuse one that holds something else."""
-    path, sizes = Path("reproduction.json"), asdict(paper.scales[scale])
-    ours = json.loads(json.dumps({"paper": paper.name, "scale": scale, **sizes, "qwell": qwell.__version__}))
-    if not path.exists():
-        path.write_text(json.dumps(ours, indent=1) + "\n")
-    elif json.loads(path.read_text()) != ours:
+    sizes = asdict(paper.scales[scale])
+    about = {"paper": paper.name, "scale": scale, **sizes, "qwell": qwell.__version__}
+    path = out / "reproduction.json"
+    if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(about)):
         raise InvalidInput(
-            f"{path.absolute().parent} holds another reproduction ({path}); continue that with the same"
+            f"{out.absolute()} holds another reproduction ({path.name}); continue that with the same"
             " --scale and version, or choose another --out"
         )
+    return about

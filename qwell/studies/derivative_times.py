@@ -20,21 +20,10 @@ from qwell.errors import InvalidInput
 from qwell.figures.variational import timing_figure
 from qwell.models.fields import perceptron
 from qwell.models.jets import ORDERS, derivatives
+from qwell.papers.stated import DERIVATIVE_TIMES
 from qwell.studies.finding import Finding
 
 Method = Callable[[nn.Module, Tensor, str], tuple[Tensor, ...]]
-STATED = {  # Table 1 of the paper: a, b, c of Eq. 43
-    "inputs": {
-        "hessian": (-0.041, 1.386, -12.483),
-        "diagonal": (-0.004, 0.848, -12.210),
-        "first": (-0.010, 0.518, -12.381),
-    },
-    "outputs": {
-        "hessian": (-0.044, 0.998, -10.519),
-        "diagonal": (-0.028, 0.806, -11.177),
-        "first": (-0.029, 0.813, -11.931),
-    },
-}
 
 
 def of_full(full: Tensor, order: str) -> Tensor:
@@ -197,7 +186,7 @@ def _measured(sizes: Sequence[int], orders: Sequence[str], batch: int, patience:
                         curves.setdefault(f"{name}, {order}", []).append((size, took))
         fits = {f"qwell, {order}": fit(curves[f"qwell, {order}"]) for order in orders}
         for name, points in curves.items():
-            stated = STATED[side].get(name.removeprefix("qwell, "))
+            stated = DERIVATIVE_TIMES[side].get(name.removeprefix("qwell, "))
             rows.append(
                 [
                     side, name, f"{points[0][1] * 1e6:.0f}", f"{points[-1][1] * 1e6:.0f}",

@@ -11,16 +11,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from qwell.figures.inverse import penalty_figure, potential_figure
+from qwell.papers.stated import POTENTIALS
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.inverse.finder import FinderConfig, Found, find
 from qwell.studies.inverse.systems import System
 
 POINTS, SWEEPS = 20_000, 200
 HELD_OUT = 10**6  # seeds of points nobody has learned from begin here
-STATED = {  # Table I: ε and Ē of QPNN, QPNN with Metropolis sampling, MPNN
-    "hydrogen-1s": {"qpnn": (0.157, -0.486), "qpnn-ms": (0.383, -0.534), "mpnn": (0.157, -0.493)},
-    "oscillator-2": {"qpnn": (0.039, 2.474), "qpnn-ms": (0.016, 2.519), "mpnn": (0.006, 2.506)},
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def search(
         "system": system.name,
         "exact": system.energy,
         "config": asdict(config),
-        "stated": STATED.get(system.name, {}).get(config.method),
+        "stated": POTENTIALS.get(system.name, {}).get(config.method),
         "runs": [
             {**asdict(q), "loss": f.history[-1]["loss"] if f.history else None, "seconds": f.seconds}
             for f, q in zip(found, measured, strict=True)

@@ -28,7 +28,6 @@ class Well:
         paper_region: Ω of the paper.
         energy: exact E₀ in closed form, if there is one.
         wave: exact normalised ψ₀ in closed form, if there is one.
-        stated: the paper's Ē, or its Ē − E₀, in its own words.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Well:
     paper_region: tuple[float, float] | None = None
     energy: float | None = None
     wave: Function | None = None
-    stated: str = "–"
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """V(x), float64; InvalidInput if it is not finite somewhere."""
@@ -65,20 +63,14 @@ def _morse(x: np.ndarray) -> np.ndarray:
 WELLS = {
     well.name: well
     for well in (
-        Well(
-            "harmonic", "x**2/2", (-6, 6), paper_region=(-4, 4), energy=0.5, wave=_gauss(0),
-            stated="E − E₀ < 1e-6",
-        ),
-        Well(
-            "linear", "x**2/2 - x/2", (-5.5, 6.5), paper_region=(-4, 4), energy=0.375, wave=_gauss(0.5),
-            stated="E − E₀ = 1e-6",
-        ),
-        Well("quartic", "x**2/2 + 0.01*x**4", (-6, 6), paper_region=(-4, 4), stated="E − .5075 ≈ 1e-4"),
-        Well("quartic-strong", "x**2/2 + x**4", (-3.8, 3.8), LARGE, paper_region=(-3, 3), stated=".803771"),
-        Well("exponential", "exp(abs(x))", (-4, 4), LARGE, (0.0,), (-3, 3), stated="2.060040"),
+        Well("harmonic", "x**2/2", (-6, 6), paper_region=(-4, 4), energy=0.5, wave=_gauss(0)),
+        Well("linear", "x**2/2 - x/2", (-5.5, 6.5), paper_region=(-4, 4), energy=0.375, wave=_gauss(0.5)),
+        Well("quartic", "x**2/2 + 0.01*x**4", (-6, 6), paper_region=(-4, 4)),
+        Well("quartic-strong", "x**2/2 + x**4", (-3.8, 3.8), LARGE, paper_region=(-3, 3)),
+        Well("exponential", "exp(abs(x))", (-4, 4), LARGE, (0.0,), (-3, 3)),
         Well(
             "morse", "exp(-2*x) - 2*exp(-x) + 1", (-3, 22), LARGE, paper_region=(-2, 9),
-            energy=1 - (1 - 1 / (2 * math.sqrt(2))) ** 2, wave=_morse, stated="E − E₀ = 2e-6",
+            energy=1 - (1 - 1 / (2 * math.sqrt(2))) ** 2, wave=_morse,
         ),
     )
 }  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from qwell.figures.variational import energy_history, sampled_figure, states_figure
+from qwell.papers.stated import GROUND_STATES
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.variational.potentials import Well
 from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState
@@ -74,7 +75,7 @@ def search(
     numbers = {
         "well": config.well.name,
         "formula": config.well.formula,
-        "stated": config.well.stated,
+        "stated": GROUND_STATES.get(config.well.name),
         "exact": energies.tolist(),
         "closed_form": closed,
         "config": asdict(config),

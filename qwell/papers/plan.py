@@ -1,0 +1,123 @@
+"""The plan of a paper: the very commands that people type, and the statements that they put to the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Command = tuple[str, ...]
+Numbers = dict[str, Any]
+Scale = TypeVar("Scale")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command, and the product that says it is done.
+
+    Arguments:
+        command: what to type, the place where it writes last.
+        product: a file that is there only when everything is: a manifest, a report, an experiment's numbers.
+        begun: is there when the command was interrupted; empty if it then starts anew.
+        resume: what to type to continue it.
+    """
+
+    command: Command
+    product: str
+    begun: str = ""
+    resume: Command = ()
+
+    @property
+    def out(self) -> str:
+        """Where the command writes."""
+        return self.command[-1]
+
+    def remaining(self, folder: Path) -> Command:
+        """What is still to be typed in a folder: the command, what continues it, or nothing if it is done."""
+        if (folder / self.product).exists():
+            return ()
+        return self.resume if self.begun and (folder / self.begun).exists() else self.command
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, and what our numbers say to it.
+
+    Arguments:
+        stage: the experiment; its product holds the numbers, its table and figures lie beside.
+        title: of the section in the report.
+        paper: the statement, in our words, with its place in the paper.
+        ours: numbers → what they say, in a sentence.
+        size: how much was learned for them, and how much in the paper; empty where nothing is learned, or
+            where `ours` says it.
+    """
+
+    stage: Stage
+    title: str
+    paper: str
+    ours: Callable[[Numbers], str]
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages of a paper in an order that can be run, and its statements in the report's order."""
+
+    stages: list[Stage] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+    def data(self, name: str, *command: str) -> str:
+        """Add making a data set, which `--resume` continues. Returns its path, store/<name>.zarr."""
+        out = f"store/{name}.zarr"
+        typed = (*command, "--out", out)
+        self.stages.append(Stage(typed, f"{out}/manifest.json", f"{out}.partial", (*typed, "--resume")))
+        return out
+
+    def training(self, out: str, product: str, *command: str) -> Stage:
+        """Add a training into the run `out`, of which the file `product` is written last."""
+        stage = Stage(
+            (*command, "--out", out),
+            f"{out}/{product}",
+            f"{out}/config.json",
+            (*command[:2], "--resume", out),
+        )
+        self.stages.append(stage)
+        return stage
+
+    def experiment(self, folder: str, name: str, *command: str) -> Stage:
+        """Add an experiment, which writes its numbers to probes/<folder>/<name>.json."""
+        out = f"probes/{folder}"
+        stage = Stage((*command, "--out", out), f"{out}/{name}.json")
+        self.stages.append(stage)
+        return stage
+
+    def claim(
+        self, stage: Stage, title: str, paper: str, ours: Callable[[Numbers], str], size: str = ""
+    ) -> None:
+        """Add a statement, and what the numbers of a stage say to it; see `Claim`."""
+        self.claims.append(Claim(stage, title, paper, ours, size))
+
+
+@dataclass(frozen=True)
+class Paper(Generic[Scale]):
+    """A paper to do again.
+
+    Arguments:
+        name: short, for commands and folders.
+        title: authors and title or number, for people.
+        scales: "demo", "cpu" and "paper" → a dataclass that says how large.
+        plan: everything to do at a scale.
+        introduction: the first paragraphs of the report at a scale: units, measures, sizes.
+    """
+
+    name: str
+    title: str
+    scales: Mapping[str, Scale]
+    plan: Callable[[Scale], Plan]
+    introduction: Callable[[Scale], Sequence[str]]
+
+
+def repeated(option: str, values: Sequence[str]) -> Command:
+    """The values of an option that is given once for each: --data a --data b."""
+    return tuple(part for value in values for part in (option, value))
