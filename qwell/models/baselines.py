@@ -97,9 +97,9 @@ class MLPConfig:
 
     points: int = 101
     levels: int = 10
-    hidden: tuple[int, ...] = (384, 384, 384, 384)
+    # what models and runs were that do not say it, from before these defaults
+    hidden: tuple[int, ...] = field(default=(384, 384, 384, 384), metadata={"absent": (512, 512, 512)})
     energy_scale: float = 100.0
-    # models saved before there were these options had none of them
     centred: bool = field(default=True, metadata={"absent": False})
     offset: bool = field(default=True, metadata={"absent": False})
     mirrored: bool = field(default=True, metadata={"absent": False})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+
+from qwell.train.config import TrainingConfig, known
 
 
 def geometric(update: int, updates: int, first: float, last: float) -> float:
@@ -30,21 +31,16 @@ def cosine(update: int, updates: int, first: float, last: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * (update + 1) / max(updates, 1))) / 2
 
 
-SCHEDULES: dict[str, Callable[[int, int, float, float], float]] = {
-    "geometric": geometric, "cosine": cosine, "linear": linear,
-}  # fmt: skip
+_BY_NAME = {"geometric": geometric, "cosine": cosine, "linear": linear}
 
 
-def rate(schedule: str, update: int, updates: int, first: float, last: float, warm_up: float) -> float:
-    """The learning rate before an update.
+def rate(config: TrainingConfig, update: int) -> float:
+    """The learning rate before update 0, 1, … of a resolved recipe.
 
-    Arguments:
-        schedule: "geometric", "cosine" or "linear".
-        update: 0, 1, … updates − 1.
-        first, last: rates that the schedule leads from and to.
-        warm_up: share of the updates in which the rate rises from 0 to `first`, before the schedule begins.
+    It rises from 0 to `first_rate` in a share `warm_up` of the updates; then the schedule begins.
     """
-    warm = max(int(warm_up * updates), 1) if warm_up else 0
+    updates, first, last = known(config.updates), known(config.first_rate), known(config.last_rate)
+    warm = max(int(known(config.warm_up) * updates), 1) if config.warm_up else 0
     if update < warm:
         return first * (update + 1) / warm
-    return SCHEDULES[schedule](update - warm, updates - warm, first, last)
+    return _BY_NAME[known(config.schedule)](update - warm, updates - warm, first, last)

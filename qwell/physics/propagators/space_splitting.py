@@ -20,8 +20,8 @@ from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 
 
-# Inlined, so that no call of a function of its own remains: the linker would take another version of it in the
-# process that compiles (rounded differently in the last bit) than in all that load the compiled code.
+# Inlined, so that no call of a function of its own remains: the linker would take another version of it in
+# the process that compiles (rounded differently in the last bit) than in all that load the compiled code.
 @numba.njit(**OPTIONS, inline="always")
 def _rotate(r, i, first, n, c, s):
     """(a, b) → (c a + i s b, c b + i s a) for n bonds: (first, first + 1), (first + 2, first + 3) …"""
