@@ -137,7 +137,7 @@ def test_the_released_recipe(data: Dataset) -> None:
         "batch": 128, "updates": 5 * (8 * per // 128), "first_rate": 1e-3,
     }  # fmt: skip
     model = create_model("emulator_gru", width=9, history=3)
-    optimizer = make_optimizer(model, config(data))
+    optimizer = make_optimizer(model, config(data, first_rate=1e-3))
     decayed, free = optimizer.param_groups
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0 and free["betas"] == (0.9, 0.999)
     assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
