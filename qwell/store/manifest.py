@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qwell.errors import DatasetDamaged, ManifestError
+from qwell.files import dump_json
 from qwell.store.schema import Plan, checked_int
 
 MANIFEST = "manifest.json"
@@ -123,17 +124,6 @@ def read_manifest(root: Path) -> Manifest:
     except OSError as error:
         raise DatasetDamaged(f"cannot read {path}: {error.strerror}") from error
     return Manifest.decode(content)
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def dump_json(obj: object) -> bytes:
-    """Canonical JSON: sorted keys, one-space indent, no NaN, final newline."""
-    return (json.dumps(obj, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def parse_json(content: bytes, what: str) -> Any:

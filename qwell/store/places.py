@@ -21,9 +21,9 @@ from qwell.errors import (
     QwellError,
     TransferError,
 )
-from qwell.files import whole_file
+from qwell.files import file_sha256, whole_file
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest, file_sha256
+from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
 
 JOBS = 8  # transfers at a time
 ATTEMPTS = 3

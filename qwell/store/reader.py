@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound
+from qwell.files import file_sha256
 from qwell.store import hdf5_single
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.dataset import Dataset, check_version, split_version, unlisted
@@ -15,7 +16,6 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    file_sha256,
     partial_path,
     read_manifest,
 )

@@ -13,7 +13,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from qwell.errors import DatasetExists, DatasetLocked, QwellError
-from qwell.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
+from qwell.files import (
+    DirectoryLock,
+    atomic_write,
+    file_sha256,
+    make_directory,
+    seal,
+    sync_file,
+    write_error,
+)
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.manifest import (
     MANIFEST,
@@ -21,10 +29,9 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    file_sha256,
     partial_path,
 )
-from qwell.store.provenance import read_provenance, seal
+from qwell.store.provenance import read_provenance
 from qwell.store.schema import SPLITS
 
 

@@ -22,7 +22,7 @@ from qwell.errors import (
     ManifestError,
     TransferError,
 )
-from qwell.files import atomic_write
+from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.dataset import Dataset, check_version, split_version
 from qwell.store.manifest import (
@@ -31,8 +31,6 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    dump_json,
-    file_sha256,
     parse_json,
     read_manifest,
 )

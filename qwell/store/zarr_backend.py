@@ -19,7 +19,8 @@ import google_crc32c
 import numpy as np
 
 from qwell.errors import DatasetDamaged
-from qwell.store.manifest import dump_json, parse_json
+from qwell.files import dump_json
+from qwell.store.manifest import parse_json
 from qwell.store.schema import Field, Plan, SplitLayout
 
 SUFFIXES: tuple[str, ...] = (".zarr",)
