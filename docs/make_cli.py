@@ -16,7 +16,9 @@ def sections(command: click.Command, name: str) -> list[str]:
     context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
     parts = [f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
-        for sub, one in sorted(command.commands.items()):
+        for sub in command.list_commands(context):
+            one = command.get_command(context, sub)
+            assert one is not None
             parts += sections(one, f"{name} {sub}")
     return parts
 

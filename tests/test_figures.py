@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from qwell.cli.qdata import save_figure
 from qwell.errors import InvalidInput, WriteError
 from qwell.figures import canvas
 from qwell.figures.attention import attention_figure
 from qwell.figures.spacetime import film, trajectories_page
 from qwell.studies.finding import Finding
+from qwell.studies.pages import save_figure
 
 
 @pytest.fixture(autouse=True)

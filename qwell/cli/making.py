@@ -11,14 +11,15 @@ from typing import Any
 import click
 
 from qwell.cli.common import Failed, as_json, echo_json, parse_bytes, parse_range, parse_settings
+from qwell.cli.options import given, option, path_option, stacked
 from qwell.cli.qdata_store import progress_bar
+from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
+from qwell.errors import InvalidInput
+from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
 def out_path(out: Path | None, storage: str | None, name: str) -> Path:
     """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
-    from qwell.errors import InvalidInput
-    from qwell.store.backends import SHARDED, check_suffix
-
     if storage is not None and storage not in SHARDED:
         raise InvalidInput(f"unknown format {storage!r}; choose one of {', '.join(SHARDED)}")
     if out is None:
@@ -32,8 +33,8 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
 class Making:
     """How and where, as typed."""
 
-    shard_size: int
-    workers: int | None
+    shard_rows: int | None
+    count: int | None
     max_memory: str | None
     scheduler: str | None
     cluster: str | None
@@ -47,17 +48,26 @@ class Making:
     as_json: bool
 
 
-def making_options(default_out: str, shard_size: int, multiple: int) -> Any:
-    """The options that say who makes a data set, how and where; handed over as one argument `making`."""
-    options = [
-        click.option(
-            "--shard-size", type=int, default=shard_size, show_default=True,
-            help=f"Rows a shard, a multiple of {multiple}.",
+def making_options(recipe: Any, multiple: int, out: str) -> Any:
+    """The options that say who makes a data set, how and where; handed over as one argument `making`.
+
+    Arguments:
+        recipe: its class; the default size of a shard is its plan's.
+        multiple: of which sizes of shards are.
+        out: where data sets go by default, in words.
+    """
+    options = stacked(
+        option(
+            recipe.plan, "shard_rows", "--shard-size", help=f"Rows a shard, a multiple of {multiple}."
         ),
-        click.option("--workers", type=int, help="Processes; 0: in this one.  [default: all cores]"),
+        option(Workers, "count", "--workers", help="Processes; 0: in this one."),
         click.option("--max-memory", metavar="SIZE", help="Of all local processes together, e.g. 2GB."),
-        click.option("--scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."),
-        click.option("--cluster", metavar="NAME", help="Start jobs of slurm, pbs, sge, lsf, htcondor, oar."),
+        option(
+            Workers, "scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."
+        ),
+        option(
+            Workers, "cluster", metavar="NAME", help=f"Start jobs of {', '.join(BATCH_SYSTEMS)}."
+        ),
         click.option(
             "--cluster-option", "cluster_options", multiple=True, metavar="KEY=VALUE",
             help="Of the cluster's jobs, e.g. queue=short.",
@@ -74,14 +84,11 @@ def making_options(default_out: str, shard_size: int, multiple: int) -> Any:
             help="Make only these shards (array jobs); then `qdata finalise` the whole.",
         ),
         click.option(
-            "--format", "storage", default=None,
-            help="zarr or hdf5.  [default: by the suffix of --out, else zarr]",
+            "--format", "storage", help="zarr or hdf5; where it is not given, the suffix of --out decides."
         ),
-        click.option(
-            "--out", type=click.Path(path_type=Path), help=f"Where.  [default: {default_out}]"
-        ),
+        path_option("--out", help="Where.", default=out),
         as_json,
-    ]  # fmt: skip
+    )  # fmt: skip
 
     def decorate(command: Any) -> Any:
         @functools.wraps(command)
@@ -89,24 +96,20 @@ def making_options(default_out: str, shard_size: int, multiple: int) -> Any:
             making = Making(**{f.name: given.pop(f.name) for f in fields(Making)})
             command(making=making, **given)
 
-        result: Any = wrapped
-        for option in reversed(options):
-            result = option(result)
-        return result
+        return options(wrapped)
 
     return decorate
 
 
 def make(recipe: Any, making: Making) -> None:
     """Make a data set, or say what would be made; print the answer."""
-    from qwell.datagen.clusters import Workers
     from qwell.datagen.pipeline import generate, generate_shards
-    from qwell.store.backends import storage_of
 
     path = out_path(making.out, making.storage, recipe.name)
-    plan = recipe.plan(making.shard_size, storage_of(path))
+    size = given({"shard_rows": making.shard_rows})
+    plan = recipe.plan(storage=storage_of(path), **size)
     options = parse_settings(making.cluster_options, "--cluster-option queue=short")
-    who = Workers(making.workers, making.scheduler, making.cluster, options, parse_bytes(making.max_memory))
+    who = Workers(making.count, making.scheduler, making.cluster, options, parse_bytes(making.max_memory))
     if making.dry_run:
         _dry_run(recipe, path, plan, who, making.as_json)
         return
@@ -114,7 +117,7 @@ def make(recipe: Any, making: Making) -> None:
     part = parse_range(shards, len(plan.shards())) if shards else slice(None)
     wanted = plan.shards()[part]
     rows = sum(b - a for a, b in (plan.splits[s].span(i) for s, i in wanted))
-    how: dict[str, Any] = {"shard_rows": making.shard_size, "workers": who}
+    how: dict[str, Any] = {"workers": who, **size}
     clock = time.perf_counter()
     try:
         with progress_bar(rows, quiet=making.as_json) as bar:
@@ -155,8 +158,6 @@ def make(recipe: Any, making: Making) -> None:
 
 def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any, as_json: bool) -> None:
     """Say what would be made; with a batch system, also the script of its jobs."""
-    from qwell.datagen.clusters import job_script, memory_of_worker
-
     rows = sum(layout.rows for layout in plan.splits.values())
     count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
     answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}

@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from qwell.cli.common import Failed, as_json, echo_json
+from qwell.cli.options import given, option, path_option
+from qwell.datagen.audit.audit import audit
+from qwell.store.derive import subset as random_part
 
 resume_option = click.option("--resume", is_flag=True, help="Continue after an interruption.")
 force_option = click.option("--force", is_flag=True, help="Replace what is there, once the new is whole.")
@@ -69,16 +72,10 @@ def info(path: str, as_json: bool) -> None:
     is_flag=True,
     help="Also read every value, and make a random sample again by the reference method.",
 )
-@click.option(
-    "--samples",
-    type=int,
-    default=1000,
-    show_default=True,
-    help="Rows a split made again by --full; trajectories at most 8.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@option(audit, "samples", help="Rows a split made again by --full; trajectories at most 8.")
+@option(audit, "seed", help="Of the sample.")
 @as_json
-def verify(path: str, full: bool, samples: int, seed: int, as_json: bool) -> None:
+def verify(path: str, full: bool, as_json: bool, **sample: Any) -> None:
     """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
     from qwell.store.reader import load_manifest, locate, open_dataset
     from qwell.store.transfer import verify_remote
@@ -94,9 +91,7 @@ def verify(path: str, full: bool, samples: int, seed: int, as_json: bool) -> Non
     answer: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
     summary = ""
     if full and not problems:
-        from qwell.datagen.audit.audit import audit
-
-        found_out = audit(open_dataset(path), samples, seed)
+        found_out = audit(open_dataset(path), **given(sample))
         problems, summary = found_out.problems, found_out.summary
         answer |= found_out.numbers
     answer["problems"] = problems
@@ -158,20 +153,19 @@ def convert(path: str, out: Path, single: bool, resume: bool, force: bool, as_js
 @click.command()
 @click.argument("path")
 @click.option("--n", type=int, required=True, help="Training rows to keep; validation stays whole.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Subsets of one seed are nested.")
+@option(random_part, "seed", help="Subsets of one seed are nested.")
 @out_option
 @resume_option
 @force_option
 @as_json
-def subset(path: str, n: int, seed: int, out: Path, resume: bool, force: bool, as_json: bool) -> None:
+def subset(path: str, n: int, seed: int | None, out: Path, resume: bool, force: bool, as_json: bool) -> None:
     """Keep a random part of the training rows."""
-    from qwell.store.derive import subset as make
-
+    chosen = given({"seed": seed})
     _derive(
         path,
         out,
         as_json,
-        lambda data, bar: make(data, out, n, seed=seed, resume=resume, force=force, progress=bar),
+        lambda data, bar: random_part(data, out, n, resume=resume, force=force, progress=bar, **chosen),
     )
 
 
@@ -290,9 +284,9 @@ def _transfer(size: int, as_json: bool, action: Callable[[Any], Any]) -> None:
 @click.argument("path")
 @click.option("--url", default="", help="Where the data set can be had, for the Croissant file.")
 @click.option("--license", "license_", default="", help="Address of its license.")
-@click.option("--out", type=click.Path(path_type=Path), default=".", help="Directory.  [default: here]")
+@path_option("--out", help="Directory.", default="here")
 @as_json
-def card(path: str, url: str, license_: str, out: Path, as_json: bool) -> None:
+def card(path: str, url: str, license_: str, out: Path | None, as_json: bool) -> None:
     """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""
     import json
 
@@ -309,8 +303,6 @@ def card(path: str, url: str, license_: str, out: Path, as_json: bool) -> None:
         (f"{data.stem}.md", markdown(data)),
         (f"{data.stem}.croissant.json", json.dumps(description, indent=1, ensure_ascii=False) + "\n"),
     ):
-        atomic_write(out / name, text.encode())
-        click.echo(str(out / name))
-
-
-COMMANDS = (info, verify, stats, list_, convert, subset, merge, push, pull, card)
+        file = (out or Path()) / name
+        atomic_write(file, text.encode())
+        click.echo(str(file))

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qwell.cli.options import path_option
 from qwell.papers.plan import Paper
 from qwell.papers.reproduce import PAPERS, outline
 from qwell.papers.reproduce import reproduce as do
@@ -15,7 +16,7 @@ from qwell.papers.reproduce import reproduce as do
 
 @click.group()
 def reproduce() -> None:
-    """Do a paper again: data, trainings, experiments, and a report with its statements beside our numbers."""
+    """Do a paper again: data, trainings, experiments, and a report with its statements."""
 
 
 def run_command(command: Sequence[str]) -> None:
@@ -40,9 +41,7 @@ def command_of(paper: Paper[Any]) -> click.Command:
         show_default=True,
         help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
     )
-    @click.option(
-        "--out", type=click.Path(path_type=Path), help="Folder.  [default: reproduction/<paper>-<scale>]"
-    )
+    @path_option("--out", help="Folder.", default="reproduction/<paper>-<scale>")
     @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
     def command(scale: str, out: Path | None, dry_run: bool) -> None:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"

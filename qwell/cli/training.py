@@ -10,62 +10,45 @@ from typing import Any
 import click
 
 from qwell.cli.common import Failed
+from qwell.cli.options import option, path_option, stacked
+from qwell.errors import InvalidInput
+from qwell.train.config import DEVICE, TrainingConfig
 
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+device_option = click.option("--device", default=DEVICE, show_default=True, help="auto, cpu, cuda, cuda:1 …")
 
 
-def training_options(updates: str, batch: str) -> Any:
-    """The options of every training; `updates` and `batch` say what their defaults are."""
-    options = [
+def run_option(default: str) -> Any:
+    """Where a run goes; `default` says where if it is not given."""
+    return path_option("--out", help="Run directory.", default=default)
+
+
+resume_option = click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run; takes all else from it."
+)
+
+
+def training_options(config: type[TrainingConfig], batch: str) -> Any:
+    """The options of every training; `batch` says what a batch is of."""
+    return stacked(
+        option(config, "model", help="Name in the zoo; see `qtrain models`."),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE",
             help="Option of the model, e.g. hidden=512.",
         ),
-        click.option("--updates", type=int, help=f"Updates of the weights.  [default: {updates}]"),
-        click.option("--batch", type=int, help=batch),
-        click.option(
-            "--first-rate", type=float,
-            help="Learning rate at the start.  [default: the model's, mostly 1e-3]",
-        ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batch order."),
+        option(config, "updates", help="Updates of the weights."),
+        option(config, "batch", help=f"{batch} an update."),
+        option(config, "first_rate", help="Learning rate at the start."),
+        option(config, "last_rate", help="Learning rate at the end."),
+        option(config, "seed", help="Of weights and batch order."),
         device_option,
-        click.option(
-            "--compile", "compile", is_flag=True,
-            help="Compile the model (torch.compile; needs a C++ compiler).",
-        ),
-        click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the run."),
-        click.option(
-            "--log-every", type=int,
-            help="Updates between lines of metrics.jsonl.  [default: a thousandth of all]",
-        ),
-        click.option(
-            "--evaluate-every", type=int, help="Updates between validations.  [default: a twentieth of all]",
-        ),
-        click.option(
-            "--checkpoint-every", type=int,
-            help="Updates between checkpoints.  [default: a hundredth of all]",
-        ),
-        click.option(
-            "--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/<data>-<model>]"
-        ),
-        click.option(
-            "--resume", type=click.Path(path_type=Path), metavar="RUN",
-            help="Continue a run; takes all else from it.",
-        ),
-    ]  # fmt: skip
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def intervals(updates: int, given: dict[str, Any]) -> dict[str, int]:
-    """How often to log, evaluate and save, where that was not asked for."""
-    parts = {"log_every": 1000, "evaluate_every": 20, "checkpoint_every": 100}
-    return {name: max(updates // part, 1) for name, part in parts.items() if given[name] is None}
+        option(config, "compile", help="Compile the model (torch.compile; needs a C++ compiler)."),
+        option(config, "tensorboard", help="Also write TensorBoard events into the run."),
+        option(config, "log_every", help="Updates between lines of metrics.jsonl."),
+        option(config, "evaluate_every", help="Updates between validations."),
+        option(config, "checkpoint_every", help="Updates between checkpoints."),
+        run_option("runs/<data>-<model>"),
+        resume_option,
+    )  # fmt: skip
 
 
 def absolute(path: str) -> str:
@@ -75,8 +58,6 @@ def absolute(path: str) -> str:
 
 def check_resume(context: click.Context, data: str | None, resume: Path | None, example: str) -> None:
     """Raise InvalidInput unless there is either a data set, like `example`, or a run and nothing else."""
-    from qwell.errors import InvalidInput
-
     if resume:
         typed = click.core.ParameterSource.COMMANDLINE
         given = [

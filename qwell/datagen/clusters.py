@@ -54,7 +54,7 @@ class Workers:
     Raises InvalidInput for what makes no sense together.
     """
 
-    count: int | None = None
+    count: int | None = field(default=None, metadata={"default": "all cores"})
     scheduler: str | None = None
     cluster: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Ready-made simulations: those of the dynamics paper, its test cases, and a small one to try things with.
+"""Simulations: the dynamics paper's, its test cases, a small one to try things with, and grids of one's own.
 
 The paper's are on its lattice, their packets cut at the ends of the box as its authors' are. Of the 14
 shaped test cases the paper draws the potentials and gives few numbers. Known exactly: the step pyramid.
@@ -7,8 +7,9 @@ Approximately: half circle, both ramps, triple barrier. The other nine are ours,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,14 @@ from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation
+from qwell.physics.ring import Ring
 from qwell.store.windows import Curriculum
 
 X0 = (10.0, 40.0, 70.0)
 S0 = tuple(np.arange(1, 4.5, 0.5).tolist())
 E0 = tuple(float(e) for e in range(1, 10))
 LATTICE = Propagation(hamiltonian="lattice")
+WIDTHS = (7.0,)  # of barriers, Bohr
 
 RECTANGULAR = (
     (15.0, 1.6, 2.0, 0.9, 7.7), (15.1, 1.7, 6.4, 7.4, 9.4), (15.6, 2.4, 3.7, 13.3, 10.5),
@@ -60,7 +63,7 @@ SHAPED: tuple[tuple[tuple[float, float, float], str, dict[str, object]], ...] = 
 )  # fmt: skip
 
 
-def _rectangle(height: float, width: float = 7.0) -> Potential:
+def _rectangle(height: float, width: float = WIDTHS[0]) -> Potential:
     return Potential("rectangle", {"height": float(height), "width": float(width)})
 
 
@@ -115,3 +118,66 @@ def preset(name: str) -> TrajectoriesRecipe:
     if name not in PRESETS:
         raise InvalidInput(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return replace(PRESETS[name](), name=name)
+
+
+def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> TrajectoriesRecipe:
+    """A recipe with other settings of its ring, its propagation, its storage and its windows.
+
+    Arguments:
+        recipe: to be changed; its packets and potentials stay.
+        changes: by the names of the fields of `Ring`, `Propagation` and `TrajectoriesRecipe`, and
+            `v_scale`. A new method takes its own substep, and a new precision its own tolerance, unless they
+            are given.
+    """
+    how = _own(Propagation, changes)
+    if "method" in how:
+        how.setdefault("substep", None)
+    if "precision" in how:
+        how.setdefault("tolerance", None)
+    return replace(
+        recipe,
+        ring=replace(recipe.ring, **_own(Ring, changes)),
+        propagation=replace(recipe.propagation, **how),
+        curriculum=replace(recipe.curriculum, **_scale(changes)),
+        **_own(TrajectoriesRecipe, changes),
+    )
+
+
+def grid(
+    potentials: tuple[Potential, ...] = (),
+    hb: tuple[float, ...] | None = None,
+    wb: tuple[float, ...] = WIDTHS,
+    **settings: Any,
+) -> TrajectoriesRecipe:
+    """Every packet in every potential.
+
+    Arguments:
+        potentials: what packets move in; free space if there are none.
+        hb, wb: heights and widths of rectangular barriers in the middle of the box, instead of potentials.
+        settings: by the names of the fields of `Family`, `Ring`, `Propagation` and `TrajectoriesRecipe`, and
+            `v_scale`.
+
+    Raises InvalidInput for barriers and potentials together, or a value out of range.
+    """
+    if hb is not None:
+        if potentials:
+            raise InvalidInput("--hb and --potential are two ways to say which potentials; give one of them")
+        potentials = tuple(_rectangle(h, w) for h in hb for w in wb)
+    return TrajectoriesRecipe(
+        (Family(potentials=potentials or (Potential(),), **_own(Family, settings)),),
+        ring=Ring(**_own(Ring, settings)),
+        propagation=Propagation(**_own(Propagation, settings)),
+        curriculum=Curriculum(**_scale(settings)),
+        **_own(TrajectoriesRecipe, settings),
+    )
+
+
+def _own(part: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of these values those that a dataclass has."""
+    names = {f.name for f in fields(part)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _scale(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`v_scale`, the one setting of windows that is the simulation's; the seed is of the validation cases."""
+    return {name: value for name, value in values.items() if name == "v_scale"}

@@ -22,6 +22,7 @@ from qwell.store.dataset import Dataset
 from qwell.store.schema import PART_AXIS, SPLITS
 
 RE_IM = len(PART_AXIS.values)  # numbers of a wave function at a point
+LEARNED = "train"  # the split whose windows are learned from
 ORDERED = 2**16  # windows whose order is worked out at a time
 
 
@@ -210,7 +211,7 @@ class Windows:
         psi: np.ndarray,
         potential: np.ndarray,
         curriculum: Curriculum,
-        split: str = "train",
+        split: str = LEARNED,
         simulations: np.ndarray | None = None,
     ) -> None:
         if psi.dtype != np.float32 or not psi.flags.c_contiguous:
@@ -222,7 +223,7 @@ class Windows:
         self.index = np.stack([curriculum.choose(split, int(i), v, psi.shape[1]) for i, v in pairs])
 
     @classmethod
-    def of(cls, data: Dataset, split: str = "train", curriculum: Curriculum | None = None) -> Windows:
+    def of(cls, data: Dataset, split: str = LEARNED, curriculum: Curriculum | None = None) -> Windows:
         """Read all trajectories of a split into memory; the curriculum is the data set's unless given."""
         part = data.require("trajectories")[split]
         psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
@@ -257,7 +258,7 @@ class Windows:
                 )
 
 
-def statistics(data: Dataset, split: str = "train") -> dict[str, float | int]:
+def statistics(data: Dataset, split: str = LEARNED) -> dict[str, float | int]:
     """How many windows a split of trajectories has, and which share of them touches the potential.
 
     `touching_unweighted` is the share of all windows there are. Only potentials are read.

@@ -22,6 +22,7 @@ from qwell.models.fields import perceptron
 from qwell.models.jets import ORDERS, derivatives
 from qwell.papers.stated import DERIVATIVE_TIMES
 from qwell.studies.finding import Finding
+from qwell.studies.variational.config import TimesConfig
 
 Method = Callable[[nn.Module, Tensor, str], tuple[Tensor, ...]]
 
@@ -145,33 +146,28 @@ def fit(points: Sequence[tuple[int, float]]) -> tuple[float, ...]:
     return tuple(float(v) for v in found)
 
 
-def derivative_times(
-    sizes: Sequence[int], orders: Sequence[str], batch: int, patience: float, threads: int = 1
-) -> Finding:
+def derivative_times(config: TimesConfig) -> Finding:
     """Times of evaluation against inputs (one output) and against outputs (four inputs), with fits.
 
     Arguments:
-        sizes: numbers of inputs, and of outputs.
-        orders: of `derivatives`.
-        batch: points an evaluation.
-        patience: seconds for each number.
-        threads: of torch, while it lasts.
+        config: of what, and how.
 
     Raises InvalidInput for sizes below 1, an unknown order, or fewer than three sizes.
     """
-    if len(sizes) < 3 or min(*sizes, batch, threads) < 1:
+    if len(config.sizes) < 3 or min(*config.sizes, config.batch, config.threads) < 1:
         raise InvalidInput("at least three sizes are needed, and all numbers must be at least 1")
-    if unknown := sorted(set(orders) - set(ORDERS)):
+    if unknown := sorted(set(config.orders) - set(ORDERS)):
         raise InvalidInput(f"unknown order {unknown[0]!r}; choose of {', '.join(ORDERS)}")
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(config.threads)
     try:
-        return _measured(sizes, orders, batch, patience)
+        return _measured(config)
     finally:
         torch.set_num_threads(before)
 
 
-def _measured(sizes: Sequence[int], orders: Sequence[str], batch: int, patience: float) -> Finding:
+def _measured(config: TimesConfig) -> Finding:
+    sizes, orders, batch = config.sizes, config.orders, config.batch
     rows, panels, numbers = [], [], {}
     for side, label in (("inputs", "inputs N₀, one output"), ("outputs", "outputs N_L, four inputs")):
         curves: dict[str, list[tuple[int, float]]] = {}
@@ -182,7 +178,7 @@ def _measured(sizes: Sequence[int], orders: Sequence[str], batch: int, patience:
             for order in orders:
                 for name, method in METHODS.items():
                     if name not in ("recursion", "factorised") and (outputs == 1 or name != "jvp of grad"):
-                        took = seconds(method, network, x, order, False, patience)
+                        took = seconds(method, network, x, order, False, config.patience)
                         curves.setdefault(f"{name}, {order}", []).append((size, took))
         fits = {f"qwell, {order}": fit(curves[f"qwell, {order}"]) for order in orders}
         for name, points in curves.items():

@@ -1,20 +1,112 @@
-"""What a training is, as data."""
+"""What a training is, as data: every default stands here, and nothing here needs torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self, TypeVar
 
 from qwell.errors import CheckpointError, InvalidInput
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 TIERS = ("auto", "resident", "mirror", "pool")
+DEVICE = "auto"  # what `choose_device` is given
+MEASURED = "validation"  # the split that trained networks are measured on
+# Every so many parts of a training is logged, validated and saved, unless it is said how often.
+PARTS = {"log_every": 1000, "evaluate_every": 20, "checkpoint_every": 100}
+# The released recipe of emulators that see windows; and ours of emulators on the ring, which have none.
+WINDOWS, EPOCHS, FREE_EPOCHS = 128, 5, 3
+RINGS, RING_UPDATES = 8, 12_000
+T = TypeVar("T")
+
+
+def left_open(words: str) -> Any:
+    """A field that is None until `resolved` fills it in; `words` say by what, for help texts."""
+    return field(default=None, metadata={"default": words})
+
+
+def known(value: T | None) -> T:
+    """A setting of a configuration that is resolved.
+
+    Raises InvalidInput if it is still open.
+    """
+    if value is None:
+        raise InvalidInput("a setting was left open; call `resolved` on the configuration first")
+    return value
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class Config:
+    """Settings of a training or study as plain data, with the checks that they share.
+
+    Settings that are still open (None) pass every check.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; `from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, obj: Any) -> Self:
+        """Build from an object of a run's files; keys that are no settings are left out.
+
+        Raises:
+            CheckpointError: it is not one of this kind.
+            InvalidInput: a value out of range.
+        """
+        names = {f.name for f in fields(cls)}
+        try:
+            return cls(**{name: _tuples(value) for name, value in obj.items() if name in names})
+        except (TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"the run's files do not describe such a training ({cls.__name__}): {error}"
+            ) from error
+
+    def filled(self, **values: Any) -> Self:
+        """The same with these values where a setting is still open."""
+        return replace(self, **{name: v for name, v in values.items() if getattr(self, name) is None})
+
+    def _given(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def at_least(self, least: float, *names: str) -> None:
+        """Raise InvalidInput for a setting below a number."""
+        for name, value in self._given(names).items():
+            if value < least:
+                raise InvalidInput(f"{name} is {value}; it must be at least {least}")
+
+    def positive(self, *names: str) -> None:
+        """Raise InvalidInput for a setting that is not a positive number."""
+        for name, value in self._given(names).items():
+            if not (math.isfinite(value) and value > 0):
+                raise InvalidInput(f"{name} is {value}; it must be a positive number")
+
+    def not_negative(self, *names: str) -> None:
+        """Raise InvalidInput for a setting that is neither 0 nor a positive number."""
+        for name, value in self._given(names).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise InvalidInput(f"{name} is {value}; it must be 0 or a positive number")
+
+    def shares(self, *names: str) -> None:
+        """Raise InvalidInput for a setting that does not lie between 0 and 1."""
+        for name, value in self._given(names).items():
+            if not 0 <= value <= 1:
+                raise InvalidInput(f"{name} is {value}; it must lie between 0 and 1")
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> None:
+        """Raise InvalidInput for a setting that is none of these."""
+        for value in self._given((name,)).values():
+            if value not in allowed:
+                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+
+
+def _tuples(value: Any) -> Any:
+    """The same with tuples for the lists that JSON makes of them."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Config):
     """What every training has; see the descendants.
 
     Raises InvalidInput for a value out of range.
@@ -24,48 +116,33 @@ class TrainingConfig:
     digest: str
     model: str
     options: dict[str, Any] = field(default_factory=dict)
-    updates: int = 100_000
-    batch: int = 100
-    first_rate: float = 1e-3
+    updates: int | None = None
+    batch: int | None = None
+    first_rate: float | None = left_open("the model's, mostly 1e-3")
     last_rate: float = 1e-5
     seed: int = 0
     precision: str = "float32"
     compile: bool = False
     watch: tuple[str, ...] = ()
     tensorboard: bool = False
-    log_every: int = 100
-    evaluate_every: int = 1000
-    checkpoint_every: int = 1000
+    log_every: int | None = left_open(f"1/{PARTS['log_every']} of all")
+    evaluate_every: int | None = left_open(f"1/{PARTS['evaluate_every']} of all")
+    checkpoint_every: int | None = left_open(f"1/{PARTS['checkpoint_every']} of all")
 
     def __post_init__(self) -> None:
-        for name in ("updates", "batch", "log_every", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("first_rate", "last_rate"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
-        self._choice("precision", PRECISIONS)
+        self.at_least(1, "updates", "batch", *PARTS)
+        self.positive("first_rate", "last_rate")
+        self.choice("precision", PRECISIONS)
 
-    def _choice(self, name: str, allowed: tuple[str, ...]) -> None:
-        if getattr(self, name) not in allowed:
-            raise InvalidInput(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}")
+    def resolved(self, **decided: Any) -> Self:
+        """The same with what was left open filled in: by what the model and the data decide, and by `PARTS`.
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, obj: Mapping[str, Any]) -> Self:
-        """Build from the `config.json` of a run; CheckpointError if it is not one of this kind."""
-        known = {f.name for f in fields(cls)}
-        try:
-            values: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in obj.items() if k in known
-            }
-            return cls(**values)
-        except TypeError as error:
-            raise CheckpointError(
-                f"the run's config.json is not that of such a training ({cls.__name__}): {error}"
-            ) from error
+        Arguments:
+            decided: values of `updates`, `batch` and `first_rate`, used where they were not given.
+        """
+        settled = self.filled(**decided)
+        updates = known(settled.updates)
+        return settled.filled(**{name: max(updates // part, 1) for name, part in PARTS.items()})
 
 
 @dataclass(frozen=True)
@@ -77,7 +154,7 @@ class EigenConfig(TrainingConfig):
         model, options: name in the zoo, and fields of its configuration that differ from the defaults.
         updates: of the weights in all.
         batch: rows an update.
-        first_rate, last_rate: learning rates, geometric in between.
+        first_rate, last_rate: learning rates, geometric in between; the first is the model's by default.
         density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
         seed: of weights and order of batches.
         precision: "float32", "tf32" or "bf16".
@@ -85,20 +162,21 @@ class EigenConfig(TrainingConfig):
         stream: tier, see `stream.open_stream`.
         watch: paths of further data sets whose validation split is measured too.
         tensorboard: also write TensorBoard events into the run.
-        log_every, evaluate_every, checkpoint_every: in updates.
+        log_every, evaluate_every, checkpoint_every: in updates; by default parts of all (`PARTS`).
 
     Raises InvalidInput for a value out of range.
     """
 
     model: str = "res_sa"
+    updates: int = 100_000
+    batch: int = 100
     density_weight: float = 0.0
     stream: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.density_weight) and self.density_weight >= 0):
-            raise InvalidInput(f"density_weight is {self.density_weight}; it must be 0 or a positive number")
-        self._choice("stream", TIERS)
+        self.not_negative("density_weight")
+        self.choice("stream", TIERS)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -111,8 +189,9 @@ class DynamicsConfig(TrainingConfig):
     """Training of an emulator; defaults are the released recipe (dynamics paper; its text differs).
 
     Arguments:
-        data, digest, model, options, updates, seed, compile, tensorboard, …: as in `EigenConfig`.
-        batch: windows an update; of emulators on the ring, trajectories.
+        data, digest, model, options, seed, compile, tensorboard, …: as in `EigenConfig`.
+        updates, batch: windows an update, and trajectories for emulators on the ring; by default as
+            `dynamics.recipe_of` says.
         first_rate, last_rate: the rate rises from 0 to the first over `warm_up`, and falls linearly.
         warm_up: share of the updates.
         decay: decoupled weight decay of AdamW, not on biases.
@@ -124,22 +203,20 @@ class DynamicsConfig(TrainingConfig):
     """
 
     model: str = "emulator_gru"
-    batch: int = 128
+    updates: int | None = left_open(
+        f"the released recipe's, {EPOCHS} epochs, {FREE_EPOCHS} without potential; {RING_UPDATES} for models"
+        " on the ring"
+    )
+    batch: int | None = left_open(f"{WINDOWS}; {RINGS} for models on the ring")
     last_rate: float = 1e-6
     warm_up: float = 0.01
     decay: float = 0.01
     clip: float = 1.0
     unroll: int = 4
     rollout: int = 100
-    log_every: int = 1000
-    evaluate_every: int = 20_000
-    checkpoint_every: int = 10_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("unroll", "rollout"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name, most in (("warm_up", 1.0), ("decay", math.inf), ("clip", math.inf)):
-            if not 0 <= getattr(self, name) <= most or math.isinf(getattr(self, name)):
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be 0 or a positive number")
+        self.at_least(1, "unroll", "rollout")
+        self.not_negative("warm_up", "decay", "clip")
+        self.shares("warm_up")

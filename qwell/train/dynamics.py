@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import qwell
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import InvalidInput
 from qwell.models.emulators import WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
-from qwell.models.registry import create_model, entry_of, list_models, save_pretrained
+from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
-from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
-from qwell.train.config import DynamicsConfig
+from qwell.train.beginning import begin_run, check_model, data_of
+from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
 from qwell.train.devices import choose_device
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
@@ -56,33 +54,38 @@ def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[
 
 
 def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, Any]) -> dict[str, Any]:
-    """What the released recipe says of batch, updates and rate: 5 epochs, 3 without a potential.
+    """Batch, updates and first rate of an emulator, where they are not given.
 
-    Emulators on the ring have no released recipe; ours is 12,000 updates of 8 trajectories.
+    The released recipe is 5 epochs of windows, 3 without a potential. Emulators on the ring have no released
+    recipe; ours is 12,000 updates of 8 trajectories.
     """
     entry = entry_of(model)
     decided = fitting_options(model, data, options)
     if entry.config is not WindowConfig:
-        return {"batch": batch or 8, "updates": 12_000, "first_rate": entry.first_rate}
-    part, batch = training_split(data), batch or 128
+        return {"batch": batch or RINGS, "updates": RING_UPDATES, "first_rate": entry.first_rate}
+    part, batch = training_split(data), batch or WINDOWS
     times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
-    epochs = 5 if decided["channels"] == 3 else 3
+    epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
     updates = epochs * (len(part) * times * edges // batch)
     return {"batch": batch, "updates": updates, "first_rate": entry.first_rate}
 
 
-def begin(config: DynamicsConfig, path: str | Path) -> Run:
+def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None) -> Run:
     """Check a recipe against its data and begin a run directory for it.
 
+    Arguments:
+        config: the recipe; what it leaves open is filled in.
+        path: of the run.
+        data: the data set, if it is open already.
+
     Raises:
+        CheckpointError: the data set is not the version that the recipe names.
         UnknownModel, InvalidInput: the recipe cannot be trained.
         RunExists, WriteError: the run directory cannot be made.
     """
-    data = open_dataset(config.data).require("trajectories")
-    if entry_of(config.model).task != "dynamics":
-        raise InvalidInput(
-            f"{config.model} is no emulator; choose one of {', '.join(list_models('dynamics'))}"
-        )
+    data = data_of(config, "dynamics", data)
+    check_model(config, "dynamics")
+    config = config.resolved(**recipe_of(config.model, data, config.batch, config.options))
     if config.precision != "float32" or config.watch:
         raise InvalidInput("emulators are trained in float32, without --watch")
     options = fitting_options(config.model, data, config.options)
@@ -92,9 +95,7 @@ def begin(config: DynamicsConfig, path: str | Path) -> Run:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
-    about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
-    described = replace(config, options=options).to_json()
-    return Run.create(path, {"command": "dynamics", **described, "about": about, "recipe": data.recipe})
+    return begin_run("dynamics", replace(config, options=options), data, path)
 
 
 def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
@@ -105,7 +106,7 @@ def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.Adam
     groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     cuda = next(model.parameters()).is_cuda
     return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=config.first_rate, fused=True, capturable=cuda
+        [g for g in groups if g["params"]], lr=known(config.first_rate), fused=True, capturable=cuda
     )
 
 
@@ -154,7 +155,7 @@ def make_step(
 def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:
     """Batches for a model: windows, or segments of whole rings."""
     curriculum = Curriculum.from_json(data.recipe["curriculum"])
-    common: dict[str, Any] = {"batch": config.batch, "seed": config.seed, "device": device}
+    common: dict[str, Any] = {"batch": known(config.batch), "seed": config.seed, "device": device}
     if isinstance(model, RingEmulator):
         return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
     shape = {"history": model.config.history, "width": model.config.width}
@@ -168,6 +169,7 @@ def train_dynamics(
     device: str = "auto",
     progress: Progress = lambda update, row: None,
     team: Team | None = None,
+    data: Dataset | None = None,
 ) -> Stopped:
     """Train, or continue to train, the emulator of a run; on completion save it in `run.model`.
 
@@ -178,12 +180,8 @@ def train_dynamics(
         DeviceUnavailable, TrainingDiverged: as they say.
     """
     config, where, team = DynamicsConfig.from_json(run.config), choose_device(device), team or Team()
-    data = open_dataset(config.data).require("trajectories")
-    if data.digest != config.digest:
-        raise CheckpointError(
-            f"{data.path} is version {data.digest[:12]}, the run {run.path} was begun with"
-            f" {config.digest[:12]}; restore that data set or start a new run"
-        )
+    data = data_of(config, "dynamics", data)
+    updates, first_rate = known(config.updates), known(config.first_rate)
     torch.manual_seed(config.seed)
     model = create_model(config.model, **config.options).to(where)
     optimizer = make_optimizer(model, config)
@@ -207,9 +205,7 @@ def train_dynamics(
         open_stream(model, data, config, where),
         config,
         run,
-        rate=lambda u: warm_up_and_fall(
-            u, config.updates, config.first_rate, config.last_rate, config.warm_up
-        ),
+        rate=lambda u: warm_up_and_fall(u, updates, first_rate, config.last_rate, config.warm_up),
         describe=lambda loss: {},
         evaluate=evaluate,
         team=team,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import qwell
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import InvalidInput
 from qwell.models.layers import Network
-from qwell.models.registry import create_model, entry_of, list_models, save_pretrained
+from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
-from qwell.train.config import EigenConfig
+from qwell.train.beginning import begin_run, check_model, data_of
+from qwell.train.config import EigenConfig, known
 from qwell.train.devices import choose_device
 from qwell.train.loop import Stopped, train
 from qwell.train.runs import Run
@@ -81,18 +81,22 @@ def fitting_options(data: Dataset) -> dict[str, int]:
     return {"points": fields["potential"].shape[0], "levels": fields["energy"].shape[0]}
 
 
-def begin(config: EigenConfig, path: str | Path) -> Run:
+def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) -> Run:
     """Check a recipe against its data and begin a run directory for it.
 
+    Arguments:
+        config: the recipe; what it leaves open is filled in.
+        path: of the run.
+        data: the data set, if it is open already.
+
     Raises:
+        CheckpointError: the data set is not the version that the recipe names.
         UnknownModel, InvalidInput: the recipe cannot be trained.
         RunExists, WriteError: the run directory cannot be made.
     """
-    data = open_dataset(config.data).require("spectra")
-    if entry_of(config.model).task != "spectra":
-        raise InvalidInput(
-            f"{config.model} predicts no energies; choose one of {', '.join(list_models('spectra'))}"
-        )
+    data = data_of(config, "spectra", data)
+    check_model(config, "spectra")
+    config = config.resolved(first_rate=entry_of(config.model).first_rate)
     create_model(config.model, **fitting_options(data), **config.options)
     if missing := set(config.fields) - set(data["train"].fields):
         raise InvalidInput(
@@ -105,8 +109,7 @@ def begin(config: EigenConfig, path: str | Path) -> Run:
             )
     if config.batch > len(data["train"]):
         raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
-    about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
-    return Run.create(path, {"command": "eigen", **config.to_json(), "about": about, "recipe": data.recipe})
+    return begin_run("eigen", config, data, path)
 
 
 def train_eigen(
@@ -114,6 +117,7 @@ def train_eigen(
     device: str = "auto",
     progress: Progress = lambda update, row: None,
     team: Team | None = None,
+    data: Dataset | None = None,
 ) -> Stopped:
     """Train, or continue to train, the model of a run; on completion save it in `run.model`.
 
@@ -124,6 +128,7 @@ def train_eigen(
         device: "auto", "cpu", "cuda", "cuda:1" …
         progress: called after each measurement with the update and its row.
         team: the processes that train together (`join_team`); alone by default.
+        data: the data set of the run, if it is open already.
 
     Returns: the last update, and the signal that stopped it if any.
 
@@ -133,12 +138,7 @@ def train_eigen(
     """
     config = EigenConfig.from_json(run.config)
     where, team = choose_device(device), team or Team()
-    data = open_dataset(config.data).require("spectra")
-    if data.digest != config.digest:
-        raise CheckpointError(
-            f"{data.path} is version {data.digest[:12]}, the run {run.path} was begun with"
-            f" {config.digest[:12]}; restore that data set or start a new run"
-        )
+    data = data_of(config, "spectra", data)
     watched = {"validation_nmse": data}
     watched |= {f"nmse on {one.stem}": one for one in map(open_dataset, config.watch)}
     torch.manual_seed(config.seed)
@@ -162,17 +162,21 @@ def train_eigen(
             rank=team.rank,
             world=team.world,
         )
-        optimizer = make_optimizer(model, config.first_rate)
+        first_rate = known(config.first_rate)
+        optimizer = make_optimizer(model, first_rate)
+        grid = Grid(len(data.coordinates["x"]) - 1)
+        densities = (config.density_weight, grid) if config.density_weight else None
+        step = make_step(model, optimizer, config.precision, config.compile, team, densities)
         power = float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean())
         try:
             stopped = train(
                 model,
                 optimizer,
-                make_step(model, optimizer, config.precision, config.compile, team, config.density_weight),
+                step,
                 stream,
                 config,
                 run,
-                rate=lambda u: geometric(u, config.updates, config.first_rate, config.last_rate),
+                rate=lambda u: geometric(u, config.updates, first_rate, config.last_rate),
                 describe=lambda loss: {"train_nmse": loss * ENERGY_SCALE**2 / power},
                 evaluate=lambda: _measure(model, watched),
                 team=team,

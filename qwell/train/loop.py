@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from qwell.errors import TrainingDiverged
 from qwell.train.checkpoint import load_checkpoint, save_checkpoint
-from qwell.train.config import TrainingConfig
+from qwell.train.config import TrainingConfig, known
 from qwell.train.runs import Run
 from qwell.train.steps import Step, set_rate
 from qwell.train.team import Team
@@ -67,7 +67,7 @@ def train(
         optimizer: of its parameters.
         step: an update, from a batch to its loss.
         stream: of training batches; its place is part of the checkpoint.
-        config: the recipe.
+        config: the recipe, resolved.
         run: where metrics and checkpoints go.
         rate: the learning rate before update 0, 1, 2 …
         describe: what else to say of a mean loss.
@@ -102,14 +102,16 @@ def train(
         if team.leads:
             save_checkpoint(run.checkpoints, model, optimizer, state)
 
+    updates, log_every = known(config.updates), known(config.log_every)
+    evaluate_every, checkpoint_every = known(config.evaluate_every), known(config.checkpoint_every)
     with _signals() as caught:
-        while update < config.updates:
+        while update < updates:
             set_rate(optimizer, rate(update))
             loss_sum += step(*next(stream))
             update += 1
-            last = update == config.updates
-            if update % config.log_every == 0 or last:
-                loss = team.mean(loss_sum) / ((update - 1) % config.log_every + 1)
+            last = update == updates
+            if update % log_every == 0 or last:
+                loss = team.mean(loss_sum) / ((update - 1) % log_every + 1)
                 loss_sum.zero_()
                 if not math.isfinite(loss):
                     raise TrainingDiverged(
@@ -118,14 +120,14 @@ def train(
                 row = {"update": update, "loss": loss, **describe(loss)}
                 row["seconds"] = round(time.perf_counter() - clock, 3)
                 if team.leads:
-                    if update % config.evaluate_every == 0 or last:
+                    if update % evaluate_every == 0 or last:
                         row |= evaluate()
                         model.train()
                     run.log(row)
                     progress(update, row)
             together = team.world == 1 or update % AGREE_EVERY == 0
             stop = together and team.any(bool(caught), stream.device)
-            if update % config.checkpoint_every == 0 or last or stop:
+            if update % checkpoint_every == 0 or last or stop:
                 save()
             if stop:
                 return Stopped(update, caught[0] if caught else signal.SIGTERM)

@@ -107,6 +107,11 @@ class Run:
         self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
 
 
+def run_path(out: Path | None, name: str) -> Path:
+    """Where a run goes: as asked for, or the first free of runs/name, runs/name-2 …"""
+    return out or free_run_path(Path("runs"), name)
+
+
 def free_run_path(root: Path, name: str) -> Path:
     """The first of root/name, root/name-2, root/name-3 … where nothing is yet."""
     path, number = root / name, 1

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from qwell.physics.grid import Grid
 from qwell.train.team import Team
 
 ENERGY_SCALE = 100.0
@@ -26,7 +27,7 @@ def loss_of(prediction: Tensor, energy: Tensor) -> Tensor:
     return nn.functional.mse_loss(prediction / ENERGY_SCALE, energy / ENERGY_SCALE)
 
 
-def density_loss(prediction: Tensor, potential: Tensor, density: Tensor) -> Tensor:
+def density_loss(prediction: Tensor, potential: Tensor, density: Tensor, grid: Grid) -> Tensor:
     """⟨∫(ρ_f − ρ)² dx⟩ over batch and levels, estimated without bias from one random mixture of the levels.
 
     With normal u_i independent of each other, ⟨Σ_m (Σ_i u_i (∂f_i/∂v_m − ψ_i²(m)))²⟩_u is the sum of the
@@ -36,12 +37,12 @@ def density_loss(prediction: Tensor, potential: Tensor, density: Tensor) -> Tens
         prediction: f(v), (b, levels), with its graph.
         potential: v, (b, points), requiring gradients.
         density: ψ², (b, levels, points), Σ_m ψ²(m) = 1.
+        grid: of the points.
     """
     mixture = torch.randn_like(prediction)
     (slope,) = torch.autograd.grad((prediction * mixture).sum(), potential, create_graph=True)
-    dx = 2 / (potential.shape[1] - 1)
     deviation = slope - (mixture.unsqueeze(2) * density).sum(1)
-    return deviation.square().sum() / (dx * prediction.numel())
+    return deviation.square().sum() / (grid.dx * prediction.numel())
 
 
 def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Adam:
@@ -72,7 +73,7 @@ def make_step(
     precision: str = "float32",
     compile: bool = False,
     team: Team | None = None,
-    density_weight: float = 0.0,
+    densities: tuple[float, Grid] | None = None,
 ) -> Step:
     """An update as a function (potential, energy[, density]) → loss.
 
@@ -82,7 +83,7 @@ def make_step(
             "float64" (for checks; the model must be in double precision).
         compile: pass the model through torch.compile.
         team: the processes that share the batch; gradients are averaged over them.
-        density_weight: w, see `density_loss`; 0 leaves densities out.
+        densities: w and the grid of the potentials, see `density_loss`; None leaves densities out.
 
     On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards; the
     arguments of later calls must be the same tensors (as `Stream` gives them).
@@ -103,10 +104,11 @@ def make_step(
         with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
             prediction = forward(potential)
         loss = loss_of(prediction, energy)
-        if density is None:
+        if density is None or densities is None:
             loss.backward()
         else:
-            (loss + density_weight * density_loss(prediction, potential, density)).backward()
+            weight, grid = densities
+            (loss + weight * density_loss(prediction, potential, density, grid)).backward()
         team.average_gradients(model)
         optimizer.step()
         return loss.detach()

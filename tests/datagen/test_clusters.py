@@ -173,6 +173,7 @@ def test_workers_in_a_network_namespace_of_their_own(tmp_path: Path, reference: 
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 def test_an_array_job_makes_the_same_data_set(tmp_path: Path, suffix: str) -> None:
     """Shards by several processes, in any order, at the same time, one of them twice."""

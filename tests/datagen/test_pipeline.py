@@ -72,6 +72,7 @@ def test_a_running_scheduler_does_not_change_a_byte(tmp_path: Path, reference: d
     assert content(tmp_path / "m3.zarr") == reference
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Neither from a file nor from standard input is it run again by the workers."""
     script = (

@@ -119,7 +119,14 @@ def test_a_free_gaussian_spreads_as_it_should() -> None:
         assert np.abs(made[0, frame] - exact).max() < 2e-8
 
 
-@pytest.mark.parametrize(("e0", "height", "width"), [(5.0, 3.0, 2.0), (4.0, 4.5, 0.8), (6.0, -3.0, 1.5)])
+@pytest.mark.parametrize(
+    ("e0", "height", "width"),
+    [
+        pytest.param(5.0, 3.0, 2.0, marks=pytest.mark.slow),
+        (4.0, 4.5, 0.8),
+        pytest.param(6.0, -3.0, 1.5, marks=pytest.mark.slow),
+    ],
+)
 def test_transmission_is_that_of_plane_waves(e0: float, height: float, width: float) -> None:
     ring = Ring(800.0, 8192)
     v = rectangle(height, width, ring)

@@ -129,8 +129,10 @@ def kill_workers(folder: Path, suffix: str, tries: int) -> Outcome:
         path = folder / f"x{runs}{suffix}"
         runs += 1
         process = command("generate", *OPTIONS, "--out", path, "--workers", 2)
-        time.sleep(dice.uniform(0.5, 1.5))
-        victims = [pid for pid in _descendants(process.pid) if _is_worker(pid)]
+        victims: list[int] = []
+        while not victims and process.poll() is None:
+            victims = [pid for pid in _descendants(process.pid) if _is_worker(pid)]
+        time.sleep(dice.uniform(0, 0.5))
         if victims and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(dice.choice(victims), signal.SIGKILL)

@@ -4,13 +4,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults import scenarios
 from faults.scenarios import SCENARIOS, Outcome
 
+SLOW = {scenarios.kill_generation, scenarios.kill_coordinator, scenarios.two_writers}
+SLOW_ON_ZARR = {scenarios.kill_workers, scenarios.power_cuts, scenarios.bit_flips, scenarios.full_disk}
 
-@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
-@pytest.mark.parametrize(
-    ("scenario", "tries"), [(s, n) for _, s, _, n in SCENARIOS], ids=[s.__name__ for _, s, _, _ in SCENARIOS]
-)
+
+def cases() -> list[object]:
+    """Each fault on each back end; what takes many processes or files waits for the slow tier."""
+    return [
+        pytest.param(
+            scenario,
+            tries,
+            suffix,
+            id=f"{scenario.__name__}-{suffix}",
+            marks=[pytest.mark.slow] * (scenario in SLOW or (scenario in SLOW_ON_ZARR and suffix == ".zarr")),
+        )
+        for _, scenario, _, tries in SCENARIOS
+        for suffix in (".zarr", ".h5")
+    ]
+
+
+@pytest.mark.parametrize(("scenario", "tries", "suffix"), cases())
 def test_fault(
     scenario: Callable[[Path, str, int], Outcome], tries: int, suffix: str, tmp_path: Path
 ) -> None:

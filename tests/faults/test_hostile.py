@@ -9,7 +9,17 @@ from faults.hostile import TRAPS, Actions, walk_into
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 
-CASES = [(name, trap, suffix) for name, trap, suffixes in TRAPS for suffix in suffixes]
+CASES = [
+    pytest.param(
+        name,
+        trap,
+        suffix,
+        id=f"{name}{suffix and '-' + suffix[1:]}",
+        marks=[pytest.mark.slow] * (name == "zip bomb in .npz"),
+    )
+    for name, trap, suffixes in TRAPS
+    for suffix in suffixes
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path | None]:
     return paths
 
 
-@pytest.mark.parametrize(
-    ("name", "trap", "suffix"), CASES, ids=[f"{n}{s and '-' + s[1:]}" for n, _, s in CASES]
-)
+@pytest.mark.parametrize(("name", "trap", "suffix"), CASES)
 def test_trap(name: str, trap: Actions, suffix: str, whole: dict[str, Path | None], tmp_path: Path) -> None:
     assert walk_into(trap, whole[suffix], tmp_path)  # type: ignore[arg-type]
 

@@ -136,7 +136,7 @@ def test_the_released_recipe(data: Dataset) -> None:
         "batch": 128, "updates": 5 * (8 * per // 128), "first_rate": 1e-3,
     }  # fmt: skip
     model = create_model("emulator_gru", width=9, history=3)
-    optimizer = make_optimizer(model, config(data))
+    optimizer = make_optimizer(model, config(data, first_rate=1e-3))
     decayed, free = optimizer.param_groups
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0 and free["betas"] == (0.9, 0.999)
     assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
@@ -357,7 +357,8 @@ def test_refusals(
 
 
 def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
-    run = begin(config(data, digest="0" * 64, updates=5), tmp_path / "run")
+    run = begin(config(data, updates=5), tmp_path / "run")
+    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
     with pytest.raises(CheckpointError, match="version"):
         train_dynamics(run, "cpu")
 

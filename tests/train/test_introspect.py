@@ -8,10 +8,10 @@ from qwell.datagen.recipes.densities import DensitiesRecipe
 from qwell.errors import InvalidInput
 from qwell.models.introspective import Distiller, GRUTranslator, TaylorCell, TaylorTranslator
 from qwell.physics.cells import HIGHEST, cell_matrices
+from qwell.studies.introspect.config import IntrospectConfig
 from qwell.studies.introspect.density_form import conserved, density_form, intrinsic_dimension
 from qwell.studies.introspect.distil import distil, rebuilding_loss, verdict
-from qwell.studies.introspect.law import GRID, born, test_law
-from qwell.studies.introspect.report import IntrospectConfig
+from qwell.studies.introspect.law import GRID, born, examine
 from qwell.studies.introspect.translate import hidden_states, metric, relative_error, train_translator
 
 E, A = 4.0, 0.1
@@ -32,7 +32,7 @@ def planted(basis: np.ndarray = BASIS, scale: float = 1.0) -> tuple[np.ndarray, 
 
 def test_the_true_law_passes_in_any_basis() -> None:
     for basis in (np.eye(2), BASIS, BASIS[::-1] * 7):
-        law = test_law(*planted(basis), E, A)
+        law = examine(*planted(basis), E, A)
         assert law.failures(E) == []
         assert law.slope == pytest.approx(1, abs=1e-9) and law.energy == pytest.approx(4, abs=1e-9)
         assert law.born < 1e-9 and law.conjugation < 1e-9 and abs(law.bend) < 1e-9
@@ -40,18 +40,18 @@ def test_the_true_law_passes_in_any_basis() -> None:
 
 def test_a_wrong_law_is_detected() -> None:
     """Potentials scaled by 1.1, another energy, a longer cell: each fails where it should."""
-    law = test_law(*planted(scale=1.1), E, A)
+    law = examine(*planted(scale=1.1), E, A)
     assert law.slope == pytest.approx(1.1) and {"trace", "slope"} <= set(law.failures(E))
-    other = test_law(*planted(), 4.2, A)
+    other = examine(*planted(), 4.2, A)
     assert "trace" in other.failures(4.2) and "energy" in other.failures(4.2)
-    assert {"trace", "slope", "energy"} <= set(test_law(*planted(), E, 0.11).failures(E))
+    assert {"trace", "slope", "energy"} <= set(examine(*planted(), E, 0.11).failures(E))
 
 
 def test_latents_that_are_no_wave_function_fail() -> None:
     updates, z, states, density = planted()
     bent = np.stack([z[:, 0], z[:, 1] + 0.3 * z[:, 0] ** 2], 1)
-    assert "r2_forward" in test_law(updates, bent, states, density, E, A).failures(E)
-    growing = test_law(1.01 * updates, z, states, density, E, A)
+    assert "r2_forward" in examine(updates, bent, states, density, E, A).failures(E)
+    growing = examine(1.01 * updates, z, states, density, E, A)
     assert "determinant" in growing.failures(E)
     mixed = (states**2).sum(1)  # ψ² + ψ'²: of rank two
     assert born(z, mixed) > 0.05

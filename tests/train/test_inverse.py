@@ -12,8 +12,9 @@ from qwell.physics.grid import Grid
 from qwell.physics.kernels import covariance
 from qwell.physics.potentials import factor, rows
 from qwell.physics.spectrum import eigenstates
+from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.fields import PaperField, SmoothField
-from qwell.studies.inverse.finder import FinderConfig, accepted_only, find, load_potential
+from qwell.studies.inverse.finder import accepted_only, find, load_potential
 from qwell.studies.inverse.grids import DERIVATIVES, GridSystem, read_state, second_derivative
 from qwell.studies.inverse.losses import equation_loss, gradient_loss, variance_loss
 from qwell.studies.inverse.report import quality, without_training
@@ -149,6 +150,7 @@ def test_differences_undo_the_hamiltonian_of_a_data_set() -> None:
     assert bool((system.wave(nodes) ** 2 > 0.01).all())
 
 
+@pytest.mark.slow
 def test_a_random_potential_is_recovered_from_its_ground_state() -> None:
     x, wave, v, energy = random_state(1)
     system = GridSystem.of("random", x, -3 * wave, v, energy)  # neither sign nor norm matters
@@ -232,7 +234,7 @@ def test_a_zero_wave_function_is_refused() -> None:
     ("changes", "message"),
     [
         ({"method": "guess"}, "unknown method"),
-        ({"method": "mpnn"}, "takes the paper field"),
+        ({"method": "mpnn", "field": "plain"}, "takes the paper field"),
         ({"field": "paper"}, "takes smooth fields"),
         ({"samples": 3}, "at least 32"),
         ({"temper": 2.0}, "between 0 and 1"),

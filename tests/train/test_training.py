@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import CheckpointError, InvalidInput, QwellWarning, RunExists, RunNotFound, TrainingDiverged
+from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.studies.probes.densities import gradient_densities
@@ -213,7 +214,10 @@ def test_checkpoint_of_another_model(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_a_changed_data_set_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
-    run = begin(config(dataset, digest="0" * 64), tmp_path / "run")
+    with pytest.raises(CheckpointError, match="restore that data set"):
+        begin(config(dataset, digest="0" * 64), tmp_path / "other")
+    run = begin(config(dataset), tmp_path / "run")
+    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
     with pytest.raises(CheckpointError, match="restore that data set"):
         train_eigen(run)
 
@@ -308,7 +312,7 @@ def test_density_loss_is_the_sum_over_levels_in_the_mean() -> None:
     dx = 0.2
     direct = ((weight - density) / dx).square().sum(2).mean() * dx
     torch.manual_seed(0)
-    drawn = torch.stack([density_loss(v @ weight.T, v, density) for _ in range(4000)])
+    drawn = torch.stack([density_loss(v @ weight.T, v, density, Grid(v.shape[1] - 1)) for _ in range(4000)])
     error = drawn.std() / len(drawn) ** 0.5
     assert abs(drawn.mean() - direct) < 4 * error < 0.1 * direct
 

@@ -9,10 +9,11 @@ import torch
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.physics.elements import eigenstates
+from qwell.studies.variational.config import OSCILLATORS, SampledConfig, VariationalConfig
 from qwell.studies.variational.minimise import Functional, _equations, adam, lbfgs, linear
 from qwell.studies.variational.potentials import WELLS, well_of
-from qwell.studies.variational.sampled import OSCILLATORS, local_energy, problem_of, solve_sampled
-from qwell.studies.variational.states import VariationalConfig, load_states, solve
+from qwell.studies.variational.sampled import local_energy, problem_of, solve_sampled
+from qwell.studies.variational.states import load_states, solve
 from qwell.studies.variational.trial import Trial, legendre, rectangle
 from qwell.train.runs import Run
 
@@ -176,7 +177,7 @@ def test_the_papers_set_up_has_no_lower_bound() -> None:
 @pytest.mark.parametrize("name", OSCILLATORS)
 def test_oscillators_by_monte_carlo(name: str) -> None:
     problem = problem_of(name)
-    state = solve_sampled(problem, (16, 16), steps=60, walkers=300, sweeps=60)
+    state = solve_sampled(problem, SampledConfig(layers=(16, 16), steps=60, walkers=300, sweeps=60))
     assert problem.energy is not None
     assert abs(state.energy - problem.energy) < max(4 * state.error, 1e-8)
     assert state.error < 3e-4 and state.samples > 1000
@@ -215,6 +216,6 @@ def test_potentials_that_are_not_finite() -> None:
     with pytest.raises(InvalidInput, match="not finite at x = 0"):
         well_of("1/x", (-1, 1))(np.array([-1.0, 0.0]))
     with pytest.raises(InvalidInput, match="not finite"):
-        solve_sampled(problem_of("1/(x-x)", 2), steps=1)
+        solve_sampled(problem_of("1/(x-x)", 2), SampledConfig(steps=1))
     with pytest.raises(InvalidInput, match="2 and 3"):
         problem_of("x**2", 4)

@@ -14,8 +14,23 @@ from qwell.physics.spectrum import SOLVERS, eigenvalues
 from qwell.store.backends import storage_of
 from qwell.store.derive import write_rows
 from qwell.store.manifest import FileRecord, Manifest
+from qwell.store.tables import read_arrays
 
 GIVEN = "given"  # the solver of energies that came with the potentials
+
+
+def read_spectra(path: Path, potential: str = "potential", energy: str = "energy") -> dict[str, np.ndarray]:
+    """Potentials, and energies if there are any, from a file.
+
+    Arguments:
+        path: `.npz` or HDF5; `.npy` and `.csv` hold potentials only.
+        potential, energy: their names in the file.
+
+    Returns: `potential` (n, points) and, if they are there, `energy` (n, levels).
+
+    Raises InvalidInput if the file cannot be read, or has no array of that name.
+    """
+    return read_arrays(path, {"potential": potential, "energy": energy})
 
 
 def import_spectra(

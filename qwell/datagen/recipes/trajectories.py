@@ -39,9 +39,9 @@ class Family:
         packet: "gaussian", "triangle" or "square".
     """
 
-    x0: tuple[float, ...]
-    s0: tuple[float, ...]
-    e0: tuple[float, ...]
+    x0: tuple[float, ...] = (10.0,)
+    s0: tuple[float, ...] = (2.0,)
+    e0: tuple[float, ...] = (5.0,)
     potentials: tuple[Potential, ...] = (Potential(),)
     packet: str = "gaussian"
 

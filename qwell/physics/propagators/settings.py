@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ METHODS = {
 HAMILTONIANS = ("spectral", "lattice")
 SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
+TOLERANCES = {"float64": 1e-11, "float32": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ class Propagation:
     hamiltonian: str = "spectral"
     dt: float = 0.1
     frames: int = 500
-    tolerance: float | None = None
+    tolerance: float | None = field(
+        default=None, metadata={"default": "; ".join(f"{v:g} in {k}" for k, v in TOLERANCES.items())}
+    )
     precision: str = "float64"
-    substep: float | None = None
+    substep: float | None = field(
+        default=None, metadata={"default": "; ".join(f"{v:g} of {k}" for k, v in SUBSTEPS.items())}
+    )
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -62,7 +67,7 @@ class Propagation:
             if value not in allowed:
                 raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
         if self.tolerance is None:
-            object.__setattr__(self, "tolerance", 1e-11 if self.precision == "float64" else 1e-6)
+            object.__setattr__(self, "tolerance", TOLERANCES[self.precision])
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
             if number is None or not (math.isfinite(number) and number > 0):
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")

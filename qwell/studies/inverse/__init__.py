@@ -2,6 +2,7 @@
 
 systems.py   states with closed forms, and what is exactly true of them
 grids.py     states given on a grid, by a data set or a file
+config.py    how a potential is looked for, with every default
 fields.py    the networks U_θ(r), and what coordinates they see
 losses.py    QPNN, MPNN, and the variance of the local energy
 finder.py    the training, by Adam and Gauss–Newton

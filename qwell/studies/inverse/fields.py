@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
 from qwell.models.fields import perceptron
-
-FIELDS = ("paper", "plain", "radius", "coulomb")
+from qwell.studies.inverse.config import FIELDS
 
 
 class Field(nn.Module):

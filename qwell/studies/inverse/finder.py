@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +16,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import CheckpointError
 from qwell.models.jets import parameter_jacobian
 from qwell.models.tensors import write_tensors
-from qwell.studies.inverse.fields import FIELDS, Field, PaperField, SmoothField
-from qwell.studies.inverse.losses import METHODS, equation_loss, gradient_loss, pin_loss, variance_loss
+from qwell.studies.inverse.config import FinderConfig
+from qwell.studies.inverse.fields import Field, PaperField, SmoothField
+from qwell.studies.inverse.losses import equation_loss, gradient_loss, pin_loss, variance_loss
 from qwell.studies.inverse.systems import System, check
 from qwell.studies.metropolis import Chain
+from qwell.train.config import known
 from qwell.train.runs import Run
 
-RECIPES = ("text", "scripts")
 WALKERS = 500
 TEMPER = 0.25  # β of the points that look after the tails
-
-
-@dataclass(frozen=True)
-class FinderConfig:
-    """How a potential is looked for.
-
-    Arguments:
-        system: a name of `SYSTEMS`, or what a grid is called.
-        method: "variance", "mpnn", "qpnn" or "qpnn-ms".
-        recipe: of the paper's methods, "text" or "scripts".
-        field: of `FIELDS`; the paper's methods take "paper".
-        layers: hidden widths of smooth fields.
-        activation: of smooth fields.
-        penalty: λ.
-        shrink: δ, what the paper's network is multiplied by at the beginning.
-        pins: r₀, one or several points; the system's own by default.
-        samples: points to learn from; of "variance", of each kind.
-        temper: share of the points of "variance" that are drawn with β = ¼, for the tails.
-        epochs: of the paper's methods, batches of 32.
-        adam_steps, newton_steps: of "variance".
-        rate: Adam's learning rate.
-        seed: of weights and points.
-
-    Raises InvalidInput for a value out of range, or a combination that cannot be.
-    """
-
-    system: str = "hydrogen-1s"
-    method: str = "variance"
-    recipe: str = "text"
-    field: str = "plain"
-    layers: tuple[int, ...] = (32, 32)
-    activation: str = "Tanh"
-    penalty: float = 1.0
-    shrink: float = 0.01
-    pins: tuple[tuple[float, ...], ...] = ()
-    samples: int = 2500
-    temper: float = 0.5
-    epochs: int = 1000
-    adam_steps: int = 1500
-    newton_steps: int = 60
-    rate: float = 1e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("method", METHODS), ("recipe", RECIPES), ("field", FIELDS)):
-            if getattr(self, name) not in allowed:
-                raise InvalidInput(
-                    f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
-                )
-        if (self.method == "variance") == (self.field == "paper"):
-            raise InvalidInput(
-                f"the method {self.method} takes {'smooth fields' if self.method == 'variance' else 'the'}"
-                f" {', '.join(FIELDS[1:]) if self.method == 'variance' else 'paper field'}"
-            )
-        for name, least in (("samples", 32), ("epochs", 1), ("adam_steps", 0), ("newton_steps", 0)):
-            if getattr(self, name) < least:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        for name, most in (("penalty", math.inf), ("shrink", math.inf), ("temper", 1.0)):
-            if not 0 <= getattr(self, name) <= most or math.isinf(getattr(self, name)):
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must lie between 0 and {most:g}")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise InvalidInput(f"rate is {self.rate}; it must be a positive number")
 
 
 class Potential:
@@ -111,7 +50,7 @@ class Potential:
     def save(self, run: Run) -> None:
         """Write the network and what it is into a run."""
         write_tensors(run.model / "model.safetensors", self.field.state_dict())
-        about = {"config": asdict(self.config), "shape": self.shape, "shift": self.shift}
+        about = {"config": self.config.to_json(), "shape": self.shape, "shift": self.shift}
         run.write("model/potential.json", json.dumps(about, indent=1) + "\n")
 
 
@@ -125,9 +64,7 @@ def load_potential(path: str | Path) -> Potential:
     run = Run.open(path)
     try:
         about = json.loads((run.model / "potential.json").read_text())
-        kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
-        kept["pins"] = tuple(tuple(p) for p in kept["pins"])
-        config = FinderConfig(**kept)
+        config = FinderConfig.from_json(about["config"])
         field = _build(config, about["shape"])
         field.load_state_dict(load_file(run.model / "model.safetensors"))
         return Potential(field, float(about["shift"]), config, about["shape"])
@@ -160,13 +97,14 @@ def find(
     """Find the potential of which a system's state is an eigenstate.
 
     Arguments:
-        config: how.
+        config: how; what it leaves open is filled in for the system.
         system: the state, and V at the pinned points.
         log: takes rows of measurements on the way.
 
     Raises InvalidInput for a zero wave function, or pinned points on nodes or singularities.
     """
-    pins = torch.tensor(config.pins or (system.pin,), dtype=torch.float64)
+    config = config.resolved(system)
+    pins = torch.tensor(config.pins, dtype=torch.float64)
     check(system, pins)
     values = system.potential(pins)
     clock = time.process_time()
@@ -192,7 +130,11 @@ def _build(config: FinderConfig, shape: dict[str, Any]) -> Field:
     if config.field == "paper":
         return PaperField(shape["dimensions"], config.shrink, shape["ceiling"], config.seed)
     return SmoothField(
-        config.field, layers=config.layers, activation=config.activation, seed=config.seed, **shape
+        known(config.field),
+        layers=known(config.layers),
+        activation=config.activation,
+        seed=config.seed,
+        **shape,
     )
 
 
@@ -240,7 +182,7 @@ def _by_variance(
     def report(step: int, loss: float) -> None:
         note(config.adam_steps + step, loss, _energy(field, kinetic, pool, pins, values))
 
-    _gauss_newton(field, kinetic, pool, config.newton_steps, report)
+    _gauss_newton(field, kinetic, pool, known(config.newton_steps), report)
     return field, bulk, shape
 
 
@@ -296,7 +238,8 @@ def _as_in_the_paper(
     field = _build(config, shape)
     optimiser = torch.optim.Adam(field.parameters(), lr=config.rate)
     generator = torch.Generator().manual_seed(config.seed)
-    for epoch in range(config.epochs):
+    epochs, penalty = known(config.epochs), known(config.penalty)
+    for epoch in range(epochs):
         order = torch.randperm(len(points), generator=generator)
         total = 0.0
         batches = order.split(32)
@@ -304,14 +247,14 @@ def _as_in_the_paper(
             x = points[some]
             if config.method == "mpnn":
                 loss = equation_loss(field, system, x, root=config.recipe == "text")
-                loss = loss + config.penalty * pin_loss(field, pins, values)
+                loss = loss + penalty * pin_loss(field, pins, values)
             else:
                 loss = gradient_loss(field, system, x) + pin_loss(field, pins, values)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             total += loss.item()
-        if epoch % max(1, config.epochs // 200) == 0 or epoch == config.epochs - 1:
+        if epoch % max(1, epochs // 200) == 0 or epoch == epochs - 1:
             with torch.no_grad():
                 energy = float((system.kinetic(points) + field(points)).mean())
             note(epoch, total / len(batches), energy)

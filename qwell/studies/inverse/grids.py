@@ -15,10 +15,10 @@ from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from qwell.errors import InvalidInput
+from qwell.studies.inverse.config import DERIVATIVES
 from qwell.studies.inverse.systems import System
 from qwell.studies.metropolis import Chain
 
-DERIVATIVES = ("difference", "spline", "spectral")
 INSIDE = 1e-2  # of the largest |ψ|²: where ψ says what V is
 
 

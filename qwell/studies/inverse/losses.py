@@ -15,8 +15,6 @@ from torch import Tensor
 from qwell.studies.inverse.fields import Field
 from qwell.studies.inverse.systems import System
 
-METHODS = ("variance", "mpnn", "qpnn", "qpnn-ms")
-
 
 def gradient_loss(field: Field, system: System, x: Tensor) -> Tensor:
     """mean |∇E|² at points (n, d)."""

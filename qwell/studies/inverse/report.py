@@ -13,8 +13,10 @@ from torch import Tensor
 from qwell.figures.inverse import penalty_figure, potential_figure
 from qwell.papers.stated import POTENTIALS
 from qwell.studies.finding import Cell, Finding
-from qwell.studies.inverse.finder import FinderConfig, Found, find
+from qwell.studies.inverse.config import FinderConfig
+from qwell.studies.inverse.finder import Found, find
 from qwell.studies.inverse.systems import System
+from qwell.train.config import known
 
 POINTS, SWEEPS = 20_000, 200
 HELD_OUT = 10**6  # seeds of points nobody has learned from begin here
@@ -70,18 +72,19 @@ def without_training(system: System, pins: Sequence[Sequence[float]] = ()) -> Ca
 
 
 def search(
-    config: FinderConfig, system: System, seeds: int, log: Callable[[dict[str, float]], None]
+    config: FinderConfig, system: System, log: Callable[[dict[str, float]], None]
 ) -> tuple[list[Found], Finding]:
     """Find a potential from one or several beginnings, and say how good it is."""
+    config = config.resolved(system)
     found, measured = [], []
-    for seed in range(config.seed, config.seed + seeds):
+    for seed in range(config.seed, config.seed + config.seeds):
         found.append(find(replace(config, seed=seed), system, log))
         measured.append(quality(found[-1].potential, system, seed))
-    free = quality(without_training(system, config.pins), system)
+    free = quality(without_training(system, known(config.pins)), system)
     rows: list[list[Cell]] = [
         _row(str(f.potential.config.seed), q, f.seconds) for f, q in zip(found, measured, strict=True)
     ]
-    if seeds > 1:
+    if config.seeds > 1:
         table = np.array([list(asdict(q).values()) for q in measured])
         rows.append(_row("mean", Quality(*table.mean(0)), float(np.mean([f.seconds for f in found]))))
         rows.append(_row("spread", Quality(*table.std(0, ddof=1)), float("nan")))
@@ -90,7 +93,7 @@ def search(
     numbers = {
         "system": system.name,
         "exact": system.energy,
-        "config": asdict(config),
+        "config": config.to_json(),
         "stated": POTENTIALS.get(system.name, {}).get(config.method),
         "runs": [
             {**asdict(q), "loss": f.history[-1]["loss"] if f.history else None, "seconds": f.seconds}
@@ -101,13 +104,13 @@ def search(
         if chain is None
         else {"acceptance": chain.acceptance, "step": chain.step, "effective": chain.mean(_radius)[2]},
     }
-    best = min(range(seeds), key=lambda s: measured[s].box)
+    best = min(range(config.seeds), key=lambda s: measured[s].box)
     head = (
         "seed", "ε box", "ε [−1, 1]", "ε by ψ²", "worst", "Ē", "± of sampling", "Ē − E", "CPU s",
     )  # fmt: skip
     for row in rows:
-        known = np.isfinite(system.energy) and row[0] != "spread"
-        row.insert(7, f"{float(row[5]) - system.energy:+.1e}" if known else "–")
+        exact = np.isfinite(system.energy) and row[0] != "spread"
+        row.insert(7, f"{float(row[5]) - system.energy:+.1e}" if exact else "–")
     title = f"{system.name}: the potential by {config.method}, {config.field} field"
     return found, Finding("report", title, head, rows, numbers, {"": _figure(found[best], system)})
 
@@ -150,16 +153,16 @@ def penalty_sweep(
     config: FinderConfig,
     system: System,
     penalties: Sequence[float],
-    seeds: int,
     log: Callable[[dict[str, float]], None],
 ) -> Finding:
     """Errors and losses against λ (Fig. 3)."""
+    config = config.resolved(system)
     rows: list[list[Cell]] = []
     errors, losses, energies = [], [], []
     for penalty in penalties:
         runs = [
             find(replace(config, penalty=penalty, seed=seed), system, log)
-            for seed in range(config.seed, config.seed + seeds)
+            for seed in range(config.seed, config.seed + config.seeds)
         ]
         measured = [quality(run.potential, system, k) for k, run in enumerate(runs)]
         errors.append([q.centre for q in measured])
@@ -174,12 +177,12 @@ def penalty_sweep(
         )  # fmt: skip
     numbers = {
         "system": system.name,
-        "config": asdict(config),
+        "config": config.to_json(),
         "penalties": list(penalties),
         "errors": errors,
         "losses": losses,
         "energies": energies,
     }
-    title = f"{system.name}: errors against λ, {seeds} beginnings each"
+    title = f"{system.name}: errors against λ, {config.seeds} beginnings each"
     figure = penalty_figure(penalties, errors, losses)
     return Finding("sweep", title, ("λ", "ε box", "ε [−1, 1]", "loss", "Ē"), rows, numbers, {"": figure})

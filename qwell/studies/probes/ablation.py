@@ -16,11 +16,12 @@ from qwell.figures.ablation import ablation_figure
 from qwell.models.registry import read_config
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, label
+from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.probes.cross_kernel import error_matrix
 from qwell.train.runs import model_folder, trained_on
 
 
-def ablation(models: Sequence[str | Path], data: Sequence[Dataset], split: str = "validation") -> Finding:
+def ablation(models: Sequence[str | Path], data: Sequence[Dataset], split: str = OfSpectra.split) -> Finding:
     """R_D of every depth and R_SA of every pair with and without self-attention, for each training set.
 
     Arguments:

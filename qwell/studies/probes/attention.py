@@ -11,11 +11,16 @@ from qwell.errors import InvalidInput
 from qwell.figures.attention import attention_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index
+from qwell.studies.probes.asked import OfSpectra
 from qwell.train.runs import load_model
 
 
 def attention(
-    path: str | Path, data: Dataset, split: str = "validation", index: int = 0, layers: int = 2
+    path: str | Path,
+    data: Dataset,
+    split: str = OfSpectra.split,
+    index: int = OfSpectra.index,
+    layers: int = OfSpectra.layers,
 ) -> Finding:
     """The maps of the first attention layers for one potential.
 

@@ -11,13 +11,14 @@ import numpy as np
 from qwell.figures.cross_kernel import cross_kernel_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index, label
+from qwell.studies.probes.asked import OfSpectra
 from qwell.train.eigen import predict, predict_split
 from qwell.train.metrics import nmse
 from qwell.train.runs import Run, load_model, trained_on
 
 
 def error_matrix(
-    models: Sequence[str | Path], data: Sequence[Dataset], split: str = "validation"
+    models: Sequence[str | Path], data: Sequence[Dataset], split: str = OfSpectra.split
 ) -> np.ndarray:
     """NMSE of every model (rows) on every data set (columns), (models, data)."""
     matrix = np.empty((len(models), len(data)))
@@ -36,7 +37,10 @@ def model_label(path: str | Path) -> str:
 
 
 def cross_kernel(
-    models: Sequence[str | Path], data: Sequence[Dataset], split: str = "validation", index: int = 0
+    models: Sequence[str | Path],
+    data: Sequence[Dataset],
+    split: str = OfSpectra.split,
+    index: int = OfSpectra.index,
 ) -> Finding:
     """NMSE of every model on every data set, and one potential's levels by each model.
 

@@ -16,6 +16,7 @@ from qwell.figures.crossing import crossing_figure, exchange_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits
+from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.probes.densities import gradient_densities
 from qwell.studies.problem import exact
 from qwell.train.eigen import predict
@@ -49,7 +50,12 @@ def path_between(a: np.ndarray, b: np.ndarray, mixing: np.ndarray) -> np.ndarray
     return (1 - mixing)[:, None] * a + mixing[:, None] * b
 
 
-def crossing(path: str | Path, data: Dataset, split: str = "validation", candidates: int = 24) -> Finding:
+def crossing(
+    path: str | Path,
+    data: Dataset,
+    split: str = OfSpectra.split,
+    candidates: int = OfSpectra.candidates,
+) -> Finding:
     """Find an avoided crossing by the network alone, and compare it with the direct solution.
 
     All pairs of the first potentials are tried. The one taken has the smallest gap for its path, not below

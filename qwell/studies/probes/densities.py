@@ -13,6 +13,7 @@ from qwell.figures.densities import densities_figure
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index
+from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.problem import exact
 from qwell.train.runs import load_model
 
@@ -79,9 +80,9 @@ def compare(estimate: np.ndarray, density: np.ndarray, x: np.ndarray) -> dict[st
 def densities(
     path: str | Path,
     data: Dataset,
-    split: str = "validation",
-    index: int = 0,
-    samples: int = 200,
+    split: str = OfSpectra.split,
+    index: int = OfSpectra.index,
+    samples: int = OfSpectra.samples,
 ) -> Finding:
     """Densities from gradients against squared wave functions, for every level over many potentials.
 

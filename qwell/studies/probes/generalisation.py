@@ -21,6 +21,7 @@ from qwell.physics.propagators.settings import Propagation, setting_of
 from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.rollouts import load_emulator
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
@@ -63,7 +64,11 @@ def simulate(
     return propagate(psi, potential, ring, how).astype(np.float32), potential
 
 
-def sweep(paths: Sequence[str | Path], hamiltonian: str = "lattice", frames: int = 400) -> Finding:
+def sweep(
+    paths: Sequence[str | Path],
+    hamiltonian: str = OfTrajectories.hamiltonian,
+    frames: int = OfTrajectories.frames,
+) -> Finding:
     """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
 
     Arguments:
@@ -127,7 +132,12 @@ def _trained_values(path: str | Path) -> dict[str, list[float]]:
     return found
 
 
-def packets(path: str | Path, data: Dataset, frames: int = 400, split: str = "test") -> Finding:
+def packets(
+    path: str | Path,
+    data: Dataset,
+    frames: int = OfTrajectories.frames,
+    split: str = OfTrajectories.split,
+) -> Finding:
     """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
 
     Arguments:
@@ -162,7 +172,12 @@ def packets(path: str | Path, data: Dataset, frames: int = 400, split: str = "te
     return Finding("packets", title, head, rows, numbers, {"": figure})
 
 
-def hyper(paths: Sequence[str | Path], data: Dataset, frames: int = 400, split: str = "test") -> Finding:
+def hyper(
+    paths: Sequence[str | Path],
+    data: Dataset,
+    frames: int = OfTrajectories.frames,
+    split: str = OfTrajectories.split,
+) -> Finding:
     """Emulators with different history, width or hidden size on the same cases (Fig. S7).
 
     Arguments:

@@ -20,6 +20,7 @@ from qwell.physics.waves import PARTS
 from qwell.store.dataset import Dataset
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.rollouts import load_emulator
 
 QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
@@ -47,8 +48,33 @@ def shares_of_frames(gradient: np.ndarray) -> list[float]:
     return [float(e) for e in each / (each.sum() or 1.0)]
 
 
+def _loud_windows(
+    psi: np.ndarray,
+    potential: np.ndarray,
+    places: np.ndarray,
+    shape: Curriculum,
+    samples: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Random windows (samples, history, w, channels) among `places` = (simulation, left edge), (n, 2).
+
+    More are drawn than asked for, to take those where there is something: in nothing gradients say nothing.
+    """
+    start = rng.integers(0, psi.shape[1] - shape.history - 1, size=20 * samples)
+    if not len(places):
+        return np.empty((0, shape.history, shape.width, PARTS + 1), np.float32)
+    chosen = places[rng.integers(len(places), size=20 * samples)]
+    windows = gather(psi, potential, chosen[:, 0], start, chosen[:, 1], shape)[:, :-1]
+    quiet = np.abs(windows[..., :PARTS]).max(axis=(1, 2, 3)) < QUIET
+    return windows[np.argsort(quiet, kind="stable")[:samples]]
+
+
 def gradients(
-    path: str | Path, data: Dataset, split: str = "test", samples: int = 200, seed: int = 0
+    path: str | Path,
+    data: Dataset,
+    split: str = OfTrajectories.split,
+    samples: int = OfTrajectories.samples,
+    seed: int = OfTrajectories.seed,
 ) -> Finding:
     """Mean and deviation of the gradients over random windows, free ones and ones that touch a potential.
 
@@ -76,16 +102,10 @@ def gradients(
     numbers = {}
     figure = None
     for kind, where in (("free", ~touching), ("at a potential", touching)):
-        places = np.argwhere(where)
-        # more than asked for, to take those where there is something: in nothing gradients say nothing
-        start = rng.integers(0, psi.shape[1] - c.history - 1, size=20 * samples)
-        chosen = places[rng.integers(len(places), size=20 * samples)] if len(places) else places
-        if not len(chosen):
+        windows = _loud_windows(psi, scaled, np.argwhere(where), shape, samples, rng)
+        if not len(windows):
             continue
-        windows = gather(psi, scaled, chosen[:, 0], start, chosen[:, 1], shape)[:, :-1]
-        quiet = np.abs(windows[..., :PARTS]).max(axis=(1, 2, 3)) < QUIET
-        loud = np.argsort(quiet, kind="stable")[:samples]
-        gradient = direct_gradients(model, torch.from_numpy(windows[loud][..., : c.channels]))
+        gradient = direct_gradients(model, torch.from_numpy(windows[..., : c.channels]))
         mean, deviation = gradient.mean(axis=0), gradient.std(axis=0)
         broken, shares = violation(gradient), shares_of_frames(mean)
         rows.append([kind, len(gradient), float(broken.mean()), float(broken.std()), *shares])

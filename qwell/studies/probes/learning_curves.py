@@ -10,11 +10,12 @@ from qwell.errors import InvalidInput
 from qwell.figures.learning import learning_curves_figure
 from qwell.store.reader import open_dataset
 from qwell.studies.finding import Cell, Finding, label
+from qwell.studies.probes.asked import OfSpectra
 from qwell.train.eigen import predict
 from qwell.train.runs import Run, load_model
 
 
-def learning_curves(runs: Sequence[Run], index: int = 0) -> Finding:
+def learning_curves(runs: Sequence[Run], index: int = OfSpectra.index) -> Finding:
     """Training and validation NMSE of every run, and one potential's levels by the best.
 
     Arguments:

@@ -9,6 +9,7 @@ from qwell.errors import InvalidInput
 from qwell.figures.matter import matter_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index, label
+from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.probes.cross_kernel import error_matrix, model_label
 from qwell.studies.problem import exact
 from qwell.train.eigen import predict
@@ -18,8 +19,8 @@ from qwell.train.runs import load_model, trained_on
 def matter(
     models: Sequence[str | Path],
     data: Sequence[Dataset],
-    split: str = "validation",
-    index: int = 0,
+    split: str = OfSpectra.split,
+    index: int = OfSpectra.index,
 ) -> Finding:
     """NMSE of every network on every data set of the same medium, and one potential's levels.
 

@@ -14,6 +14,7 @@ from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
+from qwell.studies.probes.asked import OfTrajectories
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import load_model, trained_on
@@ -86,9 +87,9 @@ def _cells(errors: Mapping[str, float]) -> list[Cell]:
 def rollouts(
     path: str | Path,
     data: Sequence[Dataset],
-    split: str = "test",
-    frames: int = 400,
-    row: int = 0,
+    split: str = OfTrajectories.split,
+    frames: int = OfTrajectories.frames,
+    row: int = OfTrajectories.row,
     device: str = "cpu",
 ) -> Finding:
     """Roll an emulator out over every simulation of a split of one or more data sets.
@@ -141,7 +142,10 @@ def rollouts(
 
 
 def emulators(
-    paths: Sequence[str | Path], data: Sequence[Dataset], split: str = "test", frames: int = 400
+    paths: Sequence[str | Path],
+    data: Sequence[Dataset],
+    split: str = OfTrajectories.split,
+    frames: int = OfTrajectories.frames,
 ) -> Finding:
     """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
 
@@ -187,13 +191,8 @@ def emulators(
             }
         )
     head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
-    count = len(mae)
-    numbers = {
-        "frames": frames,
-        "cases": count,
-        "data": {d.name: d.digest for d in data},
-        "emulators": listed,
-    }
+    count, digests = len(mae), {d.name: d.digest for d in data}
+    numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
     figure = packets_figure(data[0].coordinates["time"][1 : frames + 1], curves)
     return Finding(
         "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}

@@ -20,6 +20,7 @@ from qwell.errors import InvalidInput
 from qwell.figures.similarity import closest_pairs, loss_against_distance, matrix_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, label
+from qwell.studies.probes.asked import OfSpectra
 from qwell.train.eigen import predict_split
 from qwell.train.metrics import nmse
 from qwell.train.runs import load_model, trained_on
@@ -82,7 +83,7 @@ def similarity(
     training: Sequence[Dataset],
     validation: Sequence[Dataset],
     models: Sequence[str | Path] = (),
-    device: str = "cpu",
+    device: str = OfSpectra.device,
 ) -> Finding:
     """D of every pair of training and validation set; with networks, their errors against D and d.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -12,20 +13,20 @@ from matplotlib.figure import Figure
 from qwell.figures.variational import energy_history, sampled_figure, states_figure
 from qwell.papers.stated import GROUND_STATES
 from qwell.studies.finding import Cell, Finding
+from qwell.studies.variational.config import SampledConfig, VariationalConfig
 from qwell.studies.variational.potentials import exact_states
-from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState
-from qwell.studies.variational.states import States, VariationalConfig, solve
+from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState, problem_of, solve_sampled
+from qwell.studies.variational.states import States, solve
 
 SLACK = 2e-11  # what the independent solver rounds away
 Log = Callable[[dict[str, float | str]], None]
 
 
-def search(config: VariationalConfig, seeds: int, log: Log) -> tuple[States, Finding]:
+def search(config: VariationalConfig, log: Log) -> tuple[States, Finding]:
     """Find the states of a well, from one or several beginnings, and say how good they are.
 
     Arguments:
-        config: how; its seed is the first.
-        seeds: how many beginnings.
+        config: how; its seed is the first of its `seeds`.
         log: takes rows of measurements on the way.
 
     Returns the states of the lowest energy, and what was found.
@@ -33,11 +34,11 @@ def search(config: VariationalConfig, seeds: int, log: Log) -> tuple[States, Fin
     energies, x, psi = exact_states(config.well, config.levels)
     found: list[States] = []
     histories: list[dict[str, list[float]]] = []
-    for seed in range(config.seed, config.seed + seeds):
+    for seed in range(config.seed, config.seed + config.seeds):
         states, history = _solve_once(replace(config, seed=seed), log)
         found.append(states)
         histories.append(history)
-    best = min(range(seeds), key=lambda s: sum(level.energy for level in found[s].levels))
+    best = min(range(config.seeds), key=lambda s: sum(level.energy for level in found[s].levels))
     a, b = config.well.region
     inside = (x > a) & (x < b)
     waves = found[best](x[inside])
@@ -83,7 +84,7 @@ def _search_finding(
         "stated": GROUND_STATES.get(well.name),
         "exact": energies.tolist(),
         "closed_form": well.energy,
-        "config": asdict(config),
+        "config": config.to_json(),
         "runs": [[asdict(level) for level in states.levels] for states in found],
         "errors": [
             [level.energy - float(e) for level, e in zip(states.levels, energies, strict=True)]
@@ -109,6 +110,30 @@ def warnings_of(states: States, errors: Sequence[float]) -> list[str]:
                 " ends were made use of; take more --points, or walls"
             )
     return said
+
+
+def search_sampled(
+    config: SampledConfig, log: Callable[[dict[str, float | str]], None]
+) -> tuple[SampledState, Finding]:
+    """Find a ground state by Monte Carlo, from one or several beginnings.
+
+    Arguments:
+        config: how.
+        log: takes rows of measurements on the way.
+
+    Returns the state of the first beginning, and what all of them found.
+    """
+    problem = problem_of(config.potential, config.dimensions)
+    states, seconds = {}, {}
+    for seed in range(config.seed, config.seed + config.seeds):
+        clock = time.process_time()
+
+        def note(step: int, energy: float, seed: int = seed) -> None:
+            log({"update": step, "seed": seed, "energy": energy})
+
+        states[seed] = solve_sampled(problem, replace(config, seed=seed), note)
+        seconds[seed] = round(time.process_time() - clock, 1)
+    return states[config.seed], sampled_finding(problem, states, seconds)
 
 
 def sampled_finding(

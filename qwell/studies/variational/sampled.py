@@ -25,12 +25,12 @@ from qwell.models.jets import derivatives, parameter_jacobian
 from qwell.models.tensors import write_tensors
 from qwell.physics.formula import Formula
 from qwell.studies.metropolis import Metropolis
+from qwell.studies.variational.config import OSCILLATORS, SampledConfig
 from qwell.train.runs import Run
 
 COUPLING = 0.5
 LARGEST = 0.1  # root mean square change of ln ψ in a step
 AXES = ("x", "y", "z")
-OSCILLATORS = ("oscillator-2d", "oscillator-3d", "coupled-2d", "coupled-3d")
 
 
 @dataclass(frozen=True)
@@ -110,30 +110,20 @@ class SampledState:
 
 def solve_sampled(
     problem: SampledProblem,
-    layers: tuple[int, ...] = (32, 32),
-    steps: int = 200,
-    walkers: int = 500,
-    sweeps: int = 400,
-    seed: int = 0,
+    config: SampledConfig,
     report: Callable[[int, float], None] = lambda step, energy: None,
 ) -> SampledState:
     """Find a ground state by Monte Carlo.
 
     Arguments:
         problem: what.
-        layers: hidden widths of N, tanh.
-        steps: of stochastic reconfiguration.
-        walkers: of the sampling, and so samples a step.
-        sweeps: recorded for the final energy, of five each.
-        seed: of weights and walkers.
+        config: how; its seed alone is used.
         report: called with step and Ē.
 
-    Raises InvalidInput for numbers below 1, or a potential that is not finite.
+    Raises InvalidInput for a potential that is not finite.
     """
-    for name, value in (("steps", steps), ("walkers", walkers), ("sweeps", sweeps)):
-        if value < 1:
-            raise InvalidInput(f"{name} is {value}; it must be at least 1")
-    network = perceptron(problem.dimensions, layers, seed=seed)
+    walkers, seed = config.walkers, config.seed
+    network = perceptron(problem.dimensions, config.layers, seed=seed)
     parameters = list(network.parameters())
     with torch.no_grad():
         parameters[-2].mul_(0.01)  # begin near the oscillator's ground state
@@ -144,7 +134,7 @@ def solve_sampled(
     sampler.burn(100)
     history = []
     with torch.no_grad():
-        for step in range(steps):
+        for step in range(config.steps):
             x = sampler.walkers
             energy = local_energy(network, problem, x)
             jacobian = parameter_jacobian(network, x)[:, 0]
@@ -161,7 +151,7 @@ def solve_sampled(
             history.append(float(energy.mean()))
             report(step, history[-1])
         sampler.burn(100)
-        chain = sampler.sample(sweeps, thin=5)
+        chain = sampler.sample(config.sweeps, thin=5)
     mean, error, effective = chain.mean(lambda x: local_energy(network, problem, x))
     values = local_energy(network, problem, chain.flat())
     return SampledState(

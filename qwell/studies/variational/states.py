@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,115 +17,13 @@ from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.tensors import write_tensors
+from qwell.studies.variational.config import VariationalConfig
 from qwell.studies.variational.minimise import Functional, Report, adam, lbfgs, linear
-from qwell.studies.variational.potentials import WELLS, Well, well_of
 from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectangle
 from qwell.train.runs import Run
 
-OPTIMISERS = ("adam", "adam+lbfgs", "adam+lbfgs+linear")
-RULES, FORMS, DTYPES = ("legendre", "rectangle"), ("gradient", "laplacian"), ("float64", "float32")
 RESTARTS = 2
 GOOD = 6e-8  # variance of H above which the search begins anew with other weights
-
-
-@dataclass(frozen=True)
-class VariationalConfig:
-    """How the states of a well are looked for.
-
-    Arguments:
-        potential: a name of `WELLS` or a formula in x.
-        region: (a, b), where φ vanishes; the well's own by default.
-        kinks: of the potential, where V' jumps; the well's own by default.
-        layers: hidden widths; the well's own (the paper's) by default.
-        points: of the rule of integration.
-        rule: "legendre" or "rectangle".
-        walls: whether φ vanishes at the ends of the region.
-        form: of the functional, "gradient" or "laplacian".
-        optimizer: "adam", "adam+lbfgs" or "adam+lbfgs+linear".
-        adam_steps, lbfgs_steps, linear_steps: of each.
-        rate: Adam's largest learning rate.
-        dtype: "float64" or "float32".
-        levels: how many states.
-        seed: of the weights.
-
-    Raises InvalidInput for a value out of range, or a combination that cannot be.
-    """
-
-    potential: str = "harmonic"
-    region: tuple[float, float] | None = None
-    kinks: tuple[float, ...] | None = None
-    layers: tuple[int, ...] | None = None
-    points: int = 400
-    rule: str = "legendre"
-    walls: bool = True
-    form: str = "gradient"
-    optimizer: str = "adam+lbfgs+linear"
-    adam_steps: int = 300
-    lbfgs_steps: int = 800
-    linear_steps: int = 350
-    rate: float = 1e-2
-    dtype: str = "float64"
-    levels: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("rule", RULES), ("form", FORMS), ("optimizer", OPTIMISERS), ("dtype", DTYPES),
-        ):  # fmt: skip
-            if getattr(self, name) not in allowed:
-                raise InvalidInput(
-                    f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
-                )
-        for name, least in (
-            ("points", 20),
-            ("adam_steps", 0),
-            ("lbfgs_steps", 0),
-            ("linear_steps", 0),
-            ("levels", 1),
-        ):
-            if getattr(self, name) < least:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise InvalidInput(f"rate is {self.rate}; it must be a positive number")
-        if "linear" in self.optimizer and (self.form, self.dtype) != ("gradient", "float64"):
-            raise InvalidInput(
-                "the linear method needs the gradient form and float64; choose --optimizer adam+lbfgs"
-            )
-        _ = self.well, self.wave_layers
-
-    @property
-    def well(self) -> Well:
-        """What is to be solved."""
-        well = well_of(self.potential, self.region, self.kinks or ())
-        return well if self.kinks is None else replace(well, kinks=self.kinks)
-
-    @property
-    def wave_layers(self) -> tuple[int, ...]:
-        """Hidden widths."""
-        layers = self.well.layers if self.layers is None else self.layers
-        if not layers or any(width < 1 for width in layers):
-            raise InvalidInput(f"layers are {layers}; write widths like 10,10,10")
-        return layers
-
-    @classmethod
-    def paper(cls, potential: str, **changes: Any) -> VariationalConfig:
-        """The paper's set-up: its Ω, free ends, ∫φHφ by 10,000 rectangles, Adam."""
-        well = WELLS.get(potential)
-        if well is None:
-            raise InvalidInput(f"the paper knows {', '.join(WELLS)}; {potential!r} is none of them")
-        paper: dict[str, Any] = {
-            "layers": (20,) * 6 if potential == "morse" else well.layers,
-            "region": well.paper_region,
-            "kinks": (),
-            "points": 10_000,
-            "rule": "rectangle",
-            "walls": False,
-            "form": "laplacian",
-            "optimizer": "adam",
-            "adam_steps": 2000,
-            "rate": 1e-3,
-        }
-        return cls(potential=potential, **{**paper, **changes})
 
 
 @dataclass(frozen=True)
@@ -224,11 +121,7 @@ def load_states(path: str | Path) -> States:
     """
     run = Run.open(path)
     try:
-        kept = run.config
-        known: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in kept["variational"].items()
-        }
-        config = VariationalConfig(**known)
+        config = VariationalConfig.from_json(run.config["variational"])
         levels = json.loads((run.model / "levels.json").read_text())
         found = tuple(Level(**{**level, "overlaps": tuple(level["overlaps"])}) for level in levels)
         trials = []

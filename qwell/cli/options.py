@@ -1,0 +1,166 @@
+"""Options that read types and defaults from the library, and groups that load commands when asked to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qwell.cli.common import parse_numbers
+
+Decorator = Callable[[Any], Any]
+
+
+class Numbers(click.ParamType):
+    """Numbers like 1,2.5,4 or 1:4:0.5, as a tuple of floats or integers."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type = float) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = param.opts[0] if param else self.name
+        return tuple(map(self.kind, parse_numbers(value, text))) if isinstance(value, str) else value
+
+
+class Points(click.ParamType):
+    """Points like 1,0,0;0,1,0, as a tuple of tuples of floats."""
+
+    name = "points"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        one = Numbers()
+        return (
+            tuple(one.convert(part, param, ctx) for part in value.split(";"))
+            if isinstance(value, str)
+            else value
+        )
+
+
+class Words(click.ParamType):
+    """Words like a,b, as a tuple."""
+
+    name = "words"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "tuple[float, ...]": Numbers(),
+    "tuple[float, float]": Numbers(),
+    "tuple[int, ...]": Numbers(int),
+    "tuple[tuple[float, ...], ...]": Points(),
+    "tuple[str, ...]": Words(),
+}
+
+
+def option(owner: Callable[..., Any], name: str, *flags: str, help: str, **attributes: Any) -> Decorator:
+    """An option for a field of a dataclass or an argument of a function, with its type and default.
+
+    An option that is not typed is None, so that the library's own default counts; `given` leaves it out. The
+    help text ends with the default, or with what the field's metadata say under "default". An option without
+    one is required.
+
+    Arguments:
+        owner, name: the dataclass or function, and its field or argument.
+        flags: the option's names, if not --name.
+        help: what is asked, in words.
+        attributes: others of `click.option`.
+    """
+    asked = inspect.signature(owner).parameters[name]
+    kind = str(asked.annotation).removesuffix(" | None")
+    settings: dict[str, Any] = {"default": None} if kind == "bool" else {"type": TYPES[kind]}
+    if kind == "bool" and not any("/" in flag for flag in flags):
+        settings["is_flag"] = True
+    words = _words(owner, asked, flags)
+    return click.option(
+        *(flags or (f"--{name.replace('_', '-')}",)),
+        name,
+        required=asked.default is inspect.Parameter.empty,
+        help=f"{help}  [default: {words}]" if words else help,
+        **{**settings, **attributes},
+    )
+
+
+def _words(owner: Any, asked: inspect.Parameter, flags: tuple[str, ...]) -> str:
+    """What is to be said of a default; nothing of switches that are off, and of what is absent by default."""
+    if is_dataclass(owner):
+        metadata = {f.name: f.metadata for f in fields(owner)}[asked.name]
+        if "default" in metadata:
+            return str(metadata["default"])
+    value = asked.default
+    if isinstance(value, bool):
+        both = next((flag for flag in flags if "/" in flag), "")
+        return both.split("/")[not value].strip(" -") if both else ""
+    if value in (None, inspect.Parameter.empty, "", ()):
+        return ""
+    return ",".join(map(_word, value if isinstance(value, tuple) else (value,)))
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def path_option(*flags: str, help: str, default: str, **attributes: Any) -> Decorator:
+    """An option for a path that is made of other things unless it is given; `default` says of which."""
+    return click.option(
+        *flags, type=click.Path(path_type=Path), help=f"{help}  [default: {default}]", **attributes
+    )
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were typed."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def stacked(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which help texts show them."""
+
+    def decorate(command: Any) -> Any:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return decorate
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for, and not for its own help.
+
+    Arguments:
+        places: name → (module:attribute, what the group's help says of it).
+    """
+
+    def __init__(self, *args: Any, places: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.places = places
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self.commands, *self.places})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, imported now if it was not yet."""
+        if cmd_name in self.places and cmd_name not in self.commands:
+            module, _, attribute = self.places[cmd_name][0].partition(":")
+            self.add_command(getattr(import_module(module), attribute), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        said = {name: words for name, (_, words) in self.places.items()}
+        said |= {
+            name: one.get_short_help_str(1000) for name, one in self.commands.items() if name not in said
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, said[name]) for name in self.list_commands(ctx)])

@@ -1,0 +1,172 @@
+"""`qtrain eigen`, `evaluate`, `predict` and `models`: networks that predict energies, and the zoo."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwell.cli.common import as_json, echo_json, parse_settings
+from qwell.cli.options import given, option
+from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
+from qwell.train.config import MEASURED, EigenConfig
+
+if TYPE_CHECKING:
+    from qwell.train.evaluate import Evaluation
+
+
+@click.command()
+@click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
+@training_options(EigenConfig, "Potentials")
+@option(
+    EigenConfig, "density_weight", help="Of the loss on densities, with data made with --densities; try 1."
+)
+@option(EigenConfig, "precision", help="float32, tf32 (GPU), bf16 or float64 (slow).")
+@option(
+    EigenConfig, "stream", help="auto, resident (in memory), mirror (decoded on disk) or pool (streamed)."
+)
+@click.option(
+    "--watch", multiple=True, metavar="DATA", help="Further data set to measure while training; repeatable."
+)
+@click.pass_context
+def eigen(
+    context: click.Context, data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
+    resume: Path | None, watch: tuple[str, ...], **options: Any,
+) -> None:  # fmt: skip
+    """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
+    check_resume(context, data, resume, "store/m3.zarr")
+    from qwell.store.reader import open_dataset
+    from qwell.studies.problem import solvers
+    from qwell.train.beginning import data_of
+    from qwell.train.devices import choose_device
+    from qwell.train.eigen import begin, train_eigen
+    from qwell.train.evaluate import evaluate, write_report
+    from qwell.train.runs import Run, run_path
+    from qwell.train.team import join_team
+
+    with join_team(choose_device(device)) as (team, where):
+        if resume:
+            target = Run.open(resume)
+            opened = data_of(EigenConfig.from_json(target.config), "spectra")
+        else:
+            assert data is not None  # checked above
+            opened = open_dataset(data).require("spectra")
+            config = EigenConfig(
+                data=absolute(data),
+                digest=opened.digest,
+                options=parse_settings(settings, "--set hidden=512"),
+                watch=tuple(absolute(path) for path in watch),
+                **given(options),
+            )
+            path = run_path(out, f"{opened.stem}-{config.model}")
+            target = Run(team.tell(str(begin(config, path, opened).path if team.leads else "")))
+        train = partial(train_eigen, data=opened)
+        run_training("eigen", target, str(where), team, train, "validation_nmse")
+        if team.leads:
+            if len(opened["validation"]):
+                evaluation = evaluate(target.path, opened, solvers=solvers(opened))
+                write_report(target, evaluation)
+                _print_table(evaluation)
+                click.echo(f"report: {target.path / 'report.md'}")
+            click.echo(f"model:  {target.model}")
+
+
+def _print_table(evaluation: Evaluation) -> None:
+    click.echo(f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})")
+    click.echo(evaluation.markdown())
+
+
+@click.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--data", required=True, help="Data set of spectra, of any kernel.")
+@click.option("--split", default=MEASURED, show_default=True, help="Of the data set.")
+@device_option
+@as_json
+def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) -> None:
+    """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
+    from qwell.store.reader import open_dataset
+    from qwell.studies.problem import solvers
+    from qwell.train.devices import choose_device
+    from qwell.train.evaluate import evaluate as measure
+    from qwell.train.evaluate import per_level_table
+
+    opened = open_dataset(data).require("spectra")
+    answer = measure(run_path, opened, split=split, device=choose_device(device), solvers=solvers(opened))
+    if as_json:
+        echo_json(answer.to_json())
+        return
+    _print_table(answer)
+    click.echo("\n" + per_level_table(answer.rows[-1]))
+
+
+@click.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--potential", type=click.Path(path_type=Path), required=True, help="One a row: .npy, or .csv by commas."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write the energies there, .npy or .csv, instead of printing.",
+)
+@device_option
+@as_json
+def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_json: bool) -> None:
+    """Predict the lowest energies of your own potentials with a trained model."""
+    from qwell.store.tables import read_table, write_table
+    from qwell.train.devices import choose_device
+    from qwell.train.eigen import predict as infer
+    from qwell.train.runs import load_model
+
+    model = load_model(run_path, choose_device(device), task="spectra")
+    energies = infer(model, read_table(potential))
+    if out:
+        write_table(out, energies)
+        click.echo(f"{out}: energies of {len(energies):,} potentials")
+    elif as_json:
+        echo_json({"energy": energies.tolist(), "units": "hbar^2/(m length^2)"})
+    else:
+        for row in energies:
+            click.echo("  ".join(f"{e:.4f}" for e in row))
+
+
+@click.command()
+@click.option("--pretrained", "trained", is_flag=True, help="List the trained models that come with qwell.")
+@as_json
+def models(trained: bool, as_json: bool) -> None:
+    """List the models of the zoo, their options and numbers of parameters; or trained ones."""
+    from dataclasses import asdict
+
+    from qwell.models.registry import ZOO, create_model
+
+    if trained:
+        _list_pretrained(as_json)
+        return
+    table: dict[str, dict[str, Any]] = {}
+    for name, entry in ZOO.items():
+        model = create_model(name)
+        count = sum(p.numel() for p in model.parameters())
+        table[name] = {"summary": entry.summary, "parameters": count, "options": asdict(entry.config())}
+    if as_json:
+        echo_json(table)
+        return
+    for name, row in table.items():
+        click.echo(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
+        click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+
+
+def _list_pretrained(as_json: bool) -> None:
+    from qwell.models.registry import pretrained, read_config
+
+    table = {name: read_config(folder) for name, folder in pretrained().items()}
+    if as_json:
+        echo_json(table)
+        return
+    for name, described in table.items():
+        about = described["metadata"]
+        click.echo(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
+        click.echo("  " + "  ".join(f"{name} {value:.5g}" for name, value in about["measured"].items()))
+        for command in about["commands"]:
+            click.echo(f"  $ {command}")

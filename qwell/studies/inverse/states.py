@@ -1,0 +1,40 @@
+"""The states that potentials are looked for: of a named system, of a data set, or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qwell.errors import InvalidInput
+from qwell.studies.inverse.config import StateConfig
+from qwell.studies.inverse.grids import GridSystem, read_state
+from qwell.studies.inverse.systems import System, system_of
+from qwell.studies.problem import state_of
+
+
+def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) -> System:
+    """The state that was asked for.
+
+    Arguments:
+        asked: which.
+        pins: r₀, where `asked.values` are V, for files without V.
+
+    Raises InvalidInput for an unknown system, rows that are not there, or a file that cannot be read.
+    """
+    if asked.system is not None:
+        return system_of(asked.system)
+    if asked.data is not None:
+        x, wave, v, energy = state_of(asked.data, asked.split, asked.row, asked.level)
+        name = f"{Path(asked.data).stem}-{asked.row}-{asked.level}"
+        return GridSystem.of(name, x, wave, v, energy, asked.derivative)
+    path = Path(asked.file or "")
+    x, wave, known = read_state(path)
+    if known is None:
+        if not pins or asked.values is None:
+            raise InvalidInput(f"{path} does not hold V; say where it is known: --r0 0.1 --v0 -3.2")
+        known = np.full_like(x, np.nan)
+        for at, value in zip(pins, asked.values, strict=False):
+            known[int(np.abs(x - at[0]).argmin())] = value
+    return GridSystem.of(path.stem, x, wave, known, float("nan"), asked.derivative)

@@ -1,0 +1,117 @@
+"""Pages and films of samples, straight from a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from qwell.errors import DatasetKindError, InvalidInput, WriteError
+from qwell.figures.canvas import save
+from qwell.figures.samples import densities_page, sample_page
+from qwell.figures.spacetime import film, trajectories_page
+from qwell.physics.propagators.settings import energy, setting_of
+from qwell.physics.waves import as_complex
+from qwell.store.dataset import Dataset
+
+MOST = {"spectra": 6, "trajectories": 3, "densities": 3}  # samples on a page
+
+
+def shown_split(data: Dataset) -> str:
+    """The first split that has rows."""
+    return next((name for name in data.splits if len(data[name])), "train")
+
+
+def page(data: Dataset, split: str, rows: slice) -> Figure:
+    """Draw the first of some rows: potentials with levels or densities, or wave packets in space and time.
+
+    Arguments:
+        rows: at most `MOST` of them are drawn.
+
+    Raises DatasetKindError for data of which there are no pages.
+    """
+    pages = {"spectra": _spectra, "trajectories": _trajectories, "densities": _densities}
+    if data.kind not in pages:
+        raise DatasetKindError(f"{data.path} holds {data.kind}; {' and '.join(pages)} can be drawn")
+    return pages[data.kind](data, split, slice(rows.start, min(rows.stop, rows.start + MOST[data.kind])))
+
+
+def film_of(
+    data: Dataset, split: str, path: Path | None = None, row: int = 0, every: int = 5, fps: int = 25
+) -> Path:
+    """Film one simulation, and return the path of the film.
+
+    Arguments:
+        data: trajectories.
+        path: of the GIF or MP4; by default the data set's name and the row, a GIF.
+        row: which simulation.
+        every: frames of the data a picture.
+        fps: pictures a second.
+
+    Raises InvalidInput for a row that is not there, or numbers below 1; and as `film` does.
+    """
+    part = data.require("trajectories")[split]
+    if not 0 <= row < len(part) or every < 1 or fps < 1:
+        raise InvalidInput(f"row is {row}; {data.path} has rows 0 to {len(part) - 1} of {split}")
+    psi = as_complex(part["psi"][row][::every])
+    times = data.coordinates["time"][::every]
+    path = path or Path(f"{data.stem}-{row}.gif")
+    film(data.coordinates["x"], times, psi, part["potential"][row], f"{data.name}: {split} {row}", path, fps)
+    return path
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure; the suffix decides the format.
+
+    Raises InvalidInput for an unknown suffix, WriteError if the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(figure, path)
+    except ValueError as error:
+        raise InvalidInput(f"cannot draw {path}: {error}") from error
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+
+
+def _spectra(data: Dataset, split: str, rows: slice) -> Figure:
+    part, recipe = data[split], data.recipe
+    title = (
+        f"{recipe['kernel']}, σ = {recipe['sigma']:g}, L = {recipe['length']:g}"
+        if "kernel" in recipe
+        else (str(recipe.get("recipe", data.kind)))
+    )
+    return sample_page(
+        data.coordinates["x"],
+        part["potential"][rows],
+        part["energy"][rows],
+        part["density"][rows] if "density" in part.fields else None,
+        [f"{split} {i}" for i in range(rows.start, rows.stop)],
+        f"{data.name}: {title}",
+    )
+
+
+def _densities(data: Dataset, split: str, rows: slice) -> Figure:
+    chosen = {name: data[split][name][rows] for name in ("potential", "density")}
+    x = [data.coordinates["cell"][i] for i in range(chosen["potential"].shape[1])]
+    title = f"{data.stem} {split}, version {data.digest[:12]}"
+    return densities_page(x, chosen["potential"], chosen["density"], title)
+
+
+def _trajectories(data: Dataset, split: str, rows: slice) -> Figure:
+    part, (ring, how) = data[split], setting_of(data.recipe)
+    potential = part["potential"][rows]
+    psi = as_complex(part["psi"][rows])
+    numbers = zip(*(part[name][rows] for name in ("x0", "s0", "e0", "height", "width")), strict=True)
+    return trajectories_page(
+        data.coordinates["x"],
+        data.coordinates["time"],
+        psi,
+        potential,
+        energy(psi, potential[:, None], ring, how.hamiltonian),
+        [
+            f"{split} {rows.start + i}: X0 {x0:.3g}, S0 {s0:.3g}, E0 {e0:.3g}, V {h:.3g} over {w:.3g}"
+            for i, (x0, s0, e0, h, w) in enumerate(numbers)
+        ],
+        f"{data.name}: {how.method}, {how.hamiltonian} Hamiltonian",
+    )

@@ -1,0 +1,134 @@
+"""Defaults stand in the library alone: the command line reads them, and loads commands only when asked to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from qwell.cli import qdata, qtrain
+from qwell.cli.options import LazyGroup, given, option
+from qwell.studies.inverse.config import FinderConfig
+from qwell.studies.inverse.finder import find
+from qwell.studies.inverse.systems import System, system_of
+from qwell.studies.variational.config import VariationalConfig
+from qwell.train.config import EigenConfig
+
+CLI = Path(qdata.__file__).parent
+GROUPS = {"qdata": qdata.cli, "qtrain": qtrain.cli}
+
+
+def test_no_default_is_typed_by_hand() -> None:
+    """The words are put together in one place, `options.py`."""
+    for path in CLI.glob("*.py"):
+        if path.name != "options.py":
+            assert "[default:" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("name", ["oscillator-0", "oscillator-2d", "hydrogen-1s"])
+@pytest.mark.parametrize("method", ["variance", "mpnn"])
+def test_python_and_the_command_line_look_for_potentials_alike(
+    name: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`FinderConfig` as Python makes it, filled in for the system, is what a run of the command records."""
+
+    def stop(config: FinderConfig, state: System, log: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qwell.studies.inverse.report.search", stop)
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(qtrain.cli, ["potential", "--system", name, "--method", method, "--out", "run"])
+    recorded = json.loads(Path("run/config.json").read_text())["potential"]
+    ours = FinderConfig(name, method).resolved(system_of(name))
+    assert FinderConfig.from_json(recorded) == ours
+    assert (ours.activation, ours.layers) == ("SiLU", (24, 24) if name == "oscillator-0" else (32, 32))
+    assert ours.epochs == (1000 if name == "oscillator-0" else 2000)
+
+
+def test_finding_fills_in_what_is_left_open() -> None:
+    system = system_of("oscillator-0")
+    config = FinderConfig(system.name, adam_steps=2, newton_steps=0, samples=100)
+    assert find(config, system).potential.config == config.resolved(system)
+
+
+def test_an_option_says_what_its_field_says() -> None:
+    @dataclass
+    class Settings:
+        count: int
+        rate: float = 1e-3
+        sizes: tuple[int, ...] = (2, 3)
+        fast: bool = False
+        walls: bool = True
+        share: float | None = field(default=None, metadata={"default": "the data's"})
+
+    @click.command()
+    @option(Settings, "count", help="How many.")
+    @option(Settings, "rate", help="Rate.")
+    @option(Settings, "sizes", help="Sizes.")
+    @option(Settings, "fast", help="Fast.")
+    @option(Settings, "walls", "--walls/--free", help="Walls.")
+    @option(Settings, "share", help="Share.")
+    def command(**options: object) -> None:
+        click.echo(repr(Settings(**given(options))))  # type: ignore[arg-type]
+
+    said = CliRunner().invoke(command, ["--help"]).output
+    for words in (
+        "[default: 0.001]",
+        "[default: 2,3]",
+        "[default: walls]",
+        "[default: the data's]",
+        "[required]",
+    ):
+        assert words in said, said
+    assert CliRunner().invoke(command, ["--count", "1"]).output.strip().endswith(repr(Settings(1)))
+    typed = CliRunner().invoke(command, ["--count", "1", "--sizes", "5,6", "--free", "--fast"]).output
+    assert typed.strip().endswith(repr(Settings(1, sizes=(5, 6), walls=False, fast=True)))
+    assert CliRunner().invoke(command, []).exit_code == 2
+
+
+@pytest.mark.parametrize("program", GROUPS)
+def test_a_groups_help_says_what_its_commands_say(program: str) -> None:
+    group = GROUPS[program]
+    assert isinstance(group, LazyGroup)
+    context = click.Context(group)
+    for name, (_, words) in group.places.items():
+        command = group.get_command(context, name)
+        assert command is not None and command.get_short_help_str(1000) == words, name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "eigen",
+        "dynamics",
+        "rollout",
+        "potential",
+        "variational",
+        "derivatives",
+        "introspect",
+        "probe densities",
+    ],
+)
+def test_help_of_a_command_loads_no_torch(command: str) -> None:
+    code = (
+        "import sys; from qwell.cli.qtrain import cli;"
+        f"cli.main([*{command.split()!r}, '--help'], standalone_mode=False);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_configurations_round_trip_through_json() -> None:
+    config = FinderConfig(pins=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), layers=(8, 8))
+    assert FinderConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    well = VariationalConfig("x**2", region=(-3.0, 3.0), kinks=(0.0,))
+    assert VariationalConfig.from_json(json.loads(json.dumps(well.to_json()))) == well
+    training = EigenConfig("a", "b", watch=("c",), options={"hidden": [3]}).resolved(first_rate=1e-2)
+    assert EigenConfig.from_json(json.loads(json.dumps(training.to_json()))) == training
+    assert (training.log_every, training.evaluate_every, training.checkpoint_every) == (100, 5000, 1000)
