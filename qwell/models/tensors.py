@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from qwell.errors import CheckpointError, warn
-from qwell.files import dump_json, whole_file
+from qwell.files import whole_file
 
 ENTRY = "qwell"
 
@@ -76,8 +76,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _checksum(tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> str:
-    """sha256 of the state as canonical JSON, and of name, type, shape and bytes of tensor after tensor."""
-    digest = hashlib.sha256(dump_json(state))
+    """sha256 of the state as JSON, and of name, type, shape and bytes of tensor after tensor."""
+    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import CheckpointError, InvalidInput, QwellWarning, RunExists, RunNotFound, TrainingDiverged
+from qwell.files import seal
 from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -217,7 +218,7 @@ def test_a_changed_data_set_is_noticed(dataset: Dataset, tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="restore that data set"):
         begin(config(dataset, digest="0" * 64), tmp_path / "other")
     run = begin(config(dataset), tmp_path / "run")
-    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
+    run.write("config.json", seal({**run.config, "digest": "0" * 64}).decode())
     with pytest.raises(CheckpointError, match="restore that data set"):
         train_eigen(run)
 
