@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq
 SSHD := --no-install-recommends openssh-server
-.PHONY: demo test lint docs bench clean servers
+# Two processes share the test files, with one thread of linear algebra each.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+.PHONY: demo test test-all lint docs bench clean servers
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,8 +30,13 @@ servers:
 	  { $(APT) install $(SSHD) || { $(APT) update && $(APT) install $(SSHD); }; } >/dev/null 2>&1 || \
 	  echo "no OpenSSH server could be installed: its tests are skipped"
 
-test: $(STAMP) servers lint docs
-	$(BIN)/python -m pytest
+# The fast tier: what every change must pass.
+test: $(STAMP) lint docs
+	$(PYTEST) -m "not slow"
+
+# The slow tier and nothing else: kills, clusters, servers, whole papers, the tutorial.
+test-all: $(STAMP) servers
+	$(PYTEST) -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -242,5 +242,5 @@ def test_every_stage_of_every_paper_is_a_command_that_can_be_typed(paper: Paper[
             for command in filter(None, (stage.command, stage.resume)):
                 words, group = list(command[1:]), {"qdata": qdata.cli, "qtrain": qtrain.cli}[command[0]]
                 while isinstance(group, click.Group):
-                    group, words = group.commands[words[0]], words[1:]
-                group.make_context(command[0], words)  # raises for an unknown option
+                    group, words = group.get_command(click.Context(group), words[0]), words[1:]
+                group.make_context(command[0], list(words))  # raises for an unknown option

@@ -58,6 +58,8 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
 
     The released recipe is 5 epochs of windows, 3 without a potential. Emulators on the ring have no released
     recipe; ours is 12,000 updates of 8 trajectories.
+
+    Raises InvalidInput for a batch of more windows than there are.
     """
     entry = entry_of(model)
     decided = fitting_options(model, data, options)
@@ -66,7 +68,10 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     part, batch = training_split(data), batch or WINDOWS
     times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
     epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
-    updates = epochs * (len(part) * times * edges // batch)
+    windows = len(part) * times * edges
+    if batch > windows:
+        raise InvalidInput(f"batch is {batch}; {data.path} has {windows:,} windows: choose 1 to that")
+    updates = epochs * (windows // batch)
     return {"batch": batch, "updates": updates, "first_rate": entry.first_rate}
 
 

@@ -1,12 +1,28 @@
 """Conventions that many modules share: parts of wave functions, the Morse well, the family of propagators."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
 
+from qwell.errors import InvalidInput
 from qwell.physics.formula import Formula
+from qwell.physics.propagators.settings import Propagation, setting_of
+from qwell.physics.ring import Ring
 from qwell.physics.waves import as_complex, as_parts
 from qwell.physics.wells import MORSE_ENERGY, MORSE_FORMULA, morse, morse_laplacian, morse_wave
+
+
+def test_settings_come_from_json_as_they_were() -> None:
+    ring, how = Ring(20.0, 64), Propagation("eigen", "lattice", frames=7)
+    assert setting_of({"ring": asdict(ring), "propagation": asdict(how)}) == (ring, how)
+    good = {"ring": asdict(ring), "propagation": asdict(how)}
+    for broken in ({"ring": None}, {"ring": {"box": "wide"}}, {"propagation": {"speed": 1}}, {"ring": [1]}):
+        with pytest.raises(InvalidInput):
+            setting_of(good | broken)
+    with pytest.raises(InvalidInput):
+        setting_of({})
 
 
 @pytest.mark.parametrize(("real", "complex_"), [(np.float32, np.complex64), (np.float64, np.complex128)])

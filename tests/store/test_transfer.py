@@ -49,7 +49,7 @@ def servers(
         yield found
 
 
-@pytest.fixture(params=["file", "s3", "ssh"])
+@pytest.fixture(params=["file", "s3", pytest.param("ssh", marks=pytest.mark.slow)])
 def base(
     request: pytest.FixtureRequest,
     servers: dict[str, tuple[str, dict[str, str]]],

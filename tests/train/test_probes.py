@@ -281,5 +281,5 @@ def test_a_finding_is_kept_whole(tmp_path: Path, runs: dict[str, Path], sets: di
     head, row = list(csv.reader((tmp_path / "probes/cross-kernel.csv").open()))
     assert head == list(found.head) and float(row[1]) == found.numbers["nmse"][0][0]
     assert found.markdown() in (tmp_path / "probes/cross-kernel.md").read_text()
-    with pytest.raises(OSError, match="choose another --out"):
+    with pytest.raises(OSError, match="write elsewhere with --out"):
         Finding("x", "x", ["a"], [["b"]], {}).write(tmp_path / "probes/cross-kernel.csv")

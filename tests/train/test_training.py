@@ -17,13 +17,22 @@ from safetensors.torch import load_file
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
-from qwell.errors import CheckpointError, InvalidInput, QwellWarning, RunExists, RunNotFound, TrainingDiverged
+from qwell.errors import (
+    CheckpointError,
+    InvalidInput,
+    QwellWarning,
+    RunExists,
+    RunNotFound,
+    TrainingDiverged,
+    WriteError,
+)
 from qwell.files import seal
 from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.studies.probes.densities import gradient_densities
 from qwell.train import metrics
+from qwell.train.checkpoint import save_checkpoint
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen
 from qwell.train.evaluate import evaluate
@@ -349,3 +358,10 @@ def test_a_watched_set_must_fit(dataset: Dataset, tmp_path: Path) -> None:
     generate(SpectraRecipe("m3", n=100, validation=100, levels=3), other, workers=0)
     with pytest.raises(InvalidInput, match="--watch"):
         begin(config(dataset, watch=(str(other),)), tmp_path / "run")
+
+
+def test_a_checkpoint_that_cannot_be_written_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("")
+    model = torch.nn.Linear(2, 2)
+    with pytest.raises(WriteError, match=r"write elsewhere with --out; then continue with --resume"):
+        save_checkpoint(tmp_path / "checkpoints", model, torch.optim.Adam(model.parameters()), {})
