@@ -13,21 +13,16 @@ from qwell.store.backends import Backend
 from qwell.store.manifest import FileRecord
 from qwell.store.schema import Field, SplitLayout
 
-_DAMAGED = (OSError, ValueError, KeyError, RuntimeError)  # what back ends raise
-
 
 class Files(Protocol):
     """The files of an open data set, wherever they come from."""
 
     root: Path
     records: dict[str, FileRecord]
+    remedy: str  # for a file that cannot be read
 
     def bring(self, names: Iterable[str]) -> None:
         """See to it that these files are below `root`, and whole."""
-        ...
-
-    def mend(self, name: str) -> bool:
-        """Get a file again that could not be read; False if there is nowhere to get it from."""
         ...
 
     def check(self) -> None:
@@ -75,17 +70,13 @@ class FieldArray:
 
     def _read_shard(self, shard: int, rows: range, out: np.ndarray) -> None:
         name = self._backend.shard_path(self._split, self.field, shard)
-        which = self._files.root, self._split, self.field, self.layout, shard, self._files.records[name]
-        for again in (False, True):
-            try:
-                return self._backend.read_rows(*which, rows, out)
-            except _DAMAGED as error:
-                self._files.check()
-                if again or not self._files.mend(name):
-                    raise DatasetDamaged(
-                        f"{self._files.root}/{name} is damaged ({error}); `qdata verify` names all such"
-                        " files; restore them from the source, or make the data set again with --force"
-                    ) from error
+        files = self._files
+        which = files.root, self._split, self.field, self.layout, shard, files.records[name]
+        try:
+            self._backend.read_rows(*which, rows, out)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            files.check()
+            raise DatasetDamaged(f"{files.root}/{name} is damaged ({error}); {files.remedy}") from error
 
     def _rows(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((max(stop - start, 0), *self.field.shape), self.dtype)

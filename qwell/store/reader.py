@@ -63,6 +63,11 @@ class LocalFiles:
         manifest: as read from there.
     """
 
+    remedy = (
+        "`qdata verify` names all such files; restore them from the source, or make the data set again with"
+        " --force"
+    )
+
     def __init__(self, path: str | Path, root: Path, manifest: Manifest) -> None:
         self.path, self.root, self.records = path, root, manifest.files
         self._digest = manifest.digest
@@ -72,10 +77,6 @@ class LocalFiles:
 
     def bring(self, names: Iterable[str]) -> None:
         """They are here."""
-
-    def mend(self, name: str) -> bool:
-        """There is no other copy."""
-        return False
 
     def check(self) -> None:
         """Raise DatasetReplaced unless the manifest there is the one that was read; a `stat`, mostly."""

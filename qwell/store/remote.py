@@ -25,6 +25,8 @@ class RemoteFiles:
         manifest: as read from the place.
     """
 
+    remedy = "it is in the cache: run the same command again, and it is fetched anew"
+
     def __init__(self, place: Place, root: Path, manifest: Manifest) -> None:
         self.root, self.records = root, manifest.files
         self._place, self._manifest = place, manifest
@@ -39,11 +41,6 @@ class RemoteFiles:
             self._fetch(missing[0])
         elif missing:
             in_parallel(self._fetch, missing, lambda size: None)
-
-    def mend(self, name: str) -> bool:
-        """Bring a file again."""
-        self._fetch(name)
-        return True
 
     def check(self) -> None:
         """What arrives is compared with the manifest, so that no other version can be among it."""

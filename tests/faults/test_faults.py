@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from faults.scenarios import SCENARIOS, Outcome
+from faults.versions import VERSIONS
+
+EVERY = [*SCENARIOS, *VERSIONS]
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".h5"])
 @pytest.mark.parametrize(
-    ("scenario", "tries"), [(s, n) for _, s, _, n in SCENARIOS], ids=[s.__name__ for _, s, _, _ in SCENARIOS]
+    ("scenario", "tries"), [(s, n) for _, s, _, n in EVERY], ids=[s.__name__ for _, s, _, _ in EVERY]
 )
 def test_fault(
     scenario: Callable[[Path, str, int], Outcome], tries: int, suffix: str, tmp_path: Path
