@@ -60,6 +60,12 @@ class DatasetDamaged(QwellError, OSError):
     exit_code = 1
 
 
+class DatasetReplaced(QwellError, OSError):
+    """The data set at a path is no longer the one that was opened."""
+
+    exit_code = 1
+
+
 class VersionMismatch(QwellError, ValueError):
     """The data set is of another version than the one asked for."""
 

@@ -199,11 +199,12 @@ class Staging:
             self._lock = None
 
 
-def master_is_current(path: Path, root: Path) -> bool:
-    """Whether the file that stands for the data set in `root` is the one that was written with it."""
+def master_is_current(path: Path, root: Path, manifest: Manifest) -> bool:
+    """Whether the file that stands for the data set in `root` was written with it, and for this name."""
     try:
-        return file_sha256(path) == read_provenance(root).get("master_sha256")
-    except OSError:
+        written = file_sha256(path) == read_provenance(root).get("master_sha256")
+        return written and SHARDED[manifest.plan.storage].leads_to_shards(path, manifest.plan)
+    except (OSError, KeyError, RuntimeError):
         return False
 
 
@@ -214,7 +215,7 @@ def finish_master(path: Path, manifest: Manifest) -> None:
     """
     backend = SHARDED[manifest.plan.storage]
     root, master = backend.root_of(path), backend.master_of(path.name, manifest.plan, manifest.digest)
-    if master is None or master_is_current(path, root):
+    if master is None or master_is_current(path, root, manifest):
         return
     made = read_provenance(root)
     if made and made.get("master_sha256") != (ours := FileRecord.of(master).sha256):
