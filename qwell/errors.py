@@ -2,7 +2,10 @@
 
 Every error is a `QwellError` and at the same time the built-in error that a Python programmer would
 expect. `exit_code` is what the commands return: 2 for bad input, 1 for work that failed.
+What is worth saying and no error is a `QwellWarning`, which the commands print in one line.
 """
+
+import warnings
 
 
 class QwellError(Exception):
@@ -12,6 +15,15 @@ class QwellError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class QwellWarning(UserWarning):
+    """Something that a person should know, while the work goes on."""
+
+
+def warn(message: str) -> None:
+    """Say a `QwellWarning`, once a message."""
+    warnings.warn(message, QwellWarning, stacklevel=3)
 
 
 class InvalidInput(QwellError, ValueError):
@@ -44,6 +56,12 @@ class ManifestError(QwellError, ValueError):
 
 class DatasetDamaged(QwellError, OSError):
     """Files of a data set are missing, truncated or altered."""
+
+    exit_code = 1
+
+
+class DatasetReplaced(QwellError, OSError):
+    """The data set at a path is no longer the one that was opened."""
 
     exit_code = 1
 

@@ -1,14 +1,17 @@
-"""Whole files or none: atomic writes, durable renames, and a lock that dies with its owner."""
+"""Whole files or none: atomic writes, durable renames, checksums, and a lock that dies with its owner."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from qwell.errors import DatasetLocked, QwellError, WriteError
@@ -98,6 +101,45 @@ def atomic_write(
         temporary.write_bytes(content)
 
 
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's content, in hexadecimal, as `sha256sum` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dump_json(obj: object) -> bytes:
+    """Canonical JSON: sorted keys, one-space indent, no NaN, final newline."""
+    return (json.dumps(obj, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """An object as canonical JSON that vouches for itself: `sha256` is the checksum of all the rest."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return dump_json({**rest, "sha256": hashlib.sha256(dump_json(rest)).hexdigest()})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; one that has a `sha256` must be, to the bit, what that says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: no object in JSON, or not the one that was written.
+    """
+    text = path.read_bytes()
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
+    if not isinstance(content, dict):
+        raise ValueError("it holds no object")
+    if "sha256" in content and seal(content) != text:
+        raise ValueError(
+            "it is not what its sha256 says; bring it again from where it came, or, if it was changed on"
+            ' purpose, take the line "sha256" out'
+        )
+    return content
+
+
 class DirectoryLock:
     """A lock on a directory, held by this process until `release` or its death.
 
@@ -128,4 +170,11 @@ class DirectoryLock:
             return False
 
     def release(self) -> None:
+        """Let others in."""
         os.close(self._fd)
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.release()

@@ -19,7 +19,7 @@ from unittest import mock
 
 from qwell.errors import QwellError
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.manifest import FileRecord, read_manifest
+from qwell.store.manifest import FileRecord, dump_json, read_manifest
 
 
 def root_of(path: Path) -> Path:
@@ -55,7 +55,7 @@ def forge_manifest(path: Path, **changes: object) -> None:
     """Change the manifest as somebody would who means harm: what vouches for it is changed too."""
     root = root_of(path)
     manifest = root / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
+    manifest.write_bytes(dump_json(json.loads(manifest.read_text()) | changes))
     (root / "provenance.json").unlink(missing_ok=True)
 
 

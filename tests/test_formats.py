@@ -15,6 +15,7 @@ from qwell.train.runs import Run, load_model
 
 OLD = Path(__file__).parent / "fixtures/v0.1.0"
 DIGEST = "fc8a479c0271e49464c78a515a6fa8d808bcf81267e42fc25022c4c485d10376"
+pytestmark = pytest.mark.filterwarnings("ignore:.*has no checksum")  # version 0.1.0 wrote none
 DATASETS = ("place/spectra.zarr", "spectra.h5")
 
 

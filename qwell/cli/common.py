@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 import qwell
-from qwell.errors import InvalidInput, QwellError
+from qwell.errors import InvalidInput, QwellError, QwellWarning
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
@@ -86,6 +88,27 @@ def run(group: click.Group, name: str) -> None:
 
     `--debug` anywhere on the command line keeps the traceback.
     """
+    with _warnings_in_a_line(name):
+        _run(group, name)
+
+
+@contextmanager
+def _warnings_in_a_line(name: str) -> Iterator[None]:
+    """Our own warnings are said as errors are, in a line; those of others stay as they are."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def say(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, QwellWarning):
+                click.echo(f"{name}: {message}", err=True)
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = say  # type: ignore[assignment]
+        yield
+
+
+def _run(group: click.Group, name: str) -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:

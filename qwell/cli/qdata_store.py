@@ -198,9 +198,12 @@ def _made(out: Path, manifest: Any, as_json: bool) -> None:
 def merge(paths: tuple[str, ...], out: Path, resume: bool, force: bool, as_json: bool) -> None:
     """Put data sets with the same fields one after the other, split by split."""
     from qwell.store.derive import merge as make
+    from qwell.store.derive import same_draws
     from qwell.store.reader import open_dataset
 
     parts = [open_dataset(path) for path in paths]
+    for line in same_draws(parts):
+        click.echo(f"warning: {line}", err=True)
     with progress_bar(sum(map(_rows, parts)), quiet=as_json) as bar:
         manifest = make(parts, out, resume=resume, force=force, progress=bar.update)
     _made(out, manifest, as_json)

@@ -6,7 +6,7 @@ they do inside; those of the task "dynamics" advance wave functions (`emulators.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import nn
 
-from qwell.errors import CheckpointError, InvalidInput, UnknownModel
-from qwell.files import atomic_write
+from qwell.errors import CheckpointError, InvalidInput, UnknownModel, warn
+from qwell.files import atomic_write, file_sha256, read_sealed, seal
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
 from qwell.models.emulators import (
     ConvEmulator,
@@ -36,6 +36,7 @@ from qwell.models.tensors import write_tensors
 from qwell.models.transformer import Transformer, TransformerConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+KEYS = {"model", "config", "metadata", "weights_sha256", "sha256"}  # of the configuration
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -171,6 +172,9 @@ def save_pretrained(
 ) -> None:
     """Write `config.json` and `model.safetensors` into a folder, each whole or not at all.
 
+    The configuration has the sha256 of the weights (`weights_sha256`) and of its own rest (`sha256`), so that
+    every bit of the folder is vouched for.
+
     Arguments:
         model: made by `create_model`.
         folder: created if missing.
@@ -180,14 +184,15 @@ def save_pretrained(
     Raises WriteError if the disk refuses.
     """
     folder = Path(folder)
+    state = model.state_dict()
+    write_tensors(folder / WEIGHTS, {k: v.half() for k, v in state.items()} if half else state)
     config = {
         "model": model.registry_name,
         "config": asdict(model.config),
         "metadata": dict(metadata or {}),
+        "weights_sha256": file_sha256(folder / WEIGHTS),
     }
-    state = model.state_dict()
-    write_tensors(folder / WEIGHTS, {k: v.half() for k, v in state.items()} if half else state)
-    atomic_write(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+    atomic_write(folder / CONFIG, seal(config))
 
 
 def pretrained() -> dict[str, Path]:
@@ -196,19 +201,19 @@ def pretrained() -> dict[str, Path]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The `config.json` of a model folder: keys `model`, `config`, `metadata`.
+    """The `config.json` of a model folder: keys `model`, `config`, `metadata`, `weights_sha256`, `sha256`.
 
     Raises CheckpointError if there is none or it is damaged.
     """
     path = Path(folder) / CONFIG
     try:
-        config = json.loads(path.read_text())
+        config = read_sealed(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} holds no model: {CONFIG} is missing") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict) or "model" not in config:
-        raise CheckpointError(f"{path} is not the description of a qwell model")
+    if not isinstance(config.get("config"), dict) or not set(config) <= KEYS or "model" not in config:
+        raise CheckpointError(f"{path} is not the description of a qwell model, or is damaged")
     return config
 
 
@@ -223,7 +228,8 @@ def load_pretrained(folder: str | Path, device: str | torch.device = "cpu") -> N
 def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
     """Load a model saved by `save_pretrained`, ready to predict (eval mode, no gradients needed to call).
 
-    Nothing in the folder is executed: the configuration is JSON, the weights are safetensors.
+    Nothing in the folder is executed: the configuration is JSON, the weights are safetensors. A folder from
+    before there were checksums is loaded with a warning.
 
     Arguments:
         folder: of config.json and model.safetensors.
@@ -240,19 +246,25 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
     except (TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder}: {CONFIG} describes no model that can be built: {error}") from error
     _check_shapes(weights, outline)
+    content = weights.read_bytes()
+    said = config.get("weights_sha256")
+    if said is not None and said != hashlib.sha256(content).hexdigest():
+        raise CheckpointError(
+            f"{weights} is damaged, or of another model: its sha256 is not the one in {CONFIG}; bring the"
+            " folder again from where it came"
+        )
+    if said is None or "sha256" not in config:
+        warn(f"the model {folder} has no checksum: whether it is damaged cannot be known; save it again")
     model = create_model(config["model"], **options)
-    load_weights(model, weights)
-    return model.to(device).eval()
-
-
-def load_weights(model: Network, path: Path) -> None:
-    """Fill a model from a safetensors file; CheckpointError unless names and shapes agree exactly."""
-    _check_shapes(path, model)
     try:
-        state = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    model.load_state_dict(state)
+        model.load_state_dict(load(content))
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+    ) as error:  # types that safetensors knows and torch does not
+        raise CheckpointError(f"{weights} is damaged: {error}") from error
+    return model.to(device).eval()
 
 
 def _check_shapes(path: Path, model: nn.Module) -> None:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from qwell.errors import DatasetDamaged
 from qwell.store.backends import Backend
+from qwell.store.manifest import FileRecord
 from qwell.store.schema import Field, SplitLayout
 
-Fetch = Callable[[Iterable[str]], None]
+
+class Files(Protocol):
+    """The files of an open data set, wherever they come from."""
+
+    root: Path
+    records: dict[str, FileRecord]
+    remedy: str  # for a file that cannot be read
+
+    def bring(self, names: Iterable[str]) -> None:
+        """See to it that these files are below `root`, and whole."""
+        ...
+
+    def check(self) -> None:
+        """Raise DatasetReplaced unless the data set is still the one that was opened."""
+        ...
 
 
 class FieldArray:
@@ -20,16 +35,17 @@ class FieldArray:
 
     Arguments:
         backend: reads rows of one shard.
-        root: where the files are.
+        files: of the data set.
         split, field, layout: which array, and how it is cut.
-        fetch: called with the names of files before they are read (a remote data set brings them).
     """
 
-    def __init__(
-        self, backend: Backend, root: Path, split: str, field: Field, layout: SplitLayout, fetch: Fetch
-    ) -> None:
-        backend.check_field(root, split, field, layout)
-        self._backend, self._root, self._split, self._fetch = backend, root, split, fetch
+    def __init__(self, backend: Backend, files: Files, split: str, field: Field, layout: SplitLayout) -> None:
+        try:
+            backend.check_field(files.root, split, field, layout)
+        except DatasetDamaged:
+            files.check()
+            raise
+        self._backend, self._files, self._split = backend, files, split
         self.field, self.layout = field, layout
         self.shape: tuple[int, ...] = (layout.rows, *field.shape)
         self.dtype = np.dtype(field.dtype)
@@ -40,23 +56,27 @@ class FieldArray:
     def read_into(self, start: int, stop: int, out: np.ndarray) -> None:
         """Fill `out` (stop − start, …), of any dtype and strides, with rows start … stop − 1.
 
-        Raises DatasetDamaged if a file is missing, cut short, or fails its checksum.
+        Raises DatasetDamaged if a file is missing, cut short, or not the one of the manifest; DatasetReplaced
+        if the whole data set is another by now.
         """
         size = self.layout.shard_rows
         shards = range(start // size, -(-stop // size))
-        self._fetch(self._backend.shard_path(self._split, self.field, i) for i in shards)
+        self._files.bring(self._backend.shard_path(self._split, self.field, i) for i in shards)
         for i in shards:
             first, last = max(start, i * size), min(stop, (i + 1) * size)
             rows = range(first - i * size, last - i * size)
-            part = out[first - start : last - start]
-            try:
-                self._backend.read_rows(self._root, self._split, self.field, self.layout, i, rows, part)
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
-                path = self._backend.shard_path(self._split, self.field, i)
-                raise DatasetDamaged(
-                    f"{self._root}/{path} is damaged ({error}); `qdata verify` names all such files; restore"
-                    " them from the source, or make the data set again with --force"
-                ) from error
+            self._read_shard(i, rows, out[first - start : last - start])
+            self._files.check()
+
+    def _read_shard(self, shard: int, rows: range, out: np.ndarray) -> None:
+        name = self._backend.shard_path(self._split, self.field, shard)
+        files = self._files
+        which = files.root, self._split, self.field, self.layout, shard, files.records[name]
+        try:
+            self._backend.read_rows(*which, rows, out)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            files.check()
+            raise DatasetDamaged(f"{files.root}/{name} is damaged ({error}); {files.remedy}") from error
 
     def _rows(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((max(stop - start, 0), *self.field.shape), self.dtype)
@@ -106,4 +126,5 @@ class FieldArray:
         return out
 
     def __repr__(self) -> str:
-        return f"<{self._root}/{self._split}/{self.field.name} {self.dtype}{self.shape} {self.field.units}>"
+        name = f"{self._files.root}/{self._split}/{self.field.name}"
+        return f"<{name} {self.dtype}{self.shape} {self.field.units}>"

@@ -10,6 +10,7 @@ import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.store import hdf5_backend, hdf5_single, zarr_backend
+from qwell.store.manifest import FileRecord
 from qwell.store.schema import Field, Plan, SplitLayout
 
 
@@ -31,10 +32,14 @@ class Backend(Protocol):
         field: Field,
         layout: SplitLayout,
         shard: int,
+        record: FileRecord,
         rows: range,
         out: np.ndarray,
     ) -> None:
-        """Read rows of one shard into `out`; OSError, ValueError, KeyError or RuntimeError if damaged."""
+        """Read rows of one shard into `out`, if its file is what its record says.
+
+        Raises OSError, ValueError, KeyError or RuntimeError if it is damaged.
+        """
         ...
 
 
@@ -65,6 +70,10 @@ class ShardedBackend(Backend, Protocol):
         """The content of the file `name` that makes the files below the root one; None if there is none."""
         ...
 
+    def leads_to_shards(self, path: Path, plan: Plan) -> bool:
+        """Whether the file made by `master_of` finds the shards by the name that it has now."""
+        ...
+
 
 SHARDED: dict[str, ShardedBackend] = {"zarr": zarr_backend, "hdf5": hdf5_backend}
 BACKENDS: dict[str, Backend] = {**SHARDED, "hdf5-single": hdf5_single}
@@ -76,9 +85,11 @@ def storage_of(path: str | Path) -> str:
 
 
 def check_suffix(path: Path, storage: str) -> None:
-    """Raise InvalidInput if a path's suffix belongs to another back end."""
+    """Raise InvalidInput if a path's suffix belongs to another back end, or HDF5 cannot use its name."""
     if storage_of(path) != storage:
         raise InvalidInput(
             f"{path} does not end like a data set in {storage}; choose a name ending in"
             f" {' or '.join(SHARDED[storage].SUFFIXES)}"
         )
+    if storage == "hdf5" and "%" in path.name:
+        raise InvalidInput(f"{path} has a % in its name, which HDF5 takes for a pattern; choose another name")

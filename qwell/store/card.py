@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from qwell.files import file_sha256
 from qwell.store.backends import SHARDED
 from qwell.store.dataset import Dataset, Split
-from qwell.store.manifest import MANIFEST, FileRecord, file_sha256
+from qwell.store.manifest import MANIFEST, FileRecord
 
 CROISSANT = "http://mlcommons.org/croissant/1.1"
 _CONTEXT = {

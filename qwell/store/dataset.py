@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import DatasetKindError, InvalidInput, VersionMismatch
-from qwell.store.arrays import Fetch, FieldArray
+from qwell.store.arrays import FieldArray, Files
 from qwell.store.backends import BACKENDS, SHARDED
 from qwell.store.manifest import Manifest
 from qwell.store.provenance import read_provenance
@@ -20,15 +20,11 @@ from qwell.store.schema import Plan
 _VERSIONED = re.compile(r"(.+)@([0-9a-f]{6,64})")
 
 
-def _nothing_to_fetch(names: Iterable[str]) -> None:
-    """A local data set has all its files."""
-
-
 class Split:
     """One split of a data set: fields that share their first dimension, cut into shards."""
 
-    def __init__(self, root: Path, name: str, plan: Plan, fetch: Fetch) -> None:
-        self._root, self.name, self._plan, self._fetch = root, name, plan, fetch
+    def __init__(self, files: Files, name: str, plan: Plan) -> None:
+        self._files, self.name, self._plan = files, name, plan
         self.layout = plan.splits[name]
         self.fields = {field.name: field for field in plan.fields}
         self._arrays: dict[str, FieldArray] = {}
@@ -43,12 +39,11 @@ class Split:
     def __getitem__(self, field: str) -> FieldArray:
         if field not in self.fields:
             raise InvalidInput(
-                f"{self._root} has no field {field!r} in {self.name}; it has {', '.join(self.fields)}"
+                f"{self._files.root} has no field {field!r} in {self.name}; it has {', '.join(self.fields)}"
             )
         if field not in self._arrays:
-            backend = BACKENDS[self._plan.storage]
             self._arrays[field] = FieldArray(
-                backend, self._root, self.name, self.fields[field], self.layout, self._fetch
+                BACKENDS[self._plan.storage], self._files, self.name, self.fields[field], self.layout
             )
         return self._arrays[field]
 
@@ -56,7 +51,7 @@ class Split:
         """Bring the files of all shards, several at a time; nothing to do where they are on this machine."""
         shard_path = BACKENDS[self._plan.storage].shard_path
         wanted = [self.fields[name] for name in fields or self.fields]
-        self._fetch(shard_path(self.name, field, i) for i in range(self.shards) for field in wanted)
+        self._files.bring(shard_path(self.name, field, i) for i in range(self.shards) for field in wanted)
 
     def shard(self, index: int, fields: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """All rows of one shard, `{field: (rows, …)}`."""
@@ -73,17 +68,16 @@ class Split:
 class Dataset:
     """An open data set: `data["train"]["potential"][:10]`, `data.recipe`, `data.digest`.
 
-    `path` is what it was opened by, `root` where its files are.
+    `path` is what it was opened by, `root` where its files are. Whatever happens there later, rows are those
+    of the manifest that was read at opening, or an error says that the data set was replaced.
     """
 
-    def __init__(
-        self, path: str | Path, root: Path, manifest: Manifest, fetch: Fetch = _nothing_to_fetch
-    ) -> None:
-        self.path, self.root, self.manifest = path, root, manifest
+    def __init__(self, path: str | Path, files: Files, manifest: Manifest) -> None:
+        self.path, self.root, self.manifest, self._files = path, files.root, manifest, files
         self.plan = plan = manifest.plan
         self.kind, self.recipe, self.row_order = plan.kind, plan.recipe, plan.row_order
         self.coordinates = {c.name: np.asarray(c.values) for c in plan.coordinates}
-        self.splits = {name: Split(root, name, plan, fetch) for name in plan.splits}
+        self.splits = {name: Split(files, name, plan) for name in plan.splits}
 
     @property
     def name(self) -> str:
@@ -95,15 +89,23 @@ class Dataset:
         """The name without its suffix, e.g. "m3"."""
         return Path(self.name).stem
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The version: sha256 of `manifest.json`."""
         return self.manifest.digest
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """When, where and with which libraries the data was made; empty if the file is gone or damaged."""
-        return read_provenance(self.root)
+        """When, where and with which libraries the data was made; empty if that is lost or another's."""
+        made = read_provenance(self.root)
+        return made if made.get("manifest_sha256") == self.digest else {}
+
+    def check(self) -> None:
+        """Raise DatasetReplaced unless the data set at `path` is still the one that was opened.
+
+        Reading does so by itself; what copies a data set does so once more before it calls the copy done.
+        """
+        self._files.check()
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from qwell.store.dataset import Dataset
 from qwell.store.hdf5_single import write_single
 from qwell.store.manifest import Manifest
 from qwell.store.provenance import provenance
-from qwell.store.schema import Plan, SplitLayout
+from qwell.store.schema import SPLITS, Plan, SplitLayout
 from qwell.store.writer import DatasetWriter, write_shard
 
 Progress = Callable[[int], object]
@@ -33,6 +33,7 @@ def write_rows(
     rows: Callable[[str, int, int], Rows],
     about: dict[str, Any],
     *,
+    sources: Sequence[Dataset] = (),
     resume: bool = False,
     force: bool = False,
     progress: Progress = lambda rows: None,
@@ -44,6 +45,7 @@ def write_rows(
         plan: what.
         rows: (split, start, stop) → {field: rows start … stop − 1}.
         about: further entries of `provenance.json`.
+        sources: where the rows come from; they must still be there, unchanged, when all is written.
         resume, force: see `DatasetWriter`.
         progress: called with the number of rows done since its last call.
     """
@@ -56,6 +58,8 @@ def write_rows(
             if (split, shard) in pending:
                 write_shard(writer.root, plan, split, shard, rows(split, start, stop))
             progress(stop - start)
+        for source in sources:
+            source.check()
         return writer.finish(provenance(began, **about))
     finally:
         writer.close()
@@ -94,6 +98,7 @@ def convert(
     if not single:
         about = {"converted_from": data.digest, "source": data.provenance}
         options: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
+        options |= {"sources": [data]}
         return write_rows(path, replan(data.plan, path), lambda s, a, b: data[s].rows(a, b), about, **options)
     if storage_of(path) != "hdf5":
         raise InvalidInput(f"{path}: a single file is HDF5; choose a name ending in .h5")
@@ -105,6 +110,7 @@ def convert(
             rows = data[split].shard(shard)
             yield split, shard, rows
             progress(len(next(iter(rows.values()))))
+        data.check()
 
     return write_single(path, replan(data.plan, path), shards())
 
@@ -161,7 +167,9 @@ def subset(
             return {name: np.array(values[a:b]) for name, values in kept.items()}
 
         about = {"subset_of": data.digest, "source": data.provenance}
-        return write_rows(path, plan, rows, about, resume=resume, force=force, progress=progress)
+        return write_rows(
+            path, plan, rows, about, sources=[data], resume=resume, force=force, progress=progress
+        )
 
 
 def merge(
@@ -174,17 +182,25 @@ def merge(
 ) -> Manifest:
     """Several data sets one after the other, split by split. Rows are then grouped by their source.
 
+    What `same_draws` says of them is kept in the provenance of the new data set, as `same_draws`.
+
     Arguments:
         parts: at least two, of one kind, with the same fields and coordinates.
         path: where.
         resume, force, progress: see `write_rows`.
 
     Raises:
-        InvalidInput: fewer than two.
+        InvalidInput: fewer than two, or one of them twice.
         DatasetKindError: they do not fit together.
     """
     if len(parts) < 2:
         raise InvalidInput("a merge takes at least two data sets")
+    digests = [p.digest for p in parts]
+    if twice := next((p for i, p in enumerate(parts) if p.digest in digests[:i]), None):
+        raise InvalidInput(
+            f"{twice.path} is given twice, or is a copy of another ({twice.digest[:12]}): every row would be"
+            " there twice; leave one of them out"
+        )
     first = parts[0].plan
     for part in parts[1:]:
         for what in ("kind", "fields", "coordinates"):
@@ -213,8 +229,40 @@ def merge(
                 pieces.append(part[split].rows(low - int(begin), high - int(begin)))
         return {f.name: np.concatenate([piece[f.name] for piece in pieces]) for f in plan.fields}
 
-    about = {"merged_from": [p.digest for p in parts]}
-    return write_rows(path, plan, rows, about, resume=resume, force=force, progress=progress)
+    about = {"merged_from": digests, "same_draws": same_draws(parts)}
+    return write_rows(path, plan, rows, about, sources=parts, resume=resume, force=force, progress=progress)
+
+
+def same_draws(parts: Sequence[Dataset]) -> list[str]:
+    """A line for each split and seed that rows of several data sets were drawn with.
+
+    Row k of a split is made from the same random numbers in all data sets of one seed, whatever the kernel, σ
+    and L: such rows are correlated or equal, and neither may validate what was trained on the other.
+    """
+    owners: dict[tuple[str, int], list[str]] = {}
+    for part in parts:
+        for name, seed in sorted(_draws(part.recipe)):
+            if name in part.splits and len(part[name]):
+                owners.setdefault((name, seed), []).append(str(part.path))
+    return [
+        f"{' and '.join(paths)} have rows of {name} that were drawn with the same seed {seed}, from the same"
+        " random numbers: one row says something about the other; draw one of the data sets with another"
+        " --seed"
+        for (name, seed), paths in owners.items()
+        if len(paths) > 1
+    ]
+
+
+_DRAWN = {"spectra": SPLITS, "densities": SPLITS, "trajectories": ("validation",)}  # the rest is no chance
+
+
+def _draws(recipe: Mapping[str, Any]) -> set[tuple[str, int]]:
+    """The (split, seed) that the rows of a recipe were drawn with, also those of its sources."""
+    if "of" in recipe:
+        of = recipe["of"]
+        sources = [source["recipe"] for source in of] if isinstance(of, list) else [of]
+        return set().union(*map(_draws, sources))
+    return {(split, recipe["seed"]) for split in _DRAWN.get(str(recipe.get("recipe")), ())}
 
 
 def _difference(ours: Any, theirs: Any) -> str:

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from qwell.store.hdf5_chunks import read_chunked
+from qwell.store.hdf5_chunks import open_to_read, read_chunked
+from qwell.store.manifest import FileRecord
 from qwell.store.schema import Field, Plan, SplitLayout
+from qwell.store.vouched import vouched
 
 SUFFIXES: tuple[str, ...] = (".h5", ".hdf5")
 _VERSION = ("v110", "v110")  # checksums on metadata; read by HDF5 1.10 and later
@@ -132,6 +134,22 @@ def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
     return _image(file)
 
 
+def leads_to_shards(path: Path, plan: Plan) -> bool:
+    """Whether a master's virtual arrays name the shards by the name that it has now; OSError, KeyError or
+    RuntimeError if it is none.
+
+    After `mv m.h5 n.h5` they do not, and h5py would read NaN.
+    """
+    with open_to_read(path) as file:
+        return all(
+            {source.file_name for source in file[split][field.name].virtual_sources()}
+            == {f"{root_of(path).name}/{shard_path(split, field, i)}" for i in range(layout.shards)}
+            for split, layout in plan.splits.items()
+            if layout.rows
+            for field in plan.fields
+        )
+
+
 def _create_virtual(group: Any, field: Field, layout: SplitLayout, folder: str) -> Any:
     """A virtual array of the shards in a folder. (h5py's own notes the time, so that no two are equal.)"""
     import h5py
@@ -157,7 +175,14 @@ def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> No
 
 
 def read_rows(
-    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+    root: Path,
+    split: str,
+    field: Field,
+    layout: SplitLayout,
+    shard: int,
+    record: FileRecord,
+    rows: range,
+    out: np.ndarray,
 ) -> None:
     """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
 
@@ -166,4 +191,5 @@ def read_rows(
     """
     start, stop = layout.span(shard)
     path = root / shard_path(split, field, shard)
-    read_chunked(path, field.name, field, stop - start, layout.chunk_rows, rows, out)
+    with vouched(path, record) as file:
+        read_chunked(file, path, field.name, field, stop - start, layout.chunk_rows, rows, out)

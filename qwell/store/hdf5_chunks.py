@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from qwell.store.fletcher32 import fletcher32_agrees
 from qwell.store.schema import Field
+from qwell.store.vouched import Identity, identity
 
 _LOCAL = threading.local()
 
@@ -46,12 +48,12 @@ def plain_array(file: Any, name: str, length: int, shape: tuple[int, ...], dtype
 
 @lru_cache(maxsize=2**14)
 def _chunk_offsets(
-    path: str, identity: tuple[int, ...], name: str, field: Field, length: int, chunk_rows: int
+    path: str, which: Identity, name: str, field: Field, length: int, chunk_rows: int
 ) -> tuple[int, ...]:
     """Where in a file the chunks of an array begin, after making sure that it is one that we make.
 
     Links out of the file, virtual and external storage, compressors (a small file could be made huge) and
-    other types are refused. `identity` tells the file from one of the same name later.
+    other types are refused. `which` is the identity of the file: another one of this name is refused too.
     """
     import h5py
 
@@ -68,36 +70,43 @@ def _chunk_offsets(
             if info.byte_offset is None or info.filter_mask or info.size != chunks[0] * field.row_bytes + 4:
                 raise ValueError(f"the chunk at row {begin} is missing or of the wrong size")
             offsets.append(info.byte_offset)
+    if identity(Path(path).stat())[:2] != which[:2]:
+        raise ValueError("another file was put in its place while it was read")
     return tuple(offsets)
 
 
 def read_chunked(
-    path: Path, name: str, field: Field, length: int, chunk_rows: int, rows: range, out: np.ndarray
+    file: FileIO,
+    path: Path,
+    name: str,
+    field: Field,
+    length: int,
+    chunk_rows: int,
+    rows: range,
+    out: np.ndarray,
 ) -> None:
     """Read rows of an array of a file into `out`, whatever its strides and dtype.
 
     Arguments:
-        path, name: the file, and the array in it.
+        file, path, name: the open file, where it is, and the array in it.
         field, length, chunk_rows: what the array must be: its rows, how many, and how many a chunk.
         rows: which.
 
     Raises OSError, ValueError or RuntimeError where it is something else, or fails its checksum.
     """
     chunk, dtype = min(chunk_rows, length), np.dtype(field.dtype).newbyteorder("<")
-    with path.open("rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        offsets = _chunk_offsets(str(path), identity, name, field, length, chunk_rows)
-        content = _scratch(chunk * field.row_bytes + 4)
-        values = content[:-4].view(dtype).reshape(chunk, *field.shape)
-        for i in range(rows.start // chunk, -(-rows.stop // chunk)):
-            begin = i * chunk
-            if os.preadv(file.fileno(), [content.data], offsets[i]) != len(content):
-                raise ValueError(f"the chunk at row {begin} lies outside the file")
-            if not fletcher32_agrees(content):
-                raise ValueError(f"the checksum of the chunk at row {begin} is wrong")
-            first, last = max(rows.start, begin), min(rows.stop, begin + chunk)
-            out[first - rows.start : last - rows.start] = values[first - begin : last - begin]
+    which = identity(os.fstat(file.fileno()))
+    offsets = _chunk_offsets(str(path), which, name, field, length, chunk_rows)
+    content = _scratch(chunk * field.row_bytes + 4)
+    values = content[:-4].view(dtype).reshape(chunk, *field.shape)
+    for i in range(rows.start // chunk, -(-rows.stop // chunk)):
+        begin = i * chunk
+        if os.preadv(file.fileno(), [content.data], offsets[i]) != len(content):
+            raise ValueError(f"the chunk at row {begin} lies outside the file")
+        if not fletcher32_agrees(content):
+            raise ValueError(f"the checksum of the chunk at row {begin} is wrong")
+        first, last = max(rows.start, begin), min(rows.stop, begin + chunk)
+        out[first - rows.start : last - rows.start] = values[first - begin : last - begin]
 
 
 def _scratch(size: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from qwell.store.hdf5_backend import add_coordinates, add_dimension, create_arra
 from qwell.store.hdf5_chunks import open_to_read, plain_array, read_chunked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
 from qwell.store.schema import Field, Plan, SplitLayout
+from qwell.store.vouched import vouched
 
 _MANIFEST = "manifest"
 
@@ -98,12 +99,39 @@ def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> No
 
 
 def read_rows(
-    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+    root: Path,
+    split: str,
+    field: Field,
+    layout: SplitLayout,
+    shard: int,
+    record: FileRecord,
+    rows: range,
+    out: np.ndarray,
 ) -> None:
-    """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype."""
-    start = layout.span(shard)[0]
+    """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
+
+    Raises OSError, ValueError or RuntimeError where they cannot be read or are not the manifest's.
+    """
+    start, name = layout.span(shard)[0], f"{split}/{field.name}"
     span = range(start + rows.start, start + rows.stop)
-    read_chunked(root, f"{split}/{field.name}", field, layout.rows, layout.chunk_rows, span, out)
+
+    def digest(file: FileIO) -> str:
+        return _sha256(file, root, split, field, layout, shard)
+
+    with vouched(root, record, shard_path(split, field, shard), digest) as file:
+        read_chunked(file, root, name, field, layout.rows, layout.chunk_rows, span, out)
+
+
+def _sha256(file: FileIO, path: Path, split: str, field: Field, layout: SplitLayout, shard: int) -> str:
+    """sha256 of the rows of one shard, read chunk by chunk."""
+    start, stop = layout.span(shard)
+    total, name = hashlib.sha256(), f"{split}/{field.name}"
+    for first in range(start, stop, layout.chunk_rows):
+        rows = range(first, min(first + layout.chunk_rows, stop))
+        out = np.empty((len(rows), *field.shape), np.dtype(field.dtype).newbyteorder("<"))
+        read_chunked(file, path, name, field, layout.rows, layout.chunk_rows, rows, out)
+        total.update(out.data)
+    return total.hexdigest()
 
 
 def verify_single(path: Path, manifest: Manifest) -> Iterator[str]:
@@ -114,11 +142,11 @@ def verify_single(path: Path, manifest: Manifest) -> Iterator[str]:
         start, stop = layout.span(shard)
         for field in plan.fields:
             name = shard_path(split, field, shard)
-            out: Any = np.empty((stop - start, *field.shape), field.dtype)
             try:
-                read_rows(path, split, field, layout, shard, range(stop - start), out)
+                with path.open("rb", buffering=0) as file:
+                    digest = _sha256(file, path, split, field, layout, shard)
             except (OSError, ValueError, KeyError, RuntimeError) as error:
                 yield f"{name} cannot be read: {error}"
                 continue
-            if manifest.files.get(name) != _record(out):
+            if manifest.files.get(name) != FileRecord((stop - start) * field.row_bytes, digest):
                 yield f"{name} was altered: its sha256 is not the manifest's"

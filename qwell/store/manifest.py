@@ -13,10 +13,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 from qwell.errors import DatasetDamaged, ManifestError
+from qwell.files import dump_json
 from qwell.store.schema import Plan, checked_int
 
 MANIFEST = "manifest.json"
@@ -24,7 +26,7 @@ PROVENANCE = "provenance.json"
 PROGRESS = "progress"  # in a data set being written: what is done so far
 FORMAT = "qwell-dataset"
 FORMAT_VERSION = 2
-MAX_MANIFEST_BYTES = 256 * 2**20
+MAX_MANIFEST_BYTES = 24 * 2**20  # some 180 bytes for each of MAX_FILES
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -59,7 +61,7 @@ class Manifest:
         }
         return dump_json(obj)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The version of the data set: sha256 of `manifest.json`, as `sha256sum` prints it."""
         return hashlib.sha256(self.encode()).hexdigest()
@@ -82,7 +84,26 @@ class Manifest:
         files = obj.get("files")
         if not isinstance(files, dict):
             raise ManifestError(f"{MANIFEST} lists no files")
-        return cls(Plan.from_json(obj), {checked_path(p): _file_record(p, r) for p, r in files.items()})
+        plan = Plan.from_json(obj)
+        if plan.shard_count > len(files):
+            raise ManifestError(
+                f"{MANIFEST} lists {len(files)} files for {plan.shard_count:,} shards; restore the data set"
+                " from its source"
+            )
+        manifest = cls(plan, {checked_path(p): _file_record(p, r) for p, r in files.items()})
+        if not manifest._is(content):
+            raise ManifestError(
+                f"{MANIFEST} is not as qwell writes it: it holds something that does not belong there, or was"
+                " edited or formatted anew; restore it from its source"
+            )
+        return manifest
+
+    def _is(self, content: bytes) -> bool:
+        """Whether these bytes are the one way to write this manifest."""
+        try:
+            return self.encode() == content
+        except (ValueError, RecursionError):  # text that is no UTF-8, or a recipe without bottom
+            return False
 
 
 def _file_record(path: str, entry: object) -> FileRecord:
@@ -125,17 +146,6 @@ def read_manifest(root: Path) -> Manifest:
     return Manifest.decode(content)
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def dump_json(obj: object) -> bytes:
-    """Canonical JSON: sorted keys, one-space indent, no NaN, final newline."""
-    return (json.dumps(obj, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
 def parse_json(content: bytes, what: str) -> Any:
     """Parse strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, no bottomless nesting."""
 
@@ -155,5 +165,7 @@ def parse_json(content: bytes, what: str) -> Any:
         return json.loads(
             content.decode(), object_pairs_hook=unique, parse_float=finite, parse_constant=refuse
         )
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except ManifestError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{what} is not valid JSON (truncated or damaged): {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,9 @@ def materialize(
         return {"input": found[:, :-1], "target": found[:, -1, :, :RE_IM]}
 
     plan = _plan(data, split, c, count, storage_of(path))
-    return write_rows(
-        path, plan, rows, {"windows_of": data.digest}, resume=resume, force=force, progress=progress
-    )
+    about = {"windows_of": data.digest}
+    options: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
+    return write_rows(path, plan, rows, about, sources=[data], **options)
 
 
 def _plan(data: Dataset, split: str, c: Curriculum, count: int, storage: str) -> Plan:

@@ -16,14 +16,15 @@ from uuid import uuid4
 from qwell.errors import (
     DatasetIncomplete,
     DatasetNotFound,
+    DatasetReplaced,
     InvalidInput,
     MissingExtra,
     QwellError,
     TransferError,
 )
-from qwell.files import whole_file
+from qwell.files import file_sha256, whole_file
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest, file_sha256
+from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
 
 JOBS = 8  # transfers at a time
 ATTEMPTS = 3
@@ -137,6 +138,32 @@ class Place:
             except FileNotFoundError as error:
                 remedy = "tell whoever keeps the data set"
                 raise TransferError(f"{self.url}/{name} is missing; {remedy}") from error
+
+    def fetch_of(self, manifest: Manifest, name: str, target: Path) -> int:
+        """The same for a file of the data set here, whose manifest was read before.
+
+        Raises DatasetReplaced if the file could not be had because another version is here by now.
+        """
+        try:
+            return self.fetch(name, manifest.files[name], target)
+        except TransferError:
+            self.check(manifest)
+            raise
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise DatasetReplaced if the data set here is another one than that of `manifest`, or gone."""
+        try:
+            now = self.manifest().digest
+        except TransferError:
+            return  # it does not answer: nobody knows
+        except QwellError:
+            now = ""
+        if now != manifest.digest:
+            what = f"is version {now[:12]} now" if now else "is gone"
+            raise DatasetReplaced(
+                f"{self.url} was replaced or removed while it was read: it was version {manifest.digest[:12]}"
+                f" and {what}; run the same command again"
+            )
 
     def put(self, source: Path, name: str) -> int:
         """Send a file; under its name it is whole or not there. Returns its bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import socket
 import subprocess
@@ -14,7 +13,8 @@ from typing import Any
 
 import qwell
 from qwell.errors import ManifestError
-from qwell.store.manifest import PROVENANCE, dump_json, parse_json
+from qwell.files import dump_json, seal
+from qwell.store.manifest import PROVENANCE, parse_json
 
 _LIBRARIES = ("numpy", "scipy", "numba", "zarr", "h5py", "dask")
 
@@ -37,12 +37,6 @@ def provenance(began: float, **more: Any) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         **more,
     }
-
-
-def seal(content: dict[str, Any]) -> bytes:
-    """The file's bytes, with a checksum of all the rest as `sha256`."""
-    rest = {key: value for key, value in content.items() if key != "sha256"}
-    return dump_json({**rest, "sha256": hashlib.sha256(dump_json(rest)).hexdigest()})
 
 
 def read_provenance(root: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
-from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound
+from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound, DatasetReplaced, QwellError
+from qwell.files import file_sha256
 from qwell.store import hdf5_single
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.dataset import Dataset, check_version, split_version, unlisted
@@ -15,11 +17,11 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    file_sha256,
     partial_path,
     read_manifest,
 )
 from qwell.store.provenance import read_provenance
+from qwell.store.vouched import Identity, identity
 
 
 def locate(path: str | Path) -> Path:
@@ -50,6 +52,48 @@ def locate(path: str | Path) -> Path:
 def load_manifest(root: Path) -> Manifest:
     """The manifest of the data set whose files are at `root`."""
     return hdf5_single.read_manifest(root) if root.is_file() else read_manifest(root)
+
+
+class LocalFiles:
+    """The files of a data set on this machine.
+
+    Arguments:
+        path: what it was opened by.
+        root: where its files are.
+        manifest: as read from there.
+    """
+
+    remedy = (
+        "`qdata verify` names all such files; restore them from the source, or make the data set again with"
+        " --force"
+    )
+
+    def __init__(self, path: str | Path, root: Path, manifest: Manifest) -> None:
+        self.path, self.root, self.records = path, root, manifest.files
+        self._digest = manifest.digest
+        single = manifest.plan.storage not in SHARDED
+        self._witness = root if single else root / MANIFEST
+        self._seen: Identity | None = None  # of the witness, when it was last found to be that manifest
+
+    def bring(self, names: Iterable[str]) -> None:
+        """They are here."""
+
+    def check(self) -> None:
+        """Raise DatasetReplaced unless the manifest there is the one that was read; a `stat`, mostly."""
+        try:
+            seen = identity(self._witness.stat())
+            if seen == self._seen:
+                return
+            now = load_manifest(self.root).digest
+        except (OSError, QwellError):
+            now = ""
+        if now != self._digest:
+            what = f"is version {now[:12]} now" if now else "is gone"
+            raise DatasetReplaced(
+                f"{self.path} was replaced or removed while it was read: it was version"
+                f" {self._digest[:12]} and {what}; run the same command again"
+            )
+        self._seen = seen
 
 
 def altered(path: Path, name: str, record: FileRecord) -> list[str]:
@@ -106,23 +150,27 @@ def open_local(path: str | Path) -> Dataset:
     if (manifest.plan.storage == "hdf5-single") != root.is_file():
         raise DatasetDamaged(f"{root} is not the {manifest.plan.storage} data set that its manifest says")
     check_version(path, manifest.digest, wanted)
+    files = LocalFiles(path, root, manifest)
     damage = file_damage(root, manifest)
     if "altered" in (disagreement := check_provenance(root, manifest)) and root.is_dir():
         damage.append(disagreement)
     if damage:
+        files.check()
         more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
         raise DatasetDamaged(
             f"{root} is damaged: {damage[0]}{more}; `qdata verify {path}` lists all; restore it"
             " from its source, or make it again with --force"
         )
-    return Dataset(Path(path), root, manifest)
+    return Dataset(Path(path), files, manifest)
 
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a data set for reading.
 
     Nothing from the data is executed and no path leads out of it: names, sizes and metadata are checked
-    against the manifest here, checksums of chunks (crc32c, fletcher32) when they are read.
+    against the manifest here, the sha256 of a shard when it is first read in this process, and checksums of
+    chunks (crc32c, fletcher32) whenever they are. If the data set is replaced or removed meanwhile, reading
+    raises DatasetReplaced.
 
     Arguments:
         path: "store/m3.zarr", "store/m3.h5", or the address of a remote one, "s3://team/m3.zarr", whose

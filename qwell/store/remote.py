@@ -4,21 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset, check_version, split_version, unlisted
-from qwell.store.manifest import PROVENANCE
-from qwell.store.places import in_parallel, place_of
+from qwell.store.manifest import PROVENANCE, Manifest
+from qwell.store.places import Place, in_parallel, place_of
+from qwell.store.vouched import vouched
+
+
+class RemoteFiles:
+    """The files of a remote data set, in the cache: brought, and compared with the manifest, when needed.
+
+    Arguments:
+        place: where the data set is.
+        root: its directory in the cache.
+        manifest: as read from the place.
+    """
+
+    remedy = "it is in the cache: run the same command again, and it is fetched anew"
+
+    def __init__(self, place: Place, root: Path, manifest: Manifest) -> None:
+        self.root, self.records = root, manifest.files
+        self._place, self._manifest = place, manifest
+
+    def bring(self, names: Iterable[str]) -> None:
+        """Bring those that are not in the cache, or are not what they should be there.
+
+        Raises DatasetReplaced if the place holds another version by now, or TransferError.
+        """
+        missing = [name for name in dict.fromkeys(names) if not self._is_whole(name)]
+        if len(missing) == 1:
+            self._fetch(missing[0])
+        elif missing:
+            in_parallel(self._fetch, missing, lambda size: None)
+
+    def check(self) -> None:
+        """What arrives is compared with the manifest, so that no other version can be among it."""
+
+    def _is_whole(self, name: str) -> bool:
+        with suppress(OSError, ValueError), vouched(self.root / name, self.records[name]):
+            return True
+        return False
+
+    def _fetch(self, name: str) -> int:
+        return self._place.fetch_of(self._manifest, name, self.root / name)
 
 
 def open_remote(url: str) -> Dataset:
     """Open the data set at an address.
 
     The manifest is read now; a shard is brought, checked by its sha256, when a row of it is first asked for,
-    and kept in the cache, where equal versions are found again whatever their address.
+    and kept in the cache, where equal versions are found again whatever their address. A file that is not
+    what it should be in the cache is brought again.
 
     Raises: see `open_dataset`.
     """
@@ -32,21 +73,8 @@ def open_remote(url: str) -> Dataset:
     if gaps := unlisted(manifest):
         raise DatasetDamaged(f"{url} is damaged: {gaps[0]}; tell whoever keeps it")
     root = cache_root() / "remote" / manifest.digest[:32]
-    brought: set[str] = set()
-
-    def fetch(names: Iterable[str]) -> None:
-        missing = [n for n in dict.fromkeys(names) if n not in brought and not _has(n)]
-        if len(missing) == 1:
-            place.fetch(missing[0], manifest.files[missing[0]], root / missing[0])
-        elif missing:
-            in_parallel(lambda n: place.fetch(n, manifest.files[n], root / n), missing, lambda size: None)
-        brought.update(missing)
-
-    def _has(name: str) -> bool:
-        path = root / name
-        return path.is_file() and path.stat().st_size == manifest.files[name].size
-
-    fetch(SHARDED[plan.storage].metadata_files(plan))
+    files = RemoteFiles(place, root, manifest)
+    files.bring(SHARDED[plan.storage].metadata_files(plan))
     with suppress(FileNotFoundError, TransferError):
         atomic_write(root / PROVENANCE, place.read(PROVENANCE, 2**20), durable=False)
-    return Dataset(url, root, manifest, fetch)
+    return Dataset(url, files, manifest)

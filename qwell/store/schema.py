@@ -20,6 +20,7 @@ DTYPES = ("float32", "float64")
 ROW_ORDERS = ("iid", "grouped")
 STORAGES = ("zarr", "hdf5", "hdf5-single")
 MAX_ROWS = 2**40
+MAX_FILES = 2**17  # that a manifest may list: it is read as a whole
 MAX_VALUES_PER_ROW = 2**31
 MAX_CHUNK_BYTES = 2**31
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -121,7 +122,11 @@ class SplitLayout:
 
         A chunk (a decoding unit) is at most 2 MiB for Zarr, and 1 MiB for HDF5, whose readers keep that much
         of decoded chunks.
+
+        Raises InvalidInput for more rows than a split may have.
         """
+        if rows > MAX_ROWS:
+            raise InvalidInput(f"{rows} rows are asked for; a split holds at most {MAX_ROWS:,}")
         shard_rows = min(shard_rows, max(-(-rows // 1000), 1) * 1000)  # zarr pads a shard to its full length
         largest = 2**21 if storage == "zarr" else 2**20
         pieces = next(
@@ -174,12 +179,23 @@ class Plan:
             raise InvalidInput(f"storage is {self.storage!r}; expected one of {', '.join(STORAGES)}")
         if self.row_order not in ROW_ORDERS:
             raise InvalidInput(f"row_order is {self.row_order!r}; expected one of {', '.join(ROW_ORDERS)}")
+        files = self.shard_count * (len(self.fields) if self.storage != "hdf5" else 1)
+        if files > MAX_FILES:
+            raise InvalidInput(
+                f"the data set would have {files:,} files, at most {MAX_FILES:,} are allowed: choose a larger"
+                " --shard-size, or fewer rows"
+            )
 
     @property
     def bytes(self) -> int:
         """Size of the arrays, without metadata."""
         row = sum(field.row_bytes for field in self.fields)
         return row * sum(layout.rows for layout in self.splits.values())
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are, of all splits together."""
+        return sum(layout.shards for layout in self.splits.values())
 
     def shards(self) -> list[tuple[str, int]]:
         """Every (split, shard) of the data set."""
@@ -215,17 +231,18 @@ class Plan:
                 for c in obj["coordinates"]
             )
             splits = {checked_name(k): SplitLayout.from_json(v) for k, v in obj["splits"].items()}
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, ManifestError):
-                raise
+        except ManifestError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ManifestError(f"the manifest lacks or garbles a part: {error}") from error
-        if not isinstance(kind, str) or row_order not in ROW_ORDERS or storage not in STORAGES:
-            raise ManifestError("the manifest's kind, row_order or storage is malformed")
-        if not isinstance(recipe, dict):
-            raise ManifestError("the manifest's recipe is malformed")
+        if not isinstance(kind, str) or not isinstance(recipe, dict):
+            raise ManifestError("the manifest's kind or recipe is malformed")
         if unknown := set(splits) - set(SPLITS):
             raise ManifestError(f"unknown splits {sorted(unknown)}; expected {', '.join(SPLITS)}")
         for layout in splits.values():
             if any(f.row_bytes * layout.chunk_rows > MAX_CHUNK_BYTES for f in fields):
                 raise ManifestError(f"a chunk of {layout.chunk_rows} rows would pass {MAX_CHUNK_BYTES} bytes")
-        return cls(kind, row_order, recipe, fields, coordinates, splits, storage)
+        try:
+            return cls(kind, row_order, recipe, fields, coordinates, splits, storage)
+        except InvalidInput as error:
+            raise ManifestError(f"the manifest cannot be right: {error}") from error

@@ -13,7 +13,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from qwell.errors import DatasetExists, DatasetLocked, QwellError
-from qwell.files import DirectoryLock, atomic_write, make_directory, sync_file, write_error
+from qwell.files import (
+    DirectoryLock,
+    atomic_write,
+    file_sha256,
+    make_directory,
+    seal,
+    sync_file,
+    write_error,
+)
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.manifest import (
     MANIFEST,
@@ -21,10 +29,9 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    file_sha256,
     partial_path,
 )
-from qwell.store.provenance import read_provenance, seal
+from qwell.store.provenance import read_provenance
 from qwell.store.schema import SPLITS
 
 
@@ -192,11 +199,12 @@ class Staging:
             self._lock = None
 
 
-def master_is_current(path: Path, root: Path) -> bool:
-    """Whether the file that stands for the data set in `root` is the one that was written with it."""
+def master_is_current(path: Path, root: Path, manifest: Manifest) -> bool:
+    """Whether the file that stands for the data set in `root` was written with it, and for this name."""
     try:
-        return file_sha256(path) == read_provenance(root).get("master_sha256")
-    except OSError:
+        written = file_sha256(path) == read_provenance(root).get("master_sha256")
+        return written and SHARDED[manifest.plan.storage].leads_to_shards(path, manifest.plan)
+    except (OSError, KeyError, RuntimeError):
         return False
 
 
@@ -207,7 +215,7 @@ def finish_master(path: Path, manifest: Manifest) -> None:
     """
     backend = SHARDED[manifest.plan.storage]
     root, master = backend.root_of(path), backend.master_of(path.name, manifest.plan, manifest.digest)
-    if master is None or master_is_current(path, root):
+    if master is None or master_is_current(path, root, manifest):
         return
     made = read_provenance(root)
     if made and made.get("master_sha256") != (ours := FileRecord.of(master).sha256):

@@ -7,6 +7,7 @@ data set is there when its manifest is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from qwell.errors import (
     DatasetNotFound,
     InvalidInput,
     ManifestError,
+    QwellError,
     TransferError,
 )
-from qwell.files import atomic_write
+from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.dataset import Dataset, check_version, split_version
 from qwell.store.manifest import (
@@ -31,14 +33,13 @@ from qwell.store.manifest import (
     PROVENANCE,
     FileRecord,
     Manifest,
-    dump_json,
-    file_sha256,
     parse_json,
     read_manifest,
 )
 from qwell.store.places import PUSHING, Place, in_parallel, place_of
 from qwell.store.reader import open_local
 from qwell.store.staging import Staging, finish_master
+from qwell.store.vouched import vouched
 
 Progress = Callable[[int], object]
 
@@ -74,6 +75,7 @@ def push(
     Raises:
         DatasetExists: another version is there, or something that is no data set.
         DatasetDamaged: a local file is not what the manifest says; nothing damaged is ever sent.
+        DatasetReplaced: another data set was put in its place meanwhile.
         TransferError: the place refuses.
     """
     data = open_local(path)
@@ -89,27 +91,41 @@ def push(
         return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
     present = _make_room(place, data, force)
 
-    def send(name: str) -> int:
-        if file_sha256(data.root / name) != files[name].sha256:
-            raise DatasetDamaged(f"{data.root / name} is damaged; `qdata verify {path}` names all such files")
-        return place.put(data.root / name, name)
-
     kept = {name for name, record in files.items() if present.get(name) == record.size}
     kept_bytes = sum(files[name].size for name in kept)
     progress(kept_bytes)
-    sent = in_parallel(send, sorted(files.keys() - kept), progress)
+    sent = in_parallel(lambda name: _send(data, name, place), sorted(files.keys() - kept), progress)
     if (data.root / PROVENANCE).is_file():
         place.put(data.root / PROVENANCE, PROVENANCE)
     arrived = place.sizes()
     if wrong := [n for n, record in files.items() if arrived.get(n) != record.size]:
         raise TransferError(f"{place.url}/{wrong[0]} did not arrive whole; repeat the push")
     place.remove(sorted(arrived.keys() - files.keys() - {PUSHING, PROVENANCE}))
+    data.check()
     place.write(MANIFEST, data.manifest.encode())
     master = SHARDED[data.plan.storage].master_of(name, data.plan, data.digest)
     if master is not None:
         Place(parent).write(name, master)
     place.remove([PUSHING])
     return Transfer(data.digest, url, sent, kept_bytes)
+
+
+def _send(data: Dataset, name: str, place: Place) -> int:
+    """Send a file, if it is what the manifest says, now and when it is sent; its bytes."""
+    file = data.root / name
+    try:
+        with vouched(file, data.manifest.files[name]) as hashed:
+            size = place.put(file, name)
+            if not os.path.samestat(os.fstat(hashed.fileno()), file.stat()):
+                raise ValueError("another file was put in its place while it was sent")
+    except QwellError:
+        raise
+    except (OSError, ValueError) as error:
+        data.check()
+        raise DatasetDamaged(
+            f"{file} is damaged ({error}); `qdata verify {data.path}` names all such files"
+        ) from error
+    return size
 
 
 def _digest_at(place: Place) -> str:
@@ -167,6 +183,7 @@ def pull(
     Raises:
         DatasetExists: another version or something foreign is at `path`.
         VersionMismatch: the place has another version than the one insisted on.
+        DatasetReplaced: the place has another version by now.
         TransferError: the place cannot be reached, or gives what the manifest does not list.
     """
     url, wanted = split_version(url)
@@ -197,7 +214,7 @@ def pull(
         kept_bytes = sum(files[name].size for name in kept)
         progress(kept_bytes)
         sent = in_parallel(
-            lambda name: place.fetch(name, files[name], staging.root / name),
+            lambda name: place.fetch_of(manifest, name, staging.root / name),
             sorted(files.keys() - kept),
             progress,
         )
@@ -236,5 +253,6 @@ def verify_remote(url: str) -> tuple[Manifest, Iterator[str]]:
                 except TransferError as error:
                     yield f"{name}: {error}"
                 target.unlink(missing_ok=True)
+        place.check(manifest)
 
     return manifest, problems()

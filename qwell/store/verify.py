@@ -8,18 +8,25 @@ from pathlib import Path
 from qwell.store.backends import SHARDED
 from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
-from qwell.store.reader import altered, check_provenance, file_damage
+from qwell.store.reader import LocalFiles, altered, check_provenance, file_damage
 from qwell.store.staging import master_is_current
 
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield one line for each thing wrong with the files of a data set; nothing if all is well.
 
+    Raises DatasetReplaced if it becomes another one meanwhile.
+
     Arguments:
         path: what the data set is called by.
         root: where its files are.
         manifest: as read from it.
     """
+    yield from _problems(path, root, manifest)
+    LocalFiles(path, root, manifest).check()
+
+
+def _problems(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     damaged = file_damage(root, manifest)
     yield from damaged
     if root.is_dir() and (disagreement := check_provenance(root, manifest)):
@@ -38,5 +45,6 @@ def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
         name = file.relative_to(root).as_posix()
         if not file.is_dir() and name not in known:
             yield f"{name} does not belong to the data set"
-    if path != root and not master_is_current(path, root):
-        yield f"{path.name} is damaged or of another version; `qdata finalise {path}` makes it again"
+    if path != root and not master_is_current(path, root, manifest):
+        what = "is damaged, of another version, or made for another name"
+        yield f"{path.name} {what}; `qdata finalise {path}` makes it again"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError
-from qwell.files import atomic_write
+from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import (
     MANIFEST,
@@ -25,8 +25,6 @@ from qwell.store.manifest import (
     FileRecord,
     Manifest,
     checked_path,
-    dump_json,
-    file_sha256,
     parse_json,
     read_manifest,
 )

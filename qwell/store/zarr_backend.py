@@ -19,8 +19,10 @@ import google_crc32c
 import numpy as np
 
 from qwell.errors import DatasetDamaged
-from qwell.store.manifest import dump_json, parse_json
+from qwell.files import dump_json
+from qwell.store.manifest import FileRecord, parse_json
 from qwell.store.schema import Field, Plan, SplitLayout
+from qwell.store.vouched import vouched
 
 SUFFIXES: tuple[str, ...] = (".zarr",)
 
@@ -110,6 +112,11 @@ def master_of(name: str, plan: Plan, digest: str) -> bytes | None:
     return None
 
 
+def leads_to_shards(path: Path, plan: Plan) -> bool:
+    """Nothing leads to them: the directory itself is the data set."""
+    return True
+
+
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _CHECKED = [_LITTLE, {"name": "crc32c"}]
 
@@ -150,14 +157,21 @@ def check_field(root: Path, split: str, field: Field, layout: SplitLayout) -> No
 
 
 def read_rows(
-    root: Path, split: str, field: Field, layout: SplitLayout, shard: int, rows: range, out: np.ndarray
+    root: Path,
+    split: str,
+    field: Field,
+    layout: SplitLayout,
+    shard: int,
+    record: FileRecord,
+    rows: range,
+    out: np.ndarray,
 ) -> None:
     """Read rows of one shard (counted from its beginning) into `out`, whatever its strides and dtype.
 
     Raises OSError or ValueError where the file cannot be read or a checksum is wrong.
     """
     chunk, value = layout.chunk_rows, np.dtype(field.dtype).newbyteorder("<")
-    with (root / shard_path(split, field, shard)).open("rb", buffering=0) as file:
+    with vouched(root / shard_path(split, field, shard), record) as file:
         index = _index(file, layout.shard_rows // chunk)
         for i in range(rows.start // chunk, -(-rows.stop // chunk)):
             offset, size = index[i]

@@ -1,23 +1,21 @@
 """Everything needed to continue a training bit for bit, in one safetensors file.
 
 Tensors are the weights, their running average if there is one, Adam's moments and torch's random state;
-the rest (update, place in the stream, running loss) is JSON in the file's header. Written to a temporary name
-and renamed; the one before is kept.
+the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of all.
+Written to a temporary name and renamed; the one before is kept.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from qwell.errors import CheckpointError, WriteError
-from qwell.models.tensors import write_tensors
+from qwell.errors import CheckpointError, WriteError, warn
+from qwell.models.tensors import read_tensors, write_tensors
 from qwell.train.averaging import Average
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
@@ -42,7 +40,7 @@ def save_checkpoint(
         tensors |= {f"average.{name}": value for name, value in average.weights.items()}
     tensors["random"] = torch.get_rng_state()
     try:
-        write_tensors(folder / LAST, tensors, {"qwell": json.dumps(state)}, previous=folder / PREVIOUS)
+        write_tensors(folder / LAST, tensors, state, previous=folder / PREVIOUS)
     except WriteError as error:
         raise WriteError(f"{error}; then continue with --resume {folder.parent}") from error
 
@@ -59,17 +57,18 @@ def load_checkpoint(
     Raises CheckpointError if none can be read, or if it belongs to another model.
     """
     candidates = [p for p in (folder / LAST, folder / PREVIOUS) if p.exists()]
-    damage: Exception | None = None
+    damage: CheckpointError | None = None
     for path in candidates:
         try:
-            with safe_open(path, "pt") as file:
-                state = json.loads(file.metadata()["qwell"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            tensors, state = read_tensors(path)
+            _check_state(path, state)
+        except CheckpointError as error:
             damage = damage or error
             continue
-        _check_state(path, state)
         _restore(path, tensors, model, optimizer, average)
+        if damage:
+            warn(f"{damage}; the training goes on from the one before")
+            (folder / LAST).unlink(missing_ok=True)  # or the next would put it in place of the one before
         return state
     if damage:
         raise CheckpointError(
@@ -83,7 +82,8 @@ def _check_state(path: Path, state: Any) -> None:
     try:
         counts = [state["update"], state["stream"]["epoch"], state["stream"]["index"]]
         numbers = [state["seconds"], state["loss_sum"]]
-        good = all(type(c) is int and c >= 0 for c in counts)
+        good = state.keys() == {"update", "stream", "seconds", "loss_sum"}
+        good &= all(type(c) is int and c >= 0 for c in counts)
         good &= all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
     except (TypeError, LookupError):
         good = False

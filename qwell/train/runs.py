@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound
-from qwell.files import atomic_write
+from qwell.files import atomic_write, read_sealed, seal
 from qwell.models import registry
 from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
@@ -44,7 +44,7 @@ class Run:
             )
         if run.path.exists() and any(run.path.iterdir()):
             raise RunExists(f"{run.path} exists and is not empty; choose another --out")
-        run.write(CONFIG, json.dumps(config, indent=1) + "\n")
+        run.write(CONFIG, seal(config).decode())
         return run
 
     @classmethod
@@ -59,12 +59,9 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What was asked for; CheckpointError if the file is damaged."""
         try:
-            config = json.loads((self.path / CONFIG).read_text())
+            return read_sealed(self.path / CONFIG)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.path / CONFIG} is damaged: {error}") from error
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{self.path / CONFIG} is damaged: it holds no object")
-        return config
 
     def write(self, name: str, text: str) -> Path:
         """Write a text file of the run, whole or not at all; WriteError if the disk refuses."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
-from qwell.files import DirectoryLock, make_directory, whole_file
+from qwell.files import DirectoryLock, atomic_write, file_sha256, make_directory, whole_file
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset
 from qwell.train.config import TIERS
@@ -62,23 +62,32 @@ class Records:
         return out
 
     def mirror(self) -> np.ndarray:
-        """The whole split from a decoded copy in the cache, memory-mapped; made if it is not there.
+        """The whole split from a decoded copy in the cache, memory-mapped.
+
+        Beside the copy lies its sha256, written after it and checked now. A copy that is not there, not whole
+        or damaged is made, by one process while the others wait.
 
         Raises WriteError if the disk refuses.
         """
         folder = cache_root() / "mirror" / self.data.digest[:32]
         path = folder / f"{self.split.name}-{'-'.join(self.names)}.npy"
         make_directory(folder)
-        lock = DirectoryLock(folder, wait=True)  # one process makes it, the others wait
-        try:
-            if not path.exists():
-                self._decode_to(path)
-            copy: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
-        finally:
-            lock.release()
+        with DirectoryLock(folder, share=True, wait=True):
+            copy = _whole_copy(path)
+        if copy is None:
+            with DirectoryLock(folder, wait=True):
+                copy = _whole_copy(path)  # another process may have made it in between
+                if copy is None:
+                    self._decode_to(path)
+                    copy = np.load(path, mmap_mode="c", allow_pickle=False)
         return copy
 
     def _decode_to(self, path: Path) -> None:
+        """Write the whole split into the file `path`, and its sha256 beside it."""
+        self._decode(path)
+        atomic_write(_record_of(path), _said_of(path), durable=False)
+
+    def _decode(self, path: Path) -> None:
         with whole_file(path, durable=False) as temporary:
             shape = (len(self.split), self.width)
             if not len(self.split):
@@ -89,6 +98,27 @@ class Records:
                 os.posix_fallocate(room.fileno(), 0, temporary.stat().st_size)
             self.read_all(file)
             file.flush()
+
+
+def _record_of(path: Path) -> Path:
+    """Where the sha256 of a copy is written."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _said_of(path: Path) -> bytes:
+    """What the record of a copy must say, in the form that `sha256sum --check` reads."""
+    return f"{file_sha256(path)}  {path.name}\n".encode()
+
+
+def _whole_copy(path: Path) -> np.ndarray | None:
+    """The array in a file, memory-mapped; None unless the file is what its record says."""
+    try:
+        if _record_of(path).read_bytes() != _said_of(path):
+            return None
+        copy: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return copy
 
 
 class Stream:

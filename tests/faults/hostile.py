@@ -26,7 +26,9 @@ from support import copy_of, end_of, forge_file, forge_manifest, root_of, shard_
 import qwell.store.remote
 import qwell.store.zarr_backend
 from qwell.datagen.recipes.imported import import_spectra
+from qwell.files import file_sha256, seal
 from qwell.models.registry import create_model, load_pretrained, save_pretrained
+from qwell.models.tensors import write_tensors
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.tables import read_arrays, read_table
 from qwell.store.transfer import pull
@@ -250,15 +252,24 @@ def _model(folder: Path) -> Path:
     return folder / "model"
 
 
+def _forge_weights(model: Path) -> None:
+    """Let the configuration say that the weights are as they should be."""
+    config = json.loads((model / "config.json").read_text())
+    config["weights_sha256"] = file_sha256(model / "model.safetensors")
+    (model / "config.json").write_bytes(seal(config))
+
+
 def pickle_for_weights(path: Path, folder: Path, canary: Path) -> Actions:
     model = _model(folder)
     (model / "model.safetensors").write_bytes(pickle.dumps(Canary(canary)))
+    _forge_weights(model)
     return {"load_model": lambda: load_pretrained(model)}
 
 
 def torch_file_for_weights(path: Path, folder: Path, canary: Path) -> Actions:
     model = _model(folder)
     torch.save(Canary(canary), model / "model.safetensors")
+    _forge_weights(model)
     return {"load_model": lambda: load_pretrained(model)}
 
 
@@ -266,6 +277,7 @@ def header_that_lies(path: Path, folder: Path, canary: Path) -> Actions:
     """Weights whose header claims to be an exabyte long."""
     model = _model(folder)
     (model / "model.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    _forge_weights(model)
     return {"load_model": lambda: load_pretrained(model)}
 
 
@@ -273,7 +285,7 @@ def _config(change: dict[str, object]) -> Callable[[Path, Path, Path], Actions]:
     def lay(path: Path, folder: Path, canary: Path) -> Actions:
         model = _model(folder)
         config = json.loads((model / "config.json").read_text())
-        (model / "config.json").write_text(json.dumps(config | change))
+        (model / "config.json").write_bytes(seal(config | change))
         return {"load_model": lambda: load_pretrained(model)}
 
     return lay
@@ -304,6 +316,14 @@ def _checkpoint(state: object) -> Callable[[Path, Path, Path], Actions]:
     return lay
 
 
+def checkpoint_of_a_list(path: Path, folder: Path, canary: Path) -> Actions:
+    """A header whose entry is no object."""
+    model = create_model("mlp", hidden=[8])
+    (folder / "c").mkdir()
+    save_file(model.state_dict(), folder / "c/last.safetensors", metadata={"qwell": "[1, 2]"})
+    return {"resume": lambda: load_checkpoint(folder / "c", model, torch.optim.Adam(model.parameters()))}
+
+
 def checkpoint_of_shapes(path: Path, folder: Path, canary: Path) -> Actions:
     """Random state of the wrong shape and type."""
     model = create_model("mlp", hidden=[8])
@@ -313,7 +333,7 @@ def checkpoint_of_shapes(path: Path, folder: Path, canary: Path) -> Actions:
         tensors |= {f"adam.{name}.{k}": torch.zeros_like(parameter) for k in ("exp_avg", "exp_avg_sq")}
     (folder / "c").mkdir()
     state = {"update": 1, "seconds": 0.0, "loss_sum": 0.0, "stream": {"epoch": 0, "index": 0}}
-    save_file(tensors, folder / "c/last.safetensors", metadata={"qwell": json.dumps(state)})
+    write_tensors(folder / "c/last.safetensors", tensors, state)
     return {"resume": lambda: load_checkpoint(folder / "c", model, torch.optim.Adam(model.parameters()))}
 
 
@@ -372,7 +392,7 @@ TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] 
     ("model of a million layers", _config({"config": {"points": 101, "levels": 10, "hidden": [1] * 10**6}}), ("",)),
     ("model configuration of wrong types", _config({"config": {"points": "101"}}), ("",)),
     ("pickle in place of a checkpoint", pickle_for_checkpoint, ("",)),
-    ("checkpoint whose state is a list", _checkpoint([1, 2]), ("",)),
+    ("checkpoint whose state is a list", checkpoint_of_a_list, ("",)),
     ("checkpoint with text for numbers", _checkpoint({"update": "x", "seconds": "y", "loss_sum": None, "stream": 3}), ("",)),
     ("checkpoint of wrong shapes", checkpoint_of_shapes, ("",)),
 ]  # fmt: skip

@@ -426,7 +426,7 @@ def _reads_right(path: Path, truth: dict[str, np.ndarray]) -> str:
     return "right"
 
 
-def _all_rows(path: Path) -> dict[str, np.ndarray]:
+def all_rows(path: Path) -> dict[str, np.ndarray]:
     data = open_dataset(path)
     return {f"{s}/{f}": data[s][f][:] for s in data.splits for f in data[s].fields}
 
@@ -434,7 +434,7 @@ def _all_rows(path: Path) -> dict[str, np.ndarray]:
 def _damage(folder: Path, suffix: str, tries: int, change: Callable[[Path, random.Random], None]) -> int:
     """Damage every kind of file `tries` times: reading never gives wrong numbers, and verify names it."""
     whole = make(folder / f"whole{suffix}", SMALL)
-    truth, dice, count = _all_rows(whole), random.Random(3), 0
+    truth, dice, count = all_rows(whole), random.Random(3), 0
     for i in range(tries):
         for kind in kinds_of_files(whole):
             path = copy_of(
@@ -457,7 +457,7 @@ def _damage(folder: Path, suffix: str, tries: int, change: Callable[[Path, rando
     return count
 
 
-def _flip(path: Path, dice: random.Random) -> None:
+def flip(path: Path, dice: random.Random) -> None:
     blob = bytearray(path.read_bytes())
     blob[dice.randrange(len(blob))] ^= 1 << dice.randrange(8)
     path.write_bytes(blob)
@@ -472,7 +472,7 @@ DAMAGE = "named by verify; reading refuses, or gives the right numbers"
 
 def bit_flips(folder: Path, suffix: str, tries: int) -> Outcome:
     """One bit flipped, anywhere in every kind of file."""
-    return _damage(folder, suffix, tries, _flip), DAMAGE
+    return _damage(folder, suffix, tries, flip), DAMAGE
 
 
 def truncations(folder: Path, suffix: str, tries: int) -> Outcome:

@@ -16,6 +16,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from common import machine  # noqa: E402
 from faults.hostile import TRAPS, walk_into  # noqa: E402
 from faults.scenarios import RECIPE, SCENARIOS, make  # noqa: E402
+from faults.versions import VERSIONS  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- tables: made by tests/faults/table.py -->", "<!-- end of tables -->"
@@ -24,7 +25,7 @@ BEGIN, END = "<!-- tables: made by tests/faults/table.py -->", "<!-- end of tabl
 def faults() -> list[str]:
     """One line a fault and back end."""
     lines = ["| fault | Zarr | HDF5 | outcome |", "|---|---|---|---|"]
-    for name, scenario, tries, _ in SCENARIOS:
+    for name, scenario, tries, _ in [*SCENARIOS, *VERSIONS]:
         cells, outcomes = [], []
         for suffix in (".zarr", ".h5"):
             clock = time.perf_counter()

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from faults import scenarios
 from faults.scenarios import SCENARIOS, Outcome
+from faults.versions import VERSIONS
+
+EVERY = [*SCENARIOS, *VERSIONS]
 
 SLOW = {scenarios.kill_generation, scenarios.kill_coordinator, scenarios.two_writers}
 SLOW_ON_ZARR = {scenarios.kill_workers, scenarios.power_cuts, scenarios.bit_flips, scenarios.full_disk}
@@ -21,7 +24,7 @@ def cases() -> list[object]:
             id=f"{scenario.__name__}-{suffix}",
             marks=[pytest.mark.slow] * (scenario in SLOW or (scenario in SLOW_ON_ZARR and suffix == ".zarr")),
         )
-        for _, scenario, _, tries in SCENARIOS
+        for _, scenario, _, tries in EVERY
         for suffix in (".zarr", ".h5")
     ]
 

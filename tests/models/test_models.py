@@ -1,6 +1,8 @@
 """The zoo: what the paper fixes about its network, folders that load, and refusals."""
 
+import hashlib
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from qwell.errors import CheckpointError, InvalidInput, UnknownModel
+from qwell.errors import CheckpointError, InvalidInput, QwellWarning, UnknownModel
+from qwell.files import seal
 from qwell.models import registry
 from qwell.models.layers import SelfAttention
 from qwell.models.registry import (
@@ -177,6 +180,51 @@ def test_foreign_and_damaged_folders(tmp_path: Path) -> None:
         load_pretrained(tmp_path / "b")
 
 
+def test_every_bit_of_a_model_is_vouched_for(tmp_path: Path) -> None:
+    """One bit flipped, anywhere in the configuration or the weights: refused, never another prediction."""
+    torch.manual_seed(5)
+    save_pretrained(create_model("mlp", points=11, levels=2, hidden=[3]), tmp_path, {"digest": "abc"})
+    for path in sorted(tmp_path.iterdir()):
+        whole, bits = path.read_bytes(), random.Random(0)
+        for _ in range(50):
+            flipped = bytearray(whole)
+            flipped[bits.randrange(len(whole))] ^= 1 << bits.randrange(8)
+            path.write_bytes(flipped)
+            with pytest.raises(CheckpointError):
+                load_pretrained(tmp_path)
+        path.write_bytes(whole)
+    assert load_pretrained(tmp_path).config.levels == 2
+
+
+def test_checksums_say_what_sha256sum_says(tmp_path: Path) -> None:
+    save_pretrained(create_model("mlp", hidden=[8]), tmp_path)
+    weights = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    assert read_config(tmp_path)["weights_sha256"] == weights
+
+
+def test_weights_of_another_model_of_the_same_shape_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_pretrained(create_model("mlp", hidden=[8]), tmp_path / name)
+    (tmp_path / "b/model.safetensors").replace(tmp_path / "a/model.safetensors")
+    with pytest.raises(CheckpointError, match="or of another model"):
+        load_pretrained(tmp_path / "a")
+
+
+@pytest.mark.parametrize("gone", ["weights_sha256", "sha256"])
+def test_models_without_checksums_load_with_a_warning(tmp_path: Path, gone: str) -> None:
+    """Those of version 0.1.0, and those whose configuration a person has changed, as the error allows."""
+    save_pretrained(create_model("mlp", hidden=[8]), tmp_path)
+    config = read_config(tmp_path)
+    del config[gone], config["metadata"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if gone == "weights_sha256":
+        with pytest.raises(CheckpointError, match="not what its sha256 says"):
+            load_pretrained(tmp_path)
+        (tmp_path / "config.json").write_bytes(seal(config))
+    with pytest.warns(QwellWarning, match="no checksum"):
+        load_pretrained(tmp_path)
+
+
 def test_no_memory_is_taken_for_weights_that_do_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +232,7 @@ def test_no_memory_is_taken_for_weights_that_do_not_fit(
     save_pretrained(create_model("mlp", hidden=[8]), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["config"]["hidden"] = [4000]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_bytes(seal(config))
     devices: list[str] = []
     build = registry.create_model
 
@@ -277,6 +325,7 @@ def test_models_that_come_with_the_package() -> None:
             assert set(about["measured"]) == {f"NMSE on {k}" for k in ("rbf", "m5", "m3", "exp")}
         else:
             assert any(key.startswith("C on") for key in about["measured"])
+        assert {"weights_sha256", "sha256"} <= set(read_config(folder))
         assert about["updates"] > 0 and all(p.isfinite().all() for p in model.parameters())
         assert [command.split()[0] for command in about["commands"]] == ["qdata", "qtrain"]
     size = sum(p.stat().st_size for folder in pretrained().values() for p in folder.iterdir())

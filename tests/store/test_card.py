@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwell.store.card import croissant, markdown
-from qwell.store.derive import convert, merge
+from qwell.store.derive import convert, merge, subset
 from qwell.store.reader import open_dataset
 
 
@@ -15,7 +15,8 @@ def test_mlcroissant_validates_it(stored: Path, tmp_path: Path) -> None:
     mlcroissant = pytest.importorskip("mlcroissant")
     data = open_dataset(stored)
     convert(data, tmp_path / "one.h5", single=True)
-    merge([data, data], tmp_path / "two.zarr")
+    subset(data, tmp_path / "part.zarr", 100)
+    merge([data, open_dataset(tmp_path / "part.zarr")], tmp_path / "two.zarr")
     for each in (data, open_dataset(tmp_path / "one.h5"), open_dataset(tmp_path / "two.zarr")):
         (tmp_path / "c.json").write_text(
             json.dumps(croissant(each, "https://example.org/data", "https://spdx.org/licenses/MIT"))

@@ -133,7 +133,9 @@ def test_subsets_are_nested_seeded_and_of_rows_that_belong_together(stored: Path
 def test_merged_sets_follow_each_other(stored: Path, tmp_path: Path) -> None:
     other = tmp_path / "exp.zarr"
     generate(SpectraRecipe("exp", n=1200, validation=100, solver="lanes"), other, workers=0)
-    parts = [open_dataset(other), open_dataset(stored), open_dataset(other)]
+    part = tmp_path / "part.zarr"
+    subset(open_dataset(other), part, 900)
+    parts = [open_dataset(other), open_dataset(stored), open_dataset(part)]
     path = tmp_path / f"all{stored.suffix}"
     merge(parts, path)
     data = open_dataset(path)

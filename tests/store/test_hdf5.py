@@ -91,7 +91,8 @@ def test_a_master_of_another_version_is_named(copy: Path, tmp_path: Path) -> Non
     copy.write_bytes((tmp_path / "other.h5").read_bytes())
     data = open_dataset(copy)
     assert list(verify_files(copy, data.root, data.manifest)) == [
-        "m3.h5 is damaged or of another version; `qdata finalise " + f"{copy}` makes it again"
+        f"m3.h5 is damaged, of another version, or made for another name; `qdata finalise {copy}` makes it"
+        " again"
     ]
 
 

@@ -76,12 +76,30 @@ def test_resident_and_mirror_give_the_identical_order(dataset: Dataset) -> None:
 
 def test_the_mirror_is_made_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     first = take(open_stream(dataset, "mirror", batch=70), 3)
-    files = list((cache_root() / "mirror" / dataset.digest[:32]).iterdir())
-    assert [f.name for f in files] == ["train-potential-energy.npy"]
+    files = sorted((cache_root() / "mirror" / dataset.digest[:32]).iterdir())
+    names = ["train-potential-energy.npy", "train-potential-energy.npy.sha256"]
+    assert sorted(f.name for f in files) == names
     assert np.load(files[0]).shape == (3500, 111)
     monkeypatch.setattr(streams.Records, "read", None)
     for ours, theirs in zip(take(open_stream(dataset, "mirror", batch=70), 3), first, strict=True):
         np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_a_damaged_mirror_is_made_again(dataset: Dataset) -> None:
+    """A bit flipped in the copy or its record, either cut short or gone: the same batches all the same."""
+    first = take(open_stream(dataset, "mirror", batch=70), 2)
+    folder = cache_root() / "mirror" / dataset.digest[:32]
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    for path, content in whole.items():
+        flipped = bytearray(content)
+        flipped[len(content) // 3] ^= 16
+        for damaged in (bytes(flipped), content[: len(content) // 2], b"", None):
+            path.unlink()
+            if damaged is not None:
+                path.write_bytes(damaged)
+            for ours, theirs in zip(take(open_stream(dataset, "mirror", batch=70), 2), first, strict=True):
+                np.testing.assert_array_equal(ours[0], theirs[0])
+            assert {path: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 def grouped(tmp_path: Path) -> Dataset:

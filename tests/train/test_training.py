@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,16 @@ from safetensors.torch import load_file
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
-from qwell.errors import CheckpointError, InvalidInput, RunExists, RunNotFound, TrainingDiverged, WriteError
+from qwell.errors import (
+    CheckpointError,
+    InvalidInput,
+    QwellWarning,
+    RunExists,
+    RunNotFound,
+    TrainingDiverged,
+    WriteError,
+)
+from qwell.files import seal
 from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -221,12 +231,53 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_previous(dataset: Dataset, t
     train_eigen(run)
     expected = weights(run.path)
     (run.checkpoints / "last.safetensors").write_bytes(b"garbage")
-    train_eigen(run)
+    with pytest.warns(QwellWarning, match="goes on from the one before"):
+        train_eigen(run)
     assert same(weights(run.path), expected)
     for path in run.checkpoints.iterdir():
         path.write_bytes(b"garbage")
     with pytest.raises(CheckpointError, match="damaged"):
         train_eigen(run)
+
+
+def test_every_bit_of_a_checkpoint_is_vouched_for(dataset: Dataset, tmp_path: Path) -> None:
+    """One bit flipped in the last: the previous is gone on from, to the same weights; in both: refused."""
+    run = begin(config(dataset, updates=20, checkpoint_every=10, options={"hidden": [4]}), tmp_path / "run")
+    train_eigen(run)
+    expected, dice = weights(run.path), random.Random(1)
+    last, previous = (run.checkpoints / f"{name}.safetensors" for name in ("last", "previous"))
+    for _ in range(10):
+        before = previous.read_bytes()
+        _flip(last, dice)
+        with pytest.warns(QwellWarning, match="goes on from the one before"):
+            train_eigen(run)
+        assert same(weights(run.path), expected) and previous.read_bytes() == before
+    for _ in range(30):
+        whole = last.read_bytes(), previous.read_bytes()
+        _flip(last, dice)
+        _flip(previous, dice)
+        with pytest.raises(CheckpointError, match="damaged"):
+            train_eigen(run)
+        last.write_bytes(whole[0])
+        previous.write_bytes(whole[1])
+
+
+def _flip(path: Path, dice: random.Random) -> None:
+    flipped = bytearray(path.read_bytes())
+    flipped[dice.randrange(len(flipped))] ^= 1 << dice.randrange(8)
+    path.write_bytes(flipped)
+
+
+def test_the_settings_of_a_run_are_vouched_for(dataset: Dataset, tmp_path: Path) -> None:
+    """A digit that flips is refused; a person who changes one on purpose takes the checksum out."""
+    run = begin(config(dataset, updates=20), tmp_path / "run")
+    text = (run.path / "config.json").read_text()
+    (run.path / "config.json").write_text(text.replace('"updates": 20', '"updates": 30'))
+    with pytest.raises(CheckpointError, match='take the line "sha256" out'):
+        train_eigen(run)
+    changed = {k: v for k, v in json.loads(text).items() if k != "sha256"} | {"updates": 30}
+    (run.path / "config.json").write_text(json.dumps(changed))
+    assert train_eigen(run).update == 30
 
 
 def test_checkpoint_of_another_model(dataset: Dataset, tmp_path: Path) -> None:
@@ -241,7 +292,7 @@ def test_a_changed_data_set_is_noticed(dataset: Dataset, tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="restore that data set"):
         begin(config(dataset, digest="0" * 64), tmp_path / "other")
     run = begin(config(dataset), tmp_path / "run")
-    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
+    run.write("config.json", seal({**run.config, "digest": "0" * 64}).decode())
     with pytest.raises(CheckpointError, match="restore that data set"):
         train_eigen(run)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from qwell.errors import CheckpointError
 from qwell.models.introspective import TRANSLATORS, Distiller, Translator
-from qwell.models.tensors import write_tensors
+from qwell.models.tensors import read_tensors, write_tensors
 from qwell.studies.introspect.config import IntrospectConfig
 from qwell.studies.introspect.distil import Distilled, Split, distil
 from qwell.studies.introspect.translate import Report, train_translator
@@ -26,7 +26,7 @@ def translator_of(
     """
     path = run.model / "translator.safetensors"
     model: Translator = TRANSLATORS[config.translator]()
-    if _kept(path, model):
+    if _kept(path, model) is not None:
         return model.eval()
     model = train_translator(
         config.translator, potential, density, config.seed, config.translator_steps, report
@@ -45,24 +45,29 @@ def distilled_of(
     path = run.model / f"distiller-{latent}-{seed}.safetensors"
     linear = config.update == "linear"
     model, losses = Distiller(split["train"][1].shape[-1], latent, linear=linear), path.with_suffix(".json")
-    if losses.exists() and _kept(path, model):
-        kept = json.loads(losses.read_text())
+    if (kept := _kept(path, model)) is not None and (kept or losses.exists()):
+        kept = kept or json.loads(losses.read_text())  # of version 0.1.0
         return Distilled(model.eval(), latent, seed, kept["validation"], kept["test"])
     found = distil(
         split["train"], split["validation"], split["test"], latent, seed, config.distiller_steps,
         config.starts, report, linear,
     )  # fmt: skip
-    write_tensors(path, found.model.state_dict())
-    run.write(f"model/{losses.name}", json.dumps({"validation": found.validation, "test": found.test}) + "\n")
+    about = {"validation": found.validation, "test": found.test}
+    write_tensors(path, found.model.state_dict(), about)
+    run.write(f"model/{losses.name}", json.dumps(about) + "\n")
     return found
 
 
-def _kept(path: Path, model: nn.Module) -> bool:
-    """Fill a model from a file of the run, if it is there; CheckpointError if it is damaged."""
+def _kept(path: Path, model: nn.Module) -> dict[str, Any] | None:
+    """Fill a model from a file of the run, if it is there, and return what goes with it.
+
+    Raises CheckpointError if it is damaged.
+    """
     if not path.exists():
-        return False
+        return None
     try:
-        model.load_state_dict(load_file(path))
-    except Exception as error:
-        raise CheckpointError(f"{path} is damaged: {error}; delete it, and it will be made again") from error
-    return True
+        weights, about = read_tensors(path)
+        model.load_state_dict(weights)
+    except (CheckpointError, RuntimeError) as error:
+        raise CheckpointError(f"{error}; delete {path}, and it will be made again") from error
+    return about

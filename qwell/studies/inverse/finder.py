@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from qwell.errors import CheckpointError
 from qwell.models.jets import parameter_jacobian
-from qwell.models.tensors import write_tensors
+from qwell.models.tensors import read_tensors, write_tensors
 from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.fields import Field, PaperField, SmoothField
 from qwell.studies.inverse.losses import equation_loss, gradient_loss, pin_loss, variance_loss
@@ -49,8 +47,8 @@ class Potential:
 
     def save(self, run: Run) -> None:
         """Write the network and what it is into a run."""
-        write_tensors(run.model / "model.safetensors", self.field.state_dict())
         about = {"config": self.config.to_json(), "shape": self.shape, "shift": self.shift}
+        write_tensors(run.model / "model.safetensors", self.field.state_dict(), about)
         run.write("model/potential.json", json.dumps(about, indent=1) + "\n")
 
 
@@ -63,12 +61,13 @@ def load_potential(path: str | Path) -> Potential:
     """
     run = Run.open(path)
     try:
-        about = json.loads((run.model / "potential.json").read_text())
+        weights, about = read_tensors(run.model / "model.safetensors")
+        about = about or json.loads((run.model / "potential.json").read_text())  # of version 0.1.0
         config = FinderConfig.from_json(about["config"])
         field = _build(config, about["shape"])
-        field.load_state_dict(load_file(run.model / "model.safetensors"))
+        field.load_state_dict(weights)
         return Potential(field, float(about["shift"]), config, about["shape"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} holds no finished run of `qtrain potential`, or is damaged: {error}"
         ) from error

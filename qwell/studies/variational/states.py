@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
-from qwell.models.tensors import write_tensors
+from qwell.models.tensors import read_tensors, write_tensors
 from qwell.studies.variational.config import VariationalConfig
 from qwell.studies.variational.minimise import Functional, Report, adam, lbfgs, linear
 from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectangle
@@ -79,9 +77,10 @@ class States:
 
     def save(self, run: Run) -> None:
         """Write the networks and what they are into a run."""
+        about = [asdict(level) for level in self.levels]
         for k, trial in enumerate(self.trials):
-            write_tensors(_weights(run, k), trial.state_dict())
-        run.write("model/levels.json", json.dumps([asdict(level) for level in self.levels], indent=1) + "\n")
+            write_tensors(_weights(run, k), trial.state_dict(), about[k])
+        run.write("model/levels.json", json.dumps(about, indent=1) + "\n")
 
 
 def solve(config: VariationalConfig, report: Callable[[int, str, int, float], None]) -> States:
@@ -122,18 +121,19 @@ def load_states(path: str | Path) -> States:
     run = Run.open(path)
     try:
         config = VariationalConfig.from_json(run.config["variational"])
-        levels = json.loads((run.model / "levels.json").read_text())
-        found = tuple(Level(**{**level, "overlaps": tuple(level["overlaps"])}) for level in levels)
-        trials = []
-        for k in range(len(found)):
+        trials, levels = [], []
+        for k in range(config.levels):
+            weights, level = read_tensors(_weights(run, k))
+            level = level or json.loads((run.model / "levels.json").read_text())[k]  # of version 0.1.0
+            levels.append(Level(**{**level, "overlaps": tuple(level["overlaps"])}))
             trial = _trial(config, 0)
-            trial.load_state_dict(load_file(_weights(run, k)))
+            trial.load_state_dict(weights)
             trials.append(trial)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} holds no finished run of `qtrain variational`, or is damaged: {error}"
         ) from error
-    return States(config, tuple(trials), found)
+    return States(config, tuple(trials), tuple(levels))
 
 
 def _weights(run: Run, level: int) -> Path:
