@@ -7,6 +7,7 @@ Nothing of a formula is ever executed as code, so that formulas may come out of 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,10 +85,18 @@ class Formula:
                 self._check(argument)
             case ast.Name(id=name) if name in self.names:
                 pass
-            case ast.Constant(value=value) if type(value) in (int, float):
+            case ast.Constant(value=value) if type(value) in (int, float) and _is_finite(value):
                 pass
             case _:
                 raise self.refused(f"{ast.unparse(node)!r} is not allowed in it")
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number, an integer of any size perhaps, is one of float64's."""
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:
+        return False
 
 
 def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:

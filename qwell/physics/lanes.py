@@ -17,10 +17,9 @@ Potentials so rough that the minors could overflow are not `tractable`; `spectru
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from qwell.physics.compiled import OPTIONS
+from qwell.physics.compiled import compiled
 from qwell.physics.grid import Grid
 
 WIDTH = 64
@@ -35,7 +34,7 @@ LOW, HIGH, F_LOW, F_HIGH, BELOW_LOW, BELOW_HIGH = (WIDTH * row for row in range(
 BRACKET = 6 * WIDTH
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _minor(diagonal, w):
     """w[P] ← p_{M−1}(w[SHIFT]) in every lane."""
     for k in range(WIDTH):
@@ -63,7 +62,7 @@ def _minor(diagonal, w):
         i += 1
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _minor_and_count(diagonal, w):
     """As `_minor`, and w[COUNT] ← the number of eigenvalues below w[SHIFT]."""
     for k in range(WIDTH):
@@ -95,7 +94,7 @@ def _minor_and_count(diagonal, w):
         i += 1
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _isolate(diagonal, w, brackets, levels):
     """Bisect until the bracket LOW … HIGH of each level holds that eigenvalue alone, or is a point.
 
@@ -133,7 +132,7 @@ def _isolate(diagonal, w, brackets, levels):
                 brackets[at + BELOW_HIGH + k] = c if down else brackets[at + BELOW_HIGH + k]
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _refine(diagonal, w, brackets, level, roots):
     """Chandrupatla's method in every lane, one level after the other, each at the lane's own pace.
 
@@ -188,7 +187,7 @@ def _refine(diagonal, w, brackets, level, roots):
             w[STEP + k] = t if live else 0.0
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _solve(potential, scale, empty_box, energies):
     """Fill `energies` (n, levels) for `potential` (n, points), WIDTH rows at a time."""
     n, points = potential.shape

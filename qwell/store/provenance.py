@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from qwell.errors import ManifestError
 from qwell.files import dump_json, seal
 from qwell.store.manifest import PROVENANCE, parse_json
 
-_LIBRARIES = ("numpy", "scipy", "numba", "zarr", "h5py", "dask")
+_NUMERIC = ("numpy", "scipy", "numba")  # what rounds
+_LIBRARIES = (*_NUMERIC, "zarr", "h5py", "dask")
 
 
 def provenance(began: float, **more: Any) -> dict[str, Any]:
@@ -37,6 +39,12 @@ def provenance(began: float, **more: Any) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         **more,
     }
+
+
+@cache
+def made_with() -> dict[str, str | None]:
+    """The versions that the last bits of numbers made by this process depend on."""
+    return {"qwell": qwell.__version__, **{name: _version(name) for name in _NUMERIC}}
 
 
 def read_provenance(root: Path) -> dict[str, Any]:

@@ -9,13 +9,15 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError
+from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError, warn
 from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import (
@@ -28,6 +30,7 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
+from qwell.store.provenance import made_with
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
 
@@ -60,15 +63,27 @@ def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[
                 f"{split} shard {shard}: {field.name} has shape {array.shape} or holds NaN or infinity;"
                 f" expected {(stop - start, *field.shape)}, all finite"
             )
-    record: dict[str, list[Any]] = {}
+    files: dict[str, list[Any]] = {}
     for path, content in SHARDED[plan.storage].encode_shard(plan, split, shard, values):
         atomic_write(root / path, content, progress / "scratch", durable=False)
         file = FileRecord.of(content)
-        record[path] = [file.size, file.sha256]
-    atomic_write(
-        progress / "done" / f"{split}-{shard}.json", dump_json(record), progress / "scratch", durable=False
-    )
+        files[path] = [file.size, file.sha256]
+    record = dump_json({"files": files, "made_with": made_with()})
+    atomic_write(progress / "done" / f"{split}-{shard}.json", record, progress / "scratch", durable=False)
     return stop - start
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A shard that is made: its files, and the versions of what made it, in words."""
+
+    files: dict[str, FileRecord]
+    by: str
+
+
+def _in_words(versions: Mapping[str, str | None]) -> str:
+    ours_first = sorted(versions.items(), key=lambda item: (item[0] != "qwell", item[0]))
+    return ", ".join(f"{name} {version}" for name, version in ours_first) or "an unknown version"
 
 
 class DatasetWriter:
@@ -141,24 +156,36 @@ class DatasetWriter:
                     )
 
     def pending(self) -> list[tuple[str, int]]:
-        """The (split, shard) still to be made; a shard counts as made if its files match its record."""
-        return (
-            [] if self.finished else [s for s in self.plan.shards() if self._record(*s, rehash=True) is None]
-        )
+        """The (split, shard) still to be made; a shard counts as made if its files match its record.
 
-    def _record(self, split: str, shard: int, rehash: bool = False) -> dict[str, FileRecord] | None:
+        Warns if some were made with other versions of what rounds numbers than the rest will be.
+        """
+        if self.finished:
+            return []
+        records = {s: self._record(*s, rehash=True) for s in self.plan.shards()}
+        missing = [s for s, record in records.items() if record is None]
+        makers = Counter(record.by for record in records.values() if record)
+        makers[_in_words(made_with())] += len(missing)
+        if len(+makers) > 1:
+            by = "; ".join(f"{count} of its shards by {who}" for who, count in (+makers).items())
+            warn(f"{self.path} is made with several versions, whose rounding may differ: {by}")
+        return missing
+
+    def _record(self, split: str, shard: int, rehash: bool = False) -> _Made | None:
         path = self.root / PROGRESS / "done" / f"{split}-{shard}.json"
         try:
             entries = parse_json(path.read_bytes(), str(path))
-            record = {checked_path(p): FileRecord(*entry) for p, entry in entries.items()}
-            for name, file in record.items():
+            named = entries.get("files", entries)  # version 0.1.0 recorded files alone
+            files = {checked_path(p): FileRecord(*entry) for p, entry in named.items()}
+            by = _in_words(entries.get("made_with", {}))
+            for name, file in files.items():
                 if (self.root / name).stat().st_size != file.size:
                     return None
                 if rehash and file_sha256(self.root / name) != file.sha256:
                     return None
         except (FileNotFoundError, ManifestError, TypeError, AttributeError):
             return None
-        return record
+        return _Made(files, by)
 
     def finish(self, provenance: Mapping[str, Any]) -> Manifest:
         """Write `provenance.json` and, last, `manifest.json`; give the data set its name.
@@ -170,13 +197,15 @@ class DatasetWriter:
         if self.finished:
             return self.finished
         files: dict[str, FileRecord] = {}
+        makers: Counter[str] = Counter()
         for split, shard in self.plan.shards():
             record = self._record(split, shard)
             if record is None:
                 raise DatasetIncomplete(
                     f"{self.root}: shard {shard} of {split} is missing; run with --resume"
                 )
-            files |= record
+            files |= record.files
+            makers[record.by] += 1
         for name in self._staging.backend.metadata_files(self.plan):
             files[name] = FileRecord.of((self.root / name).read_bytes())
         for path in sorted(self.root.rglob("*")):
@@ -185,7 +214,7 @@ class DatasetWriter:
             if path.is_file() and not known:
                 raise DatasetDamaged(f"{path} does not belong to the data set; move it away")
         manifest = Manifest(self.plan, files)
-        self._staging.publish(manifest, dict(provenance))
+        self._staging.publish(manifest, {**provenance, "shards_made_with": dict(makers)})
         return manifest
 
     def close(self) -> None:

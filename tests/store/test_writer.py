@@ -1,5 +1,6 @@
 """Three-phase writing: whole or not there, resumable, one writer at a time."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from support import content, root_of
 
 from qwell import files
-from qwell.errors import DatasetExists, DatasetIncomplete, DatasetLocked, InvalidInput, WriteError
+from qwell.errors import (
+    DatasetExists,
+    DatasetIncomplete,
+    DatasetLocked,
+    InvalidInput,
+    QwellWarning,
+    WriteError,
+)
+from qwell.store import writer as writing
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import PROGRESS
 from qwell.store.reader import open_dataset
@@ -287,3 +296,32 @@ def test_whole_files(tmp_path: Path) -> None:
             raise raised
         assert expected is not WriteError or "the disk is full" in str(caught.value)
     assert path.read_bytes() == b"\2" and {p.name for p in path.parent.iterdir()} == {"a.npy", "before.npy"}
+
+
+def test_a_resume_by_other_versions_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions stand in each shard's record and, all of them, in the provenance; the digest has none."""
+    p = plan()
+    expected = write(tmp_path / "one.zarr", p).finish({}).digest
+    older = {"qwell": "0.1.0", "numpy": "1.26.4"}
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "made_with", lambda: older)
+        write(tmp_path / "two.zarr", p, skip=2).close()
+    with pytest.warns(QwellWarning, match=r"several versions.*2 of its shards by qwell 0.1.0, numpy 1.26.4"):
+        writer = write(tmp_path / "two.zarr", p, resume=True)
+    assert writer.finish({}).digest == expected
+    makers = open_dataset(tmp_path / "two.zarr").provenance["shards_made_with"]
+    assert makers.pop("qwell 0.1.0, numpy 1.26.4") == 2 and list(makers.values()) == [2]
+    one = open_dataset(tmp_path / "one.zarr").provenance["shards_made_with"]
+    assert list(one.values()) == [4] and "numpy" in next(iter(one))
+
+
+def test_records_of_version_0_1_0_are_gone_on_from(tmp_path: Path) -> None:
+    """They name files alone; who made them is not known, which is said."""
+    p = plan()
+    writer = write(tmp_path / "x.zarr", p, skip=1)
+    for path in (writer.root / PROGRESS / "done").iterdir():
+        path.write_text(json.dumps(json.loads(path.read_text())["files"]))
+    writer.close()
+    with pytest.warns(QwellWarning, match="3 of its shards by an unknown version"):
+        writer = write(tmp_path / "x.zarr", p, resume=True)
+    writer.finish({})

@@ -21,6 +21,7 @@ from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
 ENERGY = "hbar^2/(m length^2)"
 DEFAULT_SHARD_ROWS = 20_000
+LARGEST = 1e30  # σ and L: potentials stay within float32, and their squares within float64
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class SpectraRecipe:
             if count < least:
                 raise InvalidInput(f"{name} is {count}; it must be at least {least}")
         for name, size in [("sigma", self.sigma), ("length", self.length)]:
-            if not (math.isfinite(size) and size > 0):
-                raise InvalidInput(f"{name} is {size}; it must be a positive number")
+            if not 0 < size <= LARGEST:
+                raise InvalidInput(f"{name} is {size}; it must be a positive number up to {LARGEST:g}")
         if (self.nu is None) == (self.kernel == "matern"):
             raise InvalidInput("--nu belongs to --kernel matern, and --kernel matern needs it, e.g. --nu 2.5")
         if self.nu is not None and not (math.isfinite(self.nu) and 0 < self.nu <= 100):

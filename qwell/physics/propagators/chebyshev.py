@@ -15,12 +15,11 @@ Error of K terms, without rounding: at most 2 Σ_{k≥K} |J_k(R m Δt)| a block,
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import scipy.fft
 from scipy.special import jv
 
-from qwell.physics.compiled import OPTIONS
+from qwell.physics.compiled import compiled
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
@@ -63,7 +62,7 @@ def _weights(radius: float, terms: int, how: Propagation) -> tuple[np.ndarray, n
     return tuple(np.ascontiguousarray(weights[:, i::2].astype(how.real)) for i in (0, 1))  # type: ignore[return-value]
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _next(diagonal, hopping, current, before, after):
     """after ← 2 (H − Ē)/R current − before, on a ring with a ghost at both ends."""
     n = len(current) - 2
@@ -72,7 +71,7 @@ def _next(diagonal, hopping, current, before, after):
     after[0], after[n + 1] = after[n], after[1]
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _polynomials(part, diagonal, hopping, even, odd):
     """even[j], odd[j] ← T_2j ψ, T_2j+1 ψ of a real vector; rows have a ghost at both ends."""
     n = len(part)
@@ -87,7 +86,7 @@ def _polynomials(part, diagonal, hopping, even, odd):
         _next(diagonal, hopping, even[j], odd[j - 1], odd[j])
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
     """Fill out[1:] (frames, N, 2) from out[0]; phase (m, 2) holds cos Ēt and sin Ēt."""
     frames, n = out.shape[0] - 1, out.shape[1]
@@ -108,7 +107,7 @@ def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
                 row[i, 1] = c * imaginary - s * real
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _combine(transformed, local, current, before, after):
     """after ← transformed + local · current − before, all (n, N), local (N,)."""
     for i in range(current.shape[0]):

@@ -12,17 +12,16 @@ Bonds (2j, 2j+1) are U_e, bonds (2j+1, 2j+2) are U_o. Unitary, error O(δ²)
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from qwell.physics.compiled import OPTIONS
+from qwell.physics.compiled import compiled
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 
 
 # Inlined, so that no call of a function of its own remains: the linker would take another version of it in
 # the process that compiles (rounded differently in the last bit) than in all that load the compiled code.
-@numba.njit(**OPTIONS, inline="always")
+@compiled(inline="always")
 def _rotate(r, i, first, n, c, s):
     """(a, b) → (c a + i s b, c b + i s a) for n bonds: (first, first + 1), (first + 2, first + 3) …"""
     for k in range(n):
@@ -32,7 +31,7 @@ def _rotate(r, i, first, n, c, s):
         r[j + 1], i[j + 1] = c * rb - s * ia, c * ib + s * ra
 
 
-@numba.njit(**OPTIONS, inline="always")
+@compiled(inline="always")
 def _turn(r, i, cosine, sine, n):
     """Multiply by cosine − i sine, point by point."""
     for j in range(n):
@@ -41,7 +40,7 @@ def _turn(r, i, cosine, sine, n):
         i[j] = cosine[j] * b - sine[j] * a
 
 
-@numba.njit(**OPTIONS)
+@compiled()
 def _evolve(out, half, whole, c2, s2, c1, s1, substeps, r, i):
     """Fill out[1:] (frames, N, 2) from out[0]. half, whole: (2, N) cosines and sines of the local phases."""
     n = out.shape[1]
