@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.files import seal
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation
@@ -359,7 +360,7 @@ def test_refusals(
 
 def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
     run = begin(config(data, updates=5), tmp_path / "run")
-    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
+    run.write("config.json", seal({**run.config, "digest": "0" * 64}).decode())
     with pytest.raises(CheckpointError, match="version"):
         train_dynamics(run, "cpu")
 
