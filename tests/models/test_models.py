@@ -116,6 +116,7 @@ def test_a_perceptron_knows_what_is_put_in() -> None:
         model.put_in(v, energy + 5)
         expected = (energy + 5 - v.mean(1, keepdim=True)).mean(0)
         torch.testing.assert_close(model.mean_spectrum, expected)
+        torch.testing.assert_close(model(v), energy + expected)  # and it is added to the answer
         plain = create_model("mlp", points=points, levels=4, centred=False, mirrored=False, offset=False)
         v = v.float()
         assert (plain(v + 37) - plain(v) - 37).abs().max() > 1
