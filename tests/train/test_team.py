@@ -1,6 +1,7 @@
 """Two processes with gloo learn what one process learns from the same batches."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import run
 
 from qwell.errors import InvalidInput
 from qwell.store.dataset import Dataset
@@ -15,6 +17,16 @@ from qwell.train.runs import Run, load_model
 from qwell.train.stream import open_stream
 
 OPTIONS = ["--model", "mlp", "--set", "hidden=[64]", "--batch", "50", "--updates", "200", "--log-every", "1"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A bare one, that finds the code under test."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "OMP_NUM_THREADS": "1",
+        "HOME": str(home),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    }
 
 
 def torchrun(
@@ -25,9 +37,8 @@ def torchrun(
         ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
     )
     command = [sys.executable, *launcher, "-m", "qwell.cli.qtrain", "eigen", *arguments]
-    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=240
     )
 
 
@@ -36,10 +47,19 @@ def losses(run: Path) -> np.ndarray:
 
 
 def train(dataset: Dataset, folder: Path, world: int, *extra: str) -> Path:
-    run = folder / f"run-{world}"
-    done = torchrun(world, ["--data", str(dataset.path), *OPTIONS, *extra, "--out", str(run)], folder)
+    path = folder / f"run-{world}"
+    done = torchrun(world, ["--data", str(dataset.path), *OPTIONS, *extra, "--out", str(path)], folder)
     assert done.returncode == 0, done.stderr
-    return run
+    return path
+
+
+def test_torchrun_does_what_one_process_does(dataset: Dataset, tmp_path: Path) -> None:
+    """The first updates of the curves below."""
+    few = ("--updates", "15", "--evaluate-every", "15")
+    two = train(dataset, tmp_path, 2, *few)
+    run("qtrain", "eigen", "--data", dataset.path, *OPTIONS, *few, "--out", "one", cwd=tmp_path)
+    assert len(losses(two)) == 15
+    np.testing.assert_allclose(losses(two), losses(tmp_path / "one"), rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -77,9 +97,8 @@ def test_begun_by_two_and_ended_by_one(dataset: Dataset, tmp_path: Path) -> None
     assert torchrun(1, [*arguments, "--out", str(whole)], tmp_path).returncode == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "qwell.cli.qtrain", "eigen", *arguments, "--out", str(run)]
-    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     while not (run / "metrics.jsonl").exists() or len(Run(run).metrics()) < 5:
         assert process.poll() is None, process.communicate()
