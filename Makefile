@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq
 SSHD := --no-install-recommends openssh-server
-# Two processes share the test files, with one thread of linear algebra each.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes share the test files, in the order of tests/conftest.py, with one thread of linear algebra each.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := $(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo test test-all lint docs bench clean servers
 
 $(STAMP): pyproject.toml constraints.txt
