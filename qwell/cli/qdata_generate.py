@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json
+from qwell.cli.common import as_json, echo_json, goes_on_with
 from qwell.cli.making import Making, make, making_options
 from qwell.cli.options import given, option, path_option
 from qwell.cli.qdata_store import progress_bar
@@ -99,7 +99,8 @@ def import_(
     """
     arrays = read_spectra(source, **given({"potential": potential, "energy": energy}))
     path = out or Path("store") / f"{source.stem}.zarr"
-    with progress_bar(len(arrays["potential"]), quiet=as_json) as bar:
+    again = goes_on_with("the same command and --resume", "qdata")
+    with again, progress_bar(len(arrays["potential"]), quiet=as_json) as bar:
         manifest = import_spectra(
             arrays["potential"],
             path,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qwell.cli.common import Failed, as_json, echo_json
+from qwell.cli.common import Failed, as_json, echo_json, goes_on_with
 from qwell.cli.options import given, option, path_option
 from qwell.datagen.audit.audit import audit
 from qwell.store.derive import subset as random_part
@@ -19,6 +20,9 @@ force_option = click.option("--force", is_flag=True, help="Replace what is there
 out_option = click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Where: …/name.zarr, or …/name.h5 for HDF5."
 )
+
+
+AGAIN = partial(goes_on_with, "the same command and --resume", "qdata")
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def _derive(path: str, out: Path, as_json: bool, make: Callable[[Any, Any], Any]
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path)
-    with progress_bar(_rows(data), quiet=as_json) as bar:
+    with AGAIN(), progress_bar(_rows(data), quiet=as_json) as bar:
         manifest = make(data, bar.update)
     _made(out, manifest, as_json)
 
@@ -204,7 +208,7 @@ def merge(paths: tuple[str, ...], out: Path, resume: bool, force: bool, as_json:
     parts = [open_dataset(path) for path in paths]
     for line in same_draws(parts):
         click.echo(f"warning: {line}", err=True)
-    with progress_bar(sum(map(_rows, parts)), quiet=as_json) as bar:
+    with AGAIN(), progress_bar(sum(map(_rows, parts)), quiet=as_json) as bar:
         manifest = make(parts, out, resume=resume, force=force, progress=bar.update)
     _made(out, manifest, as_json)
 
@@ -274,7 +278,8 @@ def pull(url: str, path: Path, force: bool, as_json: bool) -> None:
 def _transfer(size: int, as_json: bool, action: Callable[[Any], Any]) -> None:
     from dataclasses import asdict
 
-    with progress_bar(size, quiet=as_json, unit="B") as bar:
+    again = goes_on_with("the same command", "qdata")
+    with again, progress_bar(size, quiet=as_json, unit="B") as bar:
         done = action(bar.update)
     if as_json:
         echo_json(asdict(done))

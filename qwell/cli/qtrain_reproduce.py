@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qwell.cli.common import goes_on_with
 from qwell.cli.options import path_option
 from qwell.papers.plan import Paper
 from qwell.papers.reproduce import PAPERS, outline
@@ -48,7 +49,8 @@ def command_of(paper: Paper[Any]) -> click.Command:
         if dry_run:
             click.echo("\n".join(outline(paper, scale, folder)))
             return
-        path = do(paper, scale, folder, run_command, click.echo)
+        with goes_on_with("the same command", "qtrain"):
+            path = do(paper, scale, folder, run_command, click.echo)
         click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
     return command

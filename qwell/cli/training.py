@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import Failed
+from qwell.cli.common import Failed, goes_on_with, say
 from qwell.cli.options import option, path_option, stacked
 from qwell.errors import InvalidInput
 from qwell.train.config import DEVICE, TrainingConfig
@@ -95,14 +95,12 @@ def run_training(
         many = f" with {team.world} processes" if team.world > 1 else ""
         name = Path(config["data"]).name
         click.echo(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
-    with _progress(config["updates"], watched, quiet=not team.leads) as report:
+    again = f"`qtrain {command} --resume {target.path}`"
+    with goes_on_with(again, "qtrain"), _progress(config["updates"], watched, not team.leads) as report:
         stopped = train(target, device, report, team)
     if team.leads and stopped.signal is not None:
-        click.echo(
-            f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
-            f" continue with `qtrain {command} --resume {target.path}`",
-            err=True,
-        )
+        by = f"{signal.Signals(stopped.signal).name} after update {stopped.update}"
+        say(f"qtrain: stopped by {by}; continue with {again}")
         raise Failed(128 + stopped.signal)
 
 

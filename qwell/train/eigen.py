@@ -21,7 +21,7 @@ from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import EigenConfig, known
 from qwell.train.devices import choose_device
 from qwell.train.loop import Stopped, train
-from qwell.train.runs import Run
+from qwell.train.runs import Run, alone
 from qwell.train.schedules import geometric
 from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.stream import open_stream
@@ -112,6 +112,7 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
     return begin_run("eigen", config, data, path)
 
 
+@alone
 def train_eigen(
     run: Run,
     device: str = "auto",
