@@ -73,7 +73,6 @@ def warn_of_changes(run: Run) -> None:
         if begun.get(name, value) != value
     ]
     if changed:
-        words = "; ".join(changed)
         warn(
-            f"{run.path} was begun with {words}: weights may differ in the last bits from an undisturbed run's"
+            f"{run.path} was begun with {'; '.join(changed)}: the last bits of its weights may be others now"
         )

@@ -103,9 +103,8 @@ class Run:
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise WriteError(
-                f"{write_error(error, path)}; then continue with --resume {self.path}"
-            ) from error
+            reason = write_error(error, path)
+            raise WriteError(f"{reason}; then continue with --resume {self.path}") from error
         if self._events is not None:
             for name, value in row.items():
                 if name not in ("update", "seconds"):
@@ -130,9 +129,9 @@ class Run:
 
 
 def alone(work: Callable[P, T]) -> Callable[P, T]:
-    """Keep other processes out of the run that a function is given while it works; DatasetLocked if one is in.
+    """Keep other processes out of the run that a function is given while it works.
 
-    Of a team, its leader does, which alone writes.
+    Of a team, its leader does, which alone writes. The function raises DatasetLocked if a process is in.
     """
 
     @functools.wraps(work)
