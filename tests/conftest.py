@@ -1,5 +1,6 @@
 """What tests of several rooms need, made once a process; not to be changed by a test."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.figures import canvas
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard by us and by the commands we begin, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

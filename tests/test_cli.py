@@ -61,6 +61,7 @@ def test_plot(home: Path, tmp_path: Path) -> None:
     run("qdata", "plot", home / "store/m3.zarr", "--rows", "3:7", "--out", "a.svg", cwd=tmp_path)
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
     assert "A:B" in run("qdata", "plot", home / "store/m3.zarr", "--rows", "9", cwd=tmp_path, code=2).stderr
+    assert "A:B" in run("qdata", "plot", home / "store/m3.zarr", "--rows", "7:3", cwd=tmp_path, code=2).stderr
     assert (
         "cannot draw"
         in run("qdata", "plot", home / "store/m3.zarr", "--out", "a.doc", cwd=tmp_path, code=2).stderr

@@ -8,7 +8,7 @@ from support import run
 
 from qwell.studies.variational.states import load_states
 
-SHORT = ("--layers", "8,8", "--adam-steps", 100, "--lbfgs-steps", 60, "--linear-steps", 10)
+SHORT = ("--layers", "8,8", "--adam-steps", 60, "--lbfgs-steps", 30, "--linear-steps", 5)
 VARIATIONAL = ("qtrain", "variational", "--potential")
 
 

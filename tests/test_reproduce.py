@@ -153,7 +153,7 @@ def test_dry_run_lists_every_stage(
 def test_what_papers_state_is_about_what_there_is() -> None:
     """Statements are found by name: of wells, systems, methods and orders of derivatives."""
     from qwell.models.jets import ORDERS
-    from qwell.studies.inverse.losses import METHODS
+    from qwell.studies.inverse.config import METHODS
     from qwell.studies.inverse.systems import SYSTEMS
     from qwell.studies.variational.potentials import WELLS
 

@@ -20,7 +20,6 @@ from qwell.train.config import DynamicsConfig
 @click.command()
 @click.option("--data", help="Data set of trajectories: store/paper-barrier.zarr …")
 @training_options(DynamicsConfig, "Windows, or trajectories for models on the ring,")
-@option(DynamicsConfig, "warm_up", help="Share of updates it rises over.")
 @option(DynamicsConfig, "decay", help="Weight decay of AdamW.")
 @option(DynamicsConfig, "clip", help="Norm of each tensor's gradient; 0: any.")
 @option(DynamicsConfig, "unroll", help="Frames the loss runs models on the ring on for.")

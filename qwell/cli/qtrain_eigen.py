@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
 @training_options(EigenConfig, "Potentials")
 @option(
-    EigenConfig, "density_weight", help="Of the loss on densities, with data made with --densities; try 1."
+    EigenConfig,
+    "density_weight",
+    help="Of the loss on densities, with data made with --densities; 1 helps mlp, and spoils hamiltonian.",
 )
 @option(EigenConfig, "precision", help="float32, tf32 (GPU), bf16 or float64 (slow).")
 @option(

@@ -39,16 +39,18 @@ def introspect(
     was. Latents and learned update matrices are written to exported.npz.
     """
     check_resume(context, data, resume, "store/densities.zarr")
+    from qwell.studies.introspect.pipeline import check_asked, resumed
     from qwell.studies.introspect.pipeline import introspect as ask
-    from qwell.studies.introspect.pipeline import resumed
     from qwell.train.runs import Run, run_path
 
     if resume:
         run = Run.open(resume)
         config, opened = resumed(run)
+        check_asked(opened, until)
     else:
         assert data is not None  # checked above
         opened = open_kind(data, "densities")
+        check_asked(opened, until)
         config = IntrospectConfig(absolute(data), opened.digest, **given(options))
         path = run_path(out, f"{opened.stem}-introspect")
         run = Run.create(path, {"command": "introspect", "introspect": config.to_json()})

@@ -39,6 +39,13 @@ def training_options(config: type[TrainingConfig], batch: str) -> Any:
         option(config, "batch", help=f"{batch} an update."),
         option(config, "first_rate", help="Learning rate at the start."),
         option(config, "last_rate", help="Learning rate at the end."),
+        option(config, "schedule", help="How it gets there: geometric, cosine or linear."),
+        option(config, "warm_up", help="Share of the updates in which the learning rate first rises from 0."),
+        option(
+            config, "ema",
+            help="Decay of a running average of the weights, which is measured and saved, e.g. 0.999.",
+        ),
+        option(config, "threads", help="Threads of the processor that the training uses."),
         option(config, "seed", help="Of weights and batch order."),
         device_option,
         option(config, "compile", help="Compile the model (torch.compile; needs a C++ compiler)."),

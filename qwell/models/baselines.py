@@ -1,19 +1,20 @@
 """The ladder to read errors against: predict the mean, linear regression, a plain multilayer perceptron.
 
-`mean` and `linear` have closed-form solutions, `fit` finds them; `mlp` is trained like any network.
+`mean` and `linear` have closed-form solutions, `fit` finds them; `mlp` is trained like any network and may be
+given what is known of every spectrum beforehand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.layers import Network
+from qwell.models.layers import MirroredLinear, Network
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,28 @@ class Linear(Network):
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """Widths of the hidden layers, and the energy scale as in `ResSAConfig`."""
+    """What a perceptron is made of.
+
+    Arguments:
+        points, levels: M + 1 accepted, and energies predicted.
+        hidden: widths of the hidden layers.
+        energy_scale: potentials and energies are divided by it inside, as in `ResSAConfig`.
+        centred: put in that E(v + c) = E(v) + c: the network sees v − ⟨v⟩, and ⟨v⟩ is added to its answer.
+        offset: put in the mean spectrum of the training set: only what differs from it is learned.
+        mirrored: put in that E(v(x)) = E(v(−x)): the first layer is a `MirroredLinear`.
+
+    The last three are laws or numbers put in, not learned; each can be left out (`--set mirrored=false`).
+    Raises InvalidInput for widths that are none.
+    """
 
     points: int = 101
     levels: int = 10
-    hidden: tuple[int, ...] = (512, 512, 512)
+    # what models and runs were that do not say it, from before these defaults
+    hidden: tuple[int, ...] = field(default=(384, 384, 384, 384), metadata={"absent": (512, 512, 512)})
     energy_scale: float = 100.0
+    centred: bool = field(default=True, metadata={"absent": False})
+    offset: bool = field(default=True, metadata={"absent": False})
+    mirrored: bool = field(default=True, metadata={"absent": False})
 
     def __post_init__(self) -> None:
         if not self.hidden or min(self.hidden) < 1:
@@ -93,16 +110,42 @@ class MLPConfig:
 
 
 class MLP(Network):
-    """Linear layers with ReLU between."""
+    """f(v) = ⟨v⟩ + Ē + s N((v − ⟨v⟩)/s): linear layers N with ReLU between, s the energy scale.
+
+    ⟨v⟩ and Ē stand there if the configuration puts them in. Of a mirrored network the first layer has GELU,
+    for a ReLU of both orientations trains worse.
+    """
+
+    mean_spectrum: Tensor
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()
         self.config = config
-        widths = (config.points, *config.hidden)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
+        first, *hidden = config.hidden
+        layers: list[nn.Module] = (
+            [MirroredLinear(config.points, first)]
+            if config.mirrored
+            else [nn.Linear(config.points, first), nn.ReLU()]
+        )
+        for inputs, outputs in pairwise((first, *hidden)):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], config.levels))
+        self.layers = nn.Sequential(*layers, nn.Linear(config.hidden[-1], config.levels))
+        if config.offset:
+            self.register_buffer("mean_spectrum", torch.zeros(config.levels))
+
+    def put_in(self, potential: Tensor, energy: Tensor) -> None:
+        """Take the mean spectrum Ē = ⟨E − ⟨v⟩⟩ from training rows, if the configuration asks for it."""
+        if self.config.offset:
+            if self.config.centred:
+                energy = energy - potential.mean(1, keepdim=True)
+            self.mean_spectrum.copy_(energy.mean(0))
 
     def forward(self, potential: Tensor) -> Tensor:
-        return self.layers(potential / self.config.energy_scale) * self.config.energy_scale
+        scale, mean = self.config.energy_scale, None
+        if self.config.centred:
+            mean = potential.mean(1, keepdim=True)
+            potential = potential - mean
+        energy = self.layers(potential / scale) * scale
+        if self.config.offset:
+            energy = energy + self.mean_spectrum
+        return energy if mean is None else energy + mean

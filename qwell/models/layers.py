@@ -27,6 +27,9 @@ class Network(nn.Module):
     registry_name: str = ""
     recordable = True
 
+    def put_in(self, potential: Tensor, energy: Tensor) -> None:
+        """Take from training rows, before training, what the configuration puts in; nothing by default."""
+
     def attention_maps(self, potential: Tensor) -> list[Tensor]:
         """The maps (b, p, p) of every self-attention layer, in order; row i says where position i looks."""
         return []
@@ -48,6 +51,29 @@ def worked_out(make: Callable[[], Tensor], *shape: int) -> Tensor:
     """
     outline = torch.empty(shape)
     return outline if outline.is_meta else make()
+
+
+class MirroredLinear(nn.Module):
+    """g(A e + B o + b) + g(A e − B o + b), g = GELU: the same for a potential and its mirror image.
+
+    e and o are the even and odd part of the input about the middle, (v(x) ± v(−x))/2, half of each: as many
+    weights and products as in a linear layer.
+
+    Arguments:
+        points: of the input, (b, points).
+        width: of the output, (b, width).
+    """
+
+    def __init__(self, points: int, width: int) -> None:
+        super().__init__()
+        self.even_part = nn.Linear(points - points // 2, width)
+        self.odd_part = nn.Linear(points // 2, width, bias=False)
+
+    def forward(self, v: Tensor) -> Tensor:
+        even, odd = (v + v.flip(1)) / 2, (v - v.flip(1)) / 2
+        a = self.even_part(even[:, : self.even_part.in_features])
+        b = self.odd_part(odd[:, : self.odd_part.in_features])
+        return nn.functional.gelu(a + b) + nn.functional.gelu(a - b)
 
 
 class ResidualBlock(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,23 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the zoo; `first_rate` is the learning rate that training starts from by default."""
+    """A model of the zoo.
+
+    Arguments:
+        build, config: its class, and that of its options.
+        summary: in a line.
+        closed_form: whether it is fitted instead of trained.
+        first_rate: the learning rate that training starts from by default.
+        recipe: further defaults of its training where they are not the paper's, by their names in
+            `EigenConfig`.
+    """
 
     build: type[Network] | Callable[[Any], Network]
     config: type[Any]
     summary: str
     closed_form: bool = False
     first_rate: float = 1e-3
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -63,7 +73,13 @@ ZOO: dict[str, Entry] = {
     ),
     "spectral": Entry(Spectral, SpectralConfig, "neural operator in cosine modes (FNO)"),
     "transformer": Entry(Transformer, TransformerConfig, "transformer encoder over patches"),
-    "mlp": Entry(MLP, MLPConfig, "plain multilayer perceptron"),
+    "mlp": Entry(
+        MLP,
+        MLPConfig,
+        "multilayer perceptron that knows shift, mirror and mean spectrum",
+        first_rate=3e-3,
+        recipe={"batch": 250, "last_rate": 1e-6, "schedule": "cosine", "warm_up": 0.05},
+    ),
     "linear": Entry(Linear, LadderConfig, "linear regression, closed form", closed_form=True),
     "mean": Entry(Mean, LadderConfig, "predicts the mean, closed form", closed_form=True),
     "emulator_gru": Entry(
@@ -128,11 +144,22 @@ def create_model(name: str, **config: Any) -> Network:
     return model
 
 
+def saved_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a model that was saved, or of a run that was begun, with those that came later.
+
+    An option that there was not yet has the value that it then had silently: metadata `absent` of its field.
+    """
+    absent = {f.name: f.metadata["absent"] for f in fields(entry_of(name).config) if "absent" in f.metadata}
+    return absent | dict(options)
+
+
 def _like(value: object, default: object) -> bool:
     """Whether an option has the type of its default; tuples hold positive integers."""
     if isinstance(default, tuple):
         sizes = isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
         return sizes and len(value) <= 1000  # type: ignore[arg-type]
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     if isinstance(default, float):
         return type(value) in (int, float) and value > 0  # type: ignore[operator]
     if isinstance(default, int):
@@ -214,7 +241,8 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
     config, weights = read_config(folder), folder / WEIGHTS
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
-            outline = create_model(config["model"], **config["config"])
+            options = saved_options(config["model"], config["config"])
+            outline = create_model(config["model"], **options)
     except (TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder}: {CONFIG} describes no model that can be built: {error}") from error
     _check_shapes(weights, outline)
@@ -227,7 +255,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
         )
     if said is None or "sha256" not in config:
         warn(f"the model {folder} has no checksum: whether it is damaged cannot be known; save it again")
-    model = create_model(config["model"], **config["config"])
+    model = create_model(config["model"], **options)
     try:
         model.load_state_dict(load(content))
     except (

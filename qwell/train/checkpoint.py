@@ -1,8 +1,8 @@
 """Everything needed to continue a training bit for bit, in one safetensors file.
 
-Tensors are the weights, Adam's moments and torch's random state; the rest (update, place in the stream,
-running loss) is JSON in the file's header, with a checksum of all. Written to a temporary name and renamed;
-the one before is kept.
+Tensors are the weights, their running average if there is one, Adam's moments and torch's random state;
+the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of all.
+Written to a temporary name and renamed; the one before is kept.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from torch import Tensor, nn
 
 from qwell.errors import CheckpointError, WriteError, warn
 from qwell.models.tensors import read_tensors, write_tensors
+from qwell.train.averaging import Average
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    average: Average | None = None,
 ) -> None:
     """Write `folder/last.safetensors`, keeping the one before as `previous.safetensors`.
 
@@ -31,6 +36,8 @@ def save_checkpoint(
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
     for parameter, moments in optimizer.state.items():
         tensors |= {f"adam.{names[parameter]}.{key}": value for key, value in moments.items()}
+    if average:
+        tensors |= {f"average.{name}": value for name, value in average.weights.items()}
     tensors["random"] = torch.get_rng_state()
     try:
         write_tensors(folder / LAST, tensors, state, previous=folder / PREVIOUS)
@@ -39,9 +46,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None = None
 ) -> dict[str, Any] | None:
-    """Restore weights, moments and random state in place; return the JSON state, or None if there is none.
+    """Restore weights, their average, moments and random state in place.
+
+    Returns the JSON state, or None if there is no checkpoint.
 
     A damaged last checkpoint gives way to the previous one.
 
@@ -56,7 +65,7 @@ def load_checkpoint(
         except CheckpointError as error:
             damage = damage or error
             continue
-        _restore(path, tensors, model, optimizer)
+        _restore(path, tensors, model, optimizer, average)
         if damage:
             warn(f"{damage}; the training goes on from the one before")
             (folder / LAST).unlink(missing_ok=True)  # or the next would put it in place of the one before
@@ -83,7 +92,11 @@ def _check_state(path: Path, state: Any) -> None:
 
 
 def _restore(
-    path: Path, tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path,
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
 ) -> None:
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     expected = {k: v.shape for k, v in model.state_dict().items()}
@@ -100,6 +113,10 @@ def _restore(
             for key, value in moments.items()
             if value is not None
         }
+    for name, kept in average.weights.items() if average else ():
+        if (found := tensors.get(f"average.{name}")) is None or found.shape != kept.shape:
+            raise CheckpointError(f"{path} lacks the averaged weights of {name}; start a new run")
+        kept.copy_(found)
     try:
         torch.set_rng_state(tensors["random"])
     except (KeyError, TypeError, RuntimeError) as error:

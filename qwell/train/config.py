@@ -17,12 +17,19 @@ PARTS = {"log_every": 1000, "evaluate_every": 20, "checkpoint_every": 100}
 # The released recipe of emulators that see windows; and ours of emulators on the ring, which have none.
 WINDOWS, EPOCHS, FREE_EPOCHS = 128, 5, 3
 RINGS, RING_UPDATES = 8, 12_000
+SCHEDULES = ("geometric", "cosine", "linear")
+# The spectra paper's recipe (appendix A), for networks that have none of their own.
+PAPER = {"batch": 100, "last_rate": 1e-5, "schedule": "geometric", "warm_up": 0.0}
+SMALL = 1_000_000  # numbers of a network below which one thread is as fast as many
 T = TypeVar("T")
 
 
-def left_open(words: str) -> Any:
-    """A field that is None until `resolved` fills it in; `words` say by what, for help texts."""
-    return field(default=None, metadata={"default": words})
+def left_open(words: str, **metadata: Any) -> Any:
+    """A field that is None until `resolved` fills it in; `words` say by what, for help texts.
+
+    `absent` is what it was, silently, in runs from before there was the field.
+    """
+    return field(default=None, metadata={"default": words, **metadata})
 
 
 def known(value: T | None) -> T:
@@ -55,8 +62,10 @@ class Config:
             InvalidInput: a value out of range.
         """
         names = {f.name for f in fields(cls)}
+        absent = {f.name: f.metadata["absent"] for f in fields(cls) if "absent" in f.metadata}
         try:
-            return cls(**{name: _tuples(value) for name, value in obj.items() if name in names})
+            given = {name: _tuples(value) for name, value in obj.items() if name in names}
+            return cls(**absent | given)
         except (TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the run's files do not describe such a training ({cls.__name__}): {error}"
@@ -119,7 +128,11 @@ class TrainingConfig(Config):
     updates: int | None = None
     batch: int | None = None
     first_rate: float | None = left_open("the model's, mostly 1e-3")
-    last_rate: float = 1e-5
+    last_rate: float | None = left_open("the model's, mostly 1e-5")
+    schedule: str | None = None
+    warm_up: float | None = None
+    ema: float = 0.0
+    threads: int | None = left_open("1 for networks of less than a million numbers, else all cores")
     seed: int = 0
     precision: str = "float32"
     compile: bool = False
@@ -131,14 +144,19 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         self.at_least(1, "updates", "batch", *PARTS)
+        self.at_least(1, "threads")
         self.positive("first_rate", "last_rate")
+        self.choice("schedule", SCHEDULES)
+        self.shares("warm_up")
+        if not 0 <= self.ema < 1:
+            raise InvalidInput(f"ema is {self.ema}; it must be 0 (no average) or below 1, e.g. 0.999")
         self.choice("precision", PRECISIONS)
 
     def resolved(self, **decided: Any) -> Self:
         """The same with what was left open filled in: by what the model and the data decide, and by `PARTS`.
 
         Arguments:
-            decided: values of `updates`, `batch` and `first_rate`, used where they were not given.
+            decided: values of `updates`, `batch`, `first_rate` …, used where they were not given.
         """
         settled = self.filled(**decided)
         updates = known(settled.updates)
@@ -154,7 +172,11 @@ class EigenConfig(TrainingConfig):
         model, options: name in the zoo, and fields of its configuration that differ from the defaults.
         updates: of the weights in all.
         batch: rows an update.
-        first_rate, last_rate: learning rates, geometric in between; the first is the model's by default.
+        first_rate, last_rate, schedule, warm_up: learning rates from and to which the schedule leads
+            ("geometric", "cosine", "linear"), after a rise from 0 in a share of the updates; the model's
+            own by default (`registry.Entry`), the paper's `PAPER` where it has none.
+        ema: decay of a running average of the weights, which is measured and saved instead of them; 0: none.
+        threads: of the processor that the training uses.
         density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
         seed: of weights and order of batches.
         precision: "float32", "tf32" or "bf16".
@@ -169,7 +191,9 @@ class EigenConfig(TrainingConfig):
 
     model: str = "res_sa"
     updates: int = 100_000
-    batch: int = 100
+    batch: int | None = left_open("the model's: 100, and 250 for mlp")
+    schedule: str | None = left_open("the model's: geometric, and cosine for mlp", absent="geometric")
+    warm_up: float | None = left_open("the model's: 0, and 0.05 for mlp", absent=0.0)
     density_weight: float = 0.0
     stream: str = "auto"
 
@@ -192,8 +216,7 @@ class DynamicsConfig(TrainingConfig):
         data, digest, model, options, seed, compile, tensorboard, …: as in `EigenConfig`.
         updates, batch: windows an update, and trajectories for emulators on the ring; by default as
             `dynamics.recipe_of` says.
-        first_rate, last_rate: the rate rises from 0 to the first over `warm_up`, and falls linearly.
-        warm_up: share of the updates.
+        first_rate, last_rate, schedule, warm_up: as in `EigenConfig`; the released recipe's by default.
         decay: decoupled weight decay of AdamW, not on biases.
         clip: largest norm of each tensor's gradient; 0 leaves them as they are.
         unroll: frames that an emulator on the ring is run on for the loss.
@@ -208,8 +231,9 @@ class DynamicsConfig(TrainingConfig):
         " on the ring"
     )
     batch: int | None = left_open(f"{WINDOWS}; {RINGS} for models on the ring")
-    last_rate: float = 1e-6
-    warm_up: float = 0.01
+    last_rate: float | None = 1e-6
+    schedule: str | None = "linear"
+    warm_up: float | None = 0.01
     decay: float = 0.01
     clip: float = 1.0
     unroll: int = 4
@@ -218,5 +242,4 @@ class DynamicsConfig(TrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least(1, "unroll", "rollout")
-        self.not_negative("warm_up", "decay", "clip")
-        self.shares("warm_up")
+        self.not_negative("decay", "clip")

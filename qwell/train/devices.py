@@ -1,10 +1,16 @@
-"""Which device to compute on."""
+"""Which device to compute on, and with how many threads."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import nn
 
 from qwell.errors import DeviceUnavailable
+from qwell.train.config import SMALL
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -26,3 +32,20 @@ def choose_device(name: str = "auto") -> torch.device:
             " that torch can use; use --device auto or cpu"
         )
     return device
+
+
+def sensible_threads(model: nn.Module) -> int:
+    """Threads of the processor for a network: one for small ones, whose threads would wait for each other."""
+    numbers = sum(p.numel() for p in model.parameters())
+    return 1 if numbers < SMALL else os.cpu_count() or 1
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """torch uses so many threads inside; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -19,12 +19,11 @@ from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
-from qwell.train.devices import choose_device
+from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import Run, alone
-from qwell.train.schedules import warm_up_and_fall
 from qwell.train.team import Team
 from qwell.train.trajectories import SegmentStream, WindowStream
 
@@ -95,12 +94,13 @@ def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None)
         raise InvalidInput("emulators are trained in float32, without --watch")
     options = fitting_options(config.model, data, config.options)
     model = create_model(config.model, **options)
+    config = replace(config, options=options).resolved(threads=sensible_threads(model))
     part = training_split(data)
     if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
-    return begin_run("dynamics", replace(config, options=options), data, path)
+    return begin_run("dynamics", config, data, path)
 
 
 def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
@@ -187,7 +187,6 @@ def train_dynamics(
     """
     config, where, team = DynamicsConfig.from_json(run.config), choose_device(device), team or Team()
     data = data_of(config, "dynamics", data)
-    updates, first_rate = known(config.updates), known(config.first_rate)
     torch.manual_seed(config.seed)
     model = create_model(config.model, **config.options).to(where)
     optimizer = make_optimizer(model, config)
@@ -204,19 +203,19 @@ def train_dynamics(
             "validation_C": float(compared.correlation.mean()),
         }
 
-    stopped = train(
-        model,
-        optimizer,
-        make_step(model, optimizer, config, team),
-        open_stream(model, data, config, where),
-        config,
-        run,
-        rate=lambda u: warm_up_and_fall(u, updates, first_rate, config.last_rate, config.warm_up),
-        describe=lambda loss: {},
-        evaluate=evaluate,
-        team=team,
-        progress=progress,
-    )
+    with threads(config.threads):
+        stopped = train(
+            model,
+            optimizer,
+            make_step(model, optimizer, config, team),
+            open_stream(model, data, config, where),
+            config,
+            run,
+            describe=lambda loss: {},
+            evaluate=evaluate,
+            team=team,
+            progress=progress,
+        )
     if stopped.signal is None and team.leads:
         about = {
             "data": data.name,

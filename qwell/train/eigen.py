@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,16 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.models.layers import Network
-from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.models.registry import create_model, entry_of, save_pretrained, saved_options
 from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
 from qwell.train.beginning import begin_run, check_model, data_of
-from qwell.train.config import EigenConfig, known
-from qwell.train.devices import choose_device
+from qwell.train.config import PAPER, EigenConfig, known
+from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.loop import Stopped, train
 from qwell.train.runs import Run, alone
-from qwell.train.schedules import geometric
 from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.stream import open_stream
 from qwell.train.team import Team
@@ -96,8 +96,10 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
     """
     data = data_of(config, "spectra", data)
     check_model(config, "spectra")
-    config = config.resolved(first_rate=entry_of(config.model).first_rate)
-    create_model(config.model, **fitting_options(data), **config.options)
+    entry = entry_of(config.model)
+    model = create_model(config.model, **fitting_options(data), **config.options)
+    decided = {**PAPER, "first_rate": entry.first_rate, **entry.recipe, "threads": sensible_threads(model)}
+    config = replace(config, options=asdict(model.config)).resolved(**decided)
     if missing := set(config.fields) - set(data["train"].fields):
         raise InvalidInput(
             f"{data.path} has no {missing.pop()}, which --density-weight needs; generate it with --densities"
@@ -107,7 +109,7 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
             raise InvalidInput(
                 f"{one.path} has other points or levels than {data.path}; leave it out of --watch"
             )
-    if config.batch > len(data["train"]):
+    if known(config.batch) > len(data["train"]):
         raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
     return begin_run("eigen", config, data, path)
 
@@ -143,7 +145,11 @@ def train_eigen(
     watched = {"validation_nmse": data}
     watched |= {f"nmse on {one.stem}": one for one in map(open_dataset, config.watch)}
     torch.manual_seed(config.seed)
-    model = create_model(config.model, **fitting_options(data), **config.options).to(where)
+    options = saved_options(config.model, fitting_options(data) | config.options)
+    model = create_model(config.model, **options)
+    first = data["train"].shard(0, ["potential", "energy"])
+    model.put_in(*(torch.from_numpy(first[name]) for name in ("potential", "energy")))
+    model.to(where)
     if config.precision == "float64":
         model.double()
     if entry_of(config.model).closed_form:
@@ -157,32 +163,31 @@ def train_eigen(
             data,
             config.stream,
             fields=config.fields,
-            batch=config.batch,
+            batch=known(config.batch),
             seed=config.seed,
             device=where,
             rank=team.rank,
             world=team.world,
         )
-        first_rate = known(config.first_rate)
-        optimizer = make_optimizer(model, first_rate)
+        optimizer = make_optimizer(model, known(config.first_rate))
         grid = Grid(len(data.coordinates["x"]) - 1)
         densities = (config.density_weight, grid) if config.density_weight else None
         step = make_step(model, optimizer, config.precision, config.compile, team, densities)
-        power = float((data["train"].shard(0, ["energy"])["energy"] ** 2).mean())
+        power = float((first["energy"] ** 2).mean())
         try:
-            stopped = train(
-                model,
-                optimizer,
-                step,
-                stream,
-                config,
-                run,
-                rate=lambda u: geometric(u, config.updates, first_rate, config.last_rate),
-                describe=lambda loss: {"train_nmse": loss * ENERGY_SCALE**2 / power},
-                evaluate=lambda: _measure(model, watched),
-                team=team,
-                progress=progress,
-            )
+            with threads(config.threads):
+                stopped = train(
+                    model,
+                    optimizer,
+                    step,
+                    stream,
+                    config,
+                    run,
+                    describe=lambda loss: {"train_nmse": loss * ENERGY_SCALE**2 / power},
+                    evaluate=lambda: _measure(model, watched),
+                    team=team,
+                    progress=progress,
+                )
         finally:
             stream.close()
     if stopped.signal is None and team.leads:

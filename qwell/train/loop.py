@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import TrainingDiverged
+from qwell.train.averaging import Average
 from qwell.train.beginning import warn_of_changes
 from qwell.train.checkpoint import load_checkpoint, save_checkpoint
 from qwell.train.config import TrainingConfig, known
 from qwell.train.runs import Run
+from qwell.train.schedules import rate
 from qwell.train.steps import Step, set_rate
 from qwell.train.team import Team
 
@@ -50,7 +52,6 @@ def train(
     config: TrainingConfig,
     run: Run,
     *,
-    rate: Callable[[int], float],
     describe: Callable[[float], dict[str, float]],
     evaluate: Callable[[], dict[str, float]],
     team: Team,
@@ -64,13 +65,12 @@ def train(
     Long because a training should be seen whole in one place; half of the lines say what it is given.
 
     Arguments:
-        model: on its device; changed in place.
+        model: on its device; changed in place. In the end it has the averaged weights, if there are any.
         optimizer: of its parameters.
         step: an update, from a batch to its loss.
         stream: of training batches; its place is part of the checkpoint.
         config: the recipe, resolved.
         run: where metrics and checkpoints go.
-        rate: the learning rate before update 0, 1, 2 …
         describe: what else to say of a mean loss.
         evaluate: measures the model; its numbers go to `metrics.jsonl`.
         team: the processes that train together; only its leader writes and reports.
@@ -79,7 +79,8 @@ def train(
     Raises:
         TrainingDiverged: the loss is no longer finite.
     """
-    state = load_checkpoint(run.checkpoints, model, optimizer)
+    average = Average(model, config.ema) if config.ema else None
+    state = load_checkpoint(run.checkpoints, model, optimizer, average)
     update, before = 0, 0.0
     loss_sum = torch.zeros((), dtype=torch.float64, device=stream.device)
     if state is not None:
@@ -102,15 +103,17 @@ def train(
             "seconds": time.perf_counter() - clock,
         }
         if team.leads:
-            save_checkpoint(run.checkpoints, model, optimizer, state)
+            save_checkpoint(run.checkpoints, model, optimizer, state, average)
 
     updates, log_every = known(config.updates), known(config.log_every)
     evaluate_every, checkpoint_every = known(config.evaluate_every), known(config.checkpoint_every)
     with _signals() as caught:
         while update < updates:
-            set_rate(optimizer, rate(update))
+            set_rate(optimizer, rate(config, update))
             loss_sum += step(*next(stream))
             update += 1
+            if average:
+                average.add(update)
             last = update == updates
             if update % log_every == 0 or last:
                 loss = team.mean(loss_sum) / ((update - 1) % log_every + 1)
@@ -123,7 +126,8 @@ def train(
                 row["seconds"] = round(time.perf_counter() - clock, 3)
                 if team.leads:
                     if update % evaluate_every == 0 or last:
-                        row |= evaluate()
+                        with average.applied() if average else nullcontext():
+                            row |= evaluate()
                         model.train()
                     run.log(row)
                     progress(update, row)
@@ -133,6 +137,8 @@ def train(
                 save()
             if stop:
                 return Stopped(update, caught[0] if caught else signal.SIGTERM)
+    if average:
+        average.settle()
     return Stopped(update)
 
 

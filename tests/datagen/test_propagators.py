@@ -122,21 +122,21 @@ def test_a_free_gaussian_spreads_as_it_should() -> None:
 @pytest.mark.parametrize(
     ("e0", "height", "width"),
     [
-        pytest.param(5.0, 3.0, 2.0, marks=pytest.mark.slow),
-        (4.0, 4.5, 0.8),
+        (5.0, 3.0, 2.0),
+        pytest.param(4.0, 4.5, 0.8, marks=pytest.mark.slow),
         pytest.param(6.0, -3.0, 1.5, marks=pytest.mark.slow),
     ],
 )
 def test_transmission_is_that_of_plane_waves(e0: float, height: float, width: float) -> None:
-    ring = Ring(800.0, 8192)
+    ring = Ring(400.0, 4096)
     v = rectangle(height, width, ring)
     a = (v != 0).sum() * ring.dx
     inside = np.sqrt(complex(2 * (e0 - height)))
     formula = 1 / (1 + height**2 * abs(np.sin(inside * a)) ** 2 / (4 * e0 * abs(e0 - height)))
-    start = packet(ring, "gaussian", 200.0, 25.0, e0)
-    time = 400 / np.sqrt(2 * e0)
+    start = packet(ring, "gaussian", 100.0, 14.0, e0)
+    time = 200 / np.sqrt(2 * e0)
     end = waves(propagate(start, v, ring, Propagation(dt=time / 4, frames=4)))[0, -1]
-    beyond = ring.x > 400 + width
+    beyond = ring.x > 200 + width
     through = (np.abs(end[beyond]) ** 2).sum() * ring.dx
     assert through == pytest.approx(formula, rel=0.01)
 

@@ -29,6 +29,7 @@ from qwell.datagen.recipes.imported import import_spectra
 from qwell.files import file_sha256, seal
 from qwell.models.registry import create_model, load_pretrained, save_pretrained
 from qwell.models.tensors import write_tensors
+from qwell.store.manifest import MAX_MANIFEST_BYTES
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.tables import read_arrays, read_table
 from qwell.store.transfer import pull
@@ -120,6 +121,13 @@ def _manifest_text(edit: Callable[[str], str]) -> Callable[[Path, Path, Path], A
 def huge_manifest(path: Path, folder: Path, canary: Path) -> Actions:
     """A terabyte of zeros that takes no room on the disk."""
     os.truncate(root_of(path) / "manifest.json", 2**40)
+    return uses(path, folder)
+
+
+def full_of_nothing(path: Path, folder: Path, canary: Path) -> Actions:
+    """A manifest of the largest size allowed, millions of empty objects: each takes 24 times its text."""
+    file = root_of(path) / "manifest.json"
+    file.write_text('{"format": [' + "{}," * ((MAX_MANIFEST_BYTES - 20) // 3) + "{}]}")
     return uses(path, folder)
 
 
@@ -338,6 +346,7 @@ def checkpoint_of_shapes(path: Path, folder: Path, canary: Path) -> Actions:
 
 
 FIELD = {"name": "a", "dims": ["x"], "shape": [2], "dtype": "float32", "units": "", "long_name": ""}
+MANY_SHARDS = {"rows": 2**40, "shard_rows": 1, "chunk_rows": 1}
 TERABYTES = {"rows": 2**40, "shard_rows": 2**40, "chunk_rows": 2**40}
 # name, trap, back ends
 TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] = [
@@ -357,6 +366,13 @@ TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] 
     ("manifest cut short", _manifest_text(lambda t: t[: len(t) // 2]), (".zarr", ".h5")),
     ("manifest of a terabyte", huge_manifest, (".zarr", ".h5")),
     ("2⁴⁰ rows in one chunk", _forged({"splits": {"train": TERABYTES}}), (".zarr", ".h5")),
+    ("2⁴⁰ shards", _forged({"splits": {"train": MANY_SHARDS}}), (".zarr", ".h5")),
+    ("a manifest of millions of empty objects", full_of_nothing, (".zarr", ".h5")),
+    ("a key more in the manifest", _forged({"note": "harmless"}), (".zarr", ".h5")),
+    ("the manifest formatted anew", _manifest_text(lambda t: t.replace("\n", "\n ")), (".zarr", ".h5")),
+    ("half a character in the manifest", _manifest_text(lambda t: t.replace('"grouped"', '"\\ud800"').replace('"m3"', '"\\ud800"')), (".zarr", ".h5")),
+    ("a recipe nested hundreds deep", _manifest_text(lambda t: t.replace('"m3"', "[" * 900 + "]" * 900)), (".zarr", ".h5")),
+    ("a number of 5,000 digits", _manifest_text(lambda t: t.replace("100.0", "9" * 5000, 1)), (".zarr", ".h5")),
     ("rows of 2⁶⁰ values", _forged({"fields": [FIELD | {"shape": [2**30, 2**30], "dims": ["x", "y"]}]}), (".zarr", ".h5")),
     ("negative number of rows", _forged({"splits": {"train": {"rows": -1, "shard_rows": 1, "chunk_rows": 1}}}), (".zarr", ".h5")),
     ("object arrays in the manifest", _forged({"fields": [FIELD | {"dtype": "object"}]}), (".zarr", ".h5")),

@@ -105,6 +105,39 @@ def test_saved_models_load_and_agree(name: str, tmp_path: Path) -> None:
     assert loaded.config == model.config and set(list_models()) == set(ZOO)
 
 
+def test_a_perceptron_knows_what_is_put_in() -> None:
+    """E(v + c) = E(v) + c and E(v(x)) = E(v(−x)) to rounding, for odd and even numbers of points."""
+    for points in (40, 41):
+        model = create_model("mlp", points=points, levels=4, hidden=[16, 16]).double()
+        v = torch.randn(5, points, dtype=torch.float64) * 100
+        torch.testing.assert_close(model(v + 37), model(v) + 37)
+        torch.testing.assert_close(model(v.flip(1)), model(v))
+        energy = model(v).detach()
+        model.put_in(v, energy + 5)
+        expected = (energy + 5 - v.mean(1, keepdim=True)).mean(0)
+        torch.testing.assert_close(model.mean_spectrum, expected)
+        torch.testing.assert_close(model(v), energy + expected)  # and it is added to the answer
+        plain = create_model("mlp", points=points, levels=4, centred=False, mirrored=False, offset=False)
+        v = v.float()
+        assert (plain(v + 37) - plain(v) - 37).abs().max() > 1
+        assert (plain(v.flip(1)) - plain(v)).abs().max() > 1e-3
+        assert "mean_spectrum" not in plain.state_dict()
+
+
+def test_models_saved_before_an_option_are_what_they_were(tmp_path: Path) -> None:
+    """A description without `centred`, `offset` and `mirrored` is that of a network that had none of them."""
+    old = create_model("mlp", hidden=[8], centred=False, offset=False, mirrored=False)
+    save_pretrained(old, tmp_path)
+    described = json.loads((tmp_path / "config.json").read_text())
+    for name in ("centred", "offset", "mirrored"):
+        del described["config"][name]
+    del described["sha256"], described["weights_sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    v = torch.randn(3, 101)
+    with pytest.warns(UserWarning, match="no checksum"):
+        assert torch.equal(load_pretrained(tmp_path)(v), old(v))
+
+
 def test_linear_fit_is_least_squares_and_mean_is_the_mean() -> None:
     rng = np.random.default_rng(0)
     v = torch.from_numpy(rng.normal(size=(500, 101)) * 100)

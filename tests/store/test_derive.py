@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import content, root_of
+from support import content, copy_of, root_of, run
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetDamaged, DatasetExists, DatasetKindError, InvalidInput
 from qwell.store.catalog import catalog
 from qwell.store.dataset import Dataset
-from qwell.store.derive import convert, merge, subset
+from qwell.store.derive import convert, merge, same_draws, subset
 from qwell.store.hdf5_single import verify_single
 from qwell.store.reader import open_dataset
 from qwell.store.stats import stats
@@ -98,6 +98,9 @@ def test_rows_changed_in_a_single_file(stored: Path, tmp_path: Path) -> None:
     assert list(verify_files(path, path, open_dataset(path).manifest)) == [
         "train/energy/1 was altered: its sha256 is not the manifest's"
     ]
+    assert len(open_dataset(path)["train"].shard(0)["energy"]) == 1000
+    with pytest.raises(DatasetDamaged, match="sha256 is not the manifest's"):
+        open_dataset(path)["train"].shard(1)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,38 @@ def test_merged_sets_follow_each_other(stored: Path, tmp_path: Path) -> None:
     assert data.row_order == "grouped" and [p["digest"] for p in data.recipe["of"]] == [
         p.digest for p in parts
     ]
+
+
+def test_a_merge_says_what_was_drawn_with_the_same_seed(stored: Path, tmp_path: Path) -> None:
+    """Row k is the same draw whatever the kernel: the rows are correlated, and here they say so."""
+    for kernel, seed in (("exp", 0), ("exp", 1), ("m5", 1)):
+        recipe = SpectraRecipe(kernel, n=1000, validation=0, seed=seed, solver="lanes")
+        generate(recipe, tmp_path / f"{kernel}{seed}.zarr", workers=0)
+    m3 = open_dataset(stored)
+    exp0, exp1, m5 = (open_dataset(tmp_path / f"{name}.zarr") for name in ("exp0", "exp1", "m51"))
+    correlation = [
+        np.corrcoef(m3["train"]["potential"][:1000].ravel(), other["train"]["potential"][:].ravel())[0, 1]
+        for other in (exp0, exp1)
+    ]
+    assert correlation[0] > 0.8 and abs(correlation[1]) < 0.05
+    assert same_draws([m3, exp1]) == []
+    (line,) = same_draws([m3, exp0, m5])  # exp0 and m3 have seed 0, and train alone in common
+    assert f"{m3.path} and {exp0.path} have rows of train" in line and "same seed 0" in line
+    merge([exp1, m5], tmp_path / "both.zarr")
+    both = open_dataset(tmp_path / "both.zarr")
+    assert both.provenance["same_draws"] == same_draws([exp1, m5])
+    subset(exp1, tmp_path / "part.zarr", 10)
+    assert len(same_draws([both, open_dataset(tmp_path / "part.zarr")])) == 1
+    said = run("qdata", "merge", exp1.path, m5.path, "--out", "again.zarr", "--json", cwd=tmp_path)
+    assert said.stderr == f"warning: {same_draws([exp1, m5])[0]}\n" and said.json["digest"] == both.digest
+
+
+def test_a_data_set_is_not_merged_with_itself(stored: Path, tmp_path: Path) -> None:
+    data = open_dataset(stored)
+    twin = copy_of(stored, tmp_path / f"twin{stored.suffix}")
+    with pytest.raises(InvalidInput, match="every row would be there twice"):
+        merge([data, open_dataset(twin)], tmp_path / "x.zarr")
+    assert not (tmp_path / "x.zarr").exists()
 
 
 def test_what_does_not_fit_is_not_merged(stored: Path, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from support import copy_of, forge_file, root_of, shard_file
 
-from qwell.datagen.pipeline import generate
+from qwell.datagen.pipeline import finalise, generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
-from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound
+from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound, InvalidInput
+from qwell.store.derive import convert
 from qwell.store.reader import open_dataset
 from qwell.store.staging import finish_master
+from qwell.store.transfer import pull
 from qwell.store.verify import verify_files
 
 RECIPE = SpectraRecipe("m3", n=2500, validation=0, solver="lanes")
@@ -94,6 +96,36 @@ def test_a_master_of_another_version_is_named(copy: Path, tmp_path: Path) -> Non
         f"m3.h5 is damaged, of another version, or made for another name; `qdata finalise {copy}` makes it"
         " again"
     ]
+
+
+def test_a_renamed_data_set_is_named_and_mended(copy: Path) -> None:
+    """`mv m3.h5 n.h5` with its shards: ours reads on, h5py would read NaN from the master of the old name."""
+    renamed = copy.with_name("n.h5")
+    copy.rename(renamed)
+    root_of(copy).rename(root_of(renamed))
+    data = open_dataset(renamed)
+    with h5py.File(renamed) as file:
+        assert np.isnan(file["train/energy"][0]).all()
+    (problem,) = verify_files(renamed, data.root, data.manifest)
+    assert f"made for another name; `qdata finalise {renamed}`" in problem
+    finalise(renamed)
+    with h5py.File(renamed) as file:
+        np.testing.assert_array_equal(file["train/energy"][:], data["train"]["energy"][:])
+    assert list(verify_files(renamed, data.root, data.manifest)) == []
+
+
+def test_a_name_that_hdf5_cannot_use_is_refused_before_anything_is_made(copy: Path, tmp_path: Path) -> None:
+    """In the names of sources of virtual arrays % begins a pattern."""
+    bad = tmp_path / "50%.h5"
+    for work in (
+        lambda: generate(SpectraRecipe("m3", n=10, validation=0), bad, workers=0),
+        lambda: convert(open_dataset(copy), bad),
+        lambda: pull(f"file://{copy}", bad),
+    ):
+        with pytest.raises(InvalidInput, match="choose another name"):
+            work()
+        assert {p.name for p in tmp_path.iterdir()} == {copy.name, root_of(copy).name}
+    generate(SpectraRecipe("m3", n=10, validation=0), tmp_path / "50%.zarr", workers=0)
 
 
 def test_a_master_without_its_shards(copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,35 @@ def test_paths_out_of_the_data_set_are_refused(copy: Path, name: str) -> None:
     forge_manifest(copy, files={name: [1, "0" * 64]})
     with pytest.raises(ManifestError):
         open_dataset(copy)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"kind"', '"added": 1, "kind"'),
+        lambda text: text.replace("100.0", "1e2"),
+        lambda text: text.replace("\n", "\n "),
+        lambda text: text + "\n",
+        lambda text: text.replace("spectra", "spectr\\u0061"),
+        lambda text: json.dumps(json.loads(text)),
+    ],
+    ids=["key", "number", "space", "line", "escape", "compact"],
+)
+def test_a_manifest_is_written_one_way(copy: Path, edit: Callable[[str], str]) -> None:
+    """So that its sha256 is the version, and two versions never have one name."""
+    file = root_of(copy) / "manifest.json"
+    file.write_text(edit(file.read_text()))
+    (root_of(copy) / "provenance.json").unlink()
+    with pytest.raises(ManifestError, match="not as qwell writes it"):
+        open_dataset(copy)
+
+
+def test_no_more_shards_than_files(copy: Path) -> None:
+    """And no more files than a reader could list: a manifest of 4 kB must not take gigabytes."""
+    for rows, message in ((4_000, "lists"), (2**40, "at most 131,072")):
+        forge_manifest(copy, splits={"train": {"rows": rows, "shard_rows": 1, "chunk_rows": 1}})
+        with pytest.raises(ManifestError, match=message):
+            open_dataset(copy)
 
 
 FIELD = {"name": "a", "dims": ["x"], "shape": [2], "dtype": "float32", "units": "", "long_name": ""}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.files import seal
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation
@@ -36,7 +37,7 @@ from qwell.train.dynamics import (
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
 from qwell.train.runs import Run
-from qwell.train.schedules import warm_up_and_fall
+from qwell.train.schedules import rate
 from qwell.train.team import Team
 
 RING = Ring(40.0, 128)
@@ -140,7 +141,8 @@ def test_the_released_recipe(data: Dataset) -> None:
     decayed, free = optimizer.param_groups
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0 and free["betas"] == (0.9, 0.999)
     assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
-    rates = [warm_up_and_fall(u, 1000, 1e-3, 1e-6, 0.01) for u in range(1000)]
+    recipe = config(data, updates=1000).resolved(batch=8, first_rate=1e-3)
+    rates = [rate(recipe, u) for u in range(1000)]
     assert rates[0] == pytest.approx(1e-4) and max(rates) == rates[9] == pytest.approx(1e-3)
     assert rates[-1] == pytest.approx(1e-6)
     np.testing.assert_allclose(np.diff(rates[10:]), np.diff(rates[10:])[0], rtol=1e-6)
@@ -358,7 +360,7 @@ def test_refusals(
 
 def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:
     run = begin(config(data, updates=5), tmp_path / "run")
-    run.write("config.json", json.dumps({**run.config, "digest": "0" * 64}))
+    run.write("config.json", seal({**run.config, "digest": "0" * 64}).decode())
     with pytest.raises(CheckpointError, match="version"):
         train_dynamics(run, "cpu")
 

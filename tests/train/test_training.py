@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,13 @@ from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.studies.probes.densities import gradient_densities
 from qwell.train import metrics
+from qwell.train.averaging import Average
 from qwell.train.checkpoint import save_checkpoint
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen
 from qwell.train.evaluate import evaluate
 from qwell.train.runs import Run, free_run_path, load_model
-from qwell.train.schedules import geometric
+from qwell.train.schedules import rate
 from qwell.train.steps import density_loss
 
 SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
@@ -67,10 +69,73 @@ def measured(run: Run) -> list[dict[str, object]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in run.metrics()]
 
 
-def test_schedule_is_a_geometric_progression() -> None:
-    rates = [geometric(i, 1000, 1e-3, 1e-5) for i in range(1000)]
+def rates_of(dataset: Dataset, **changes: object) -> list[float]:
+    recipe = config(dataset, updates=1000, first_rate=1e-3, last_rate=1e-5, **changes).resolved(warm_up=0.0)
+    return [rate(recipe, u) for u in range(1000)]
+
+
+def test_schedule_is_a_geometric_progression(dataset: Dataset) -> None:
+    rates = rates_of(dataset, schedule="geometric")
     assert rates[0] == 1e-3 and rates[-1] == pytest.approx(1e-5)
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(1e-2) / 999, rtol=1e-9)
+
+
+def test_cosine_and_linear_schedules_rise_and_fall(dataset: Dataset) -> None:
+    """Up linearly in the warm-up; half-way between both rates half-way down, and at the last in the end."""
+    for schedule in ("cosine", "linear"):
+        rates = np.array(rates_of(dataset, schedule=schedule, warm_up=0.1))
+        np.testing.assert_allclose(rates[:100], 1e-3 * np.arange(1, 101) / 100)
+        assert (np.diff(rates[100:]) < 0).all() and rates[-1] == pytest.approx(1e-5)
+        assert rates[549] == pytest.approx((1e-3 + 1e-5) / 2)
+    for wrong in ({"schedule": "steps"}, {"warm_up": 2.0}, {"ema": 1.0}, {"threads": 0}):
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            config(dataset, **wrong)
+
+
+def test_the_paper_s_recipe_is_that_of_its_network(dataset: Dataset, tmp_path: Path) -> None:
+    """res_sa: Adam from 1e-3 to 1e-5 geometrically, batches of 100 (spectra paper, appendix A)."""
+    about = begin(config(dataset, model="res_sa", options={}, batch=None), tmp_path / "run").config
+    expected = {"updates": 100_000, "batch": 100, "first_rate": 1e-3, "last_rate": 1e-5, "ema": 0}
+    expected |= {"schedule": "geometric", "warm_up": 0}
+    assert {name: about[name] for name in expected} == expected
+
+
+def test_averaged_weights_are_the_average_and_are_resumed(dataset: Dataset, tmp_path: Path) -> None:
+    """w̄ ← d w̄ + (1 − d) w by hand; saved in place of the last weights; the same after an interruption."""
+    model = torch.nn.Linear(3, 2)
+    average, expected = Average(model, 0.9), model.weight.detach().clone()
+    for update in range(1, 30):
+        with torch.no_grad():
+            model.weight.normal_()
+        average.add(update)
+        decay = min(0.9, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    torch.testing.assert_close(average.weights["weight"], expected)
+    with average.applied():
+        torch.testing.assert_close(model.weight.detach(), expected)
+    assert not torch.equal(model.weight, expected)
+    recipe = config(dataset, updates=40, checkpoint_every=20, ema=0.9)
+    runs = [begin(recipe, tmp_path / name) for name in ("whole", "stopped")]
+    train_eigen(runs[0])
+    with pytest.raises(KeyboardInterrupt):
+        train_eigen(runs[1], progress=interrupt_at(30))
+    train_eigen(runs[1])
+    assert same(weights(runs[0].path), weights(runs[1].path))
+    assert not same(weights(runs[0].path), last_weights(runs[0].path))
+
+
+def interrupt_at(update: int) -> Callable[[int, object], None]:
+    def progress(now: int, row: object) -> None:
+        if now == update:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def last_weights(run: Path) -> dict[str, np.ndarray]:
+    """The weights of the last update, from the checkpoint."""
+    tensors = load_file(run / "checkpoints/last.safetensors")
+    return {k.removeprefix("model."): v.numpy() for k, v in tensors.items() if k.startswith("model.")}
 
 
 def test_metrics_by_hand() -> None:

@@ -41,6 +41,16 @@ def resumed(run: Run) -> tuple[IntrospectConfig, Dataset]:
     return config, data
 
 
+def check_asked(data: Dataset, until: str) -> None:
+    """Raise InvalidInput for an unknown stage, or if a data set lacks training, validation or test rows."""
+    if until not in STAGES:
+        raise InvalidInput(f"unknown stage {until!r}; choose one of {', '.join(STAGES)}")
+    if missing := [s for s in SPLITS if s not in data.splits or not len(data[s])]:
+        raise InvalidInput(
+            f"{data.path} has no rows of {missing[0]}; they are needed to choose and to report"
+        )
+
+
 @alone
 def introspect(
     config: IntrospectConfig, data: Dataset, run: Run, report: Report, until: str = STAGES[-1]
@@ -49,19 +59,11 @@ def introspect(
 
     Arguments:
         config: how.
-        data: of densities.
+        data: of densities, with all that `check_asked` asks for.
         run: where it is kept.
         report: called with stage, step and loss on the way.
         until: the last stage: "translator", "scan" or "law".
-
-    Raises InvalidInput for an unknown stage, or if the data set has no validation or test rows.
     """
-    if until not in STAGES:
-        raise InvalidInput(f"unknown stage {until!r}; choose one of {', '.join(STAGES)}")
-    if missing := [s for s in SPLITS if s not in data.splits or not len(data[s])]:
-        raise InvalidInput(
-            f"{data.path} has no rows of {missing[0]}; they are needed to choose and to report"
-        )
     potential = {s: _tensor(data, s, "potential") for s in SPLITS}
     density = {s: _tensor(data, s, "density") for s in SPLITS}
     run.model.mkdir(exist_ok=True)
