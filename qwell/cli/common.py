@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from errno import EDQUOT, ENOSPC
+from pathlib import Path
 from typing import Any
 
 import click
 
 import qwell
+from qwell.cli.progress import LOG, Display, logged_to, say
 from qwell.cli.signals import number_of, signals_end_work
 from qwell.errors import InvalidInput, QwellError, QwellWarning
 
@@ -87,31 +90,66 @@ class Failed(Exception):
         self.code = code
 
 
+log_option = click.option(
+    "--log-file", metavar="FILE", expose_value=False,
+    help="Also write progress, warnings and errors to FILE, with the time. May stand anywhere.",
+)  # fmt: skip
+
+
 def run(group: click.Group, name: str) -> None:
     """Run a command group; one line and exit code 2 (bad input) or 1 (failed work) instead of a traceback.
 
-    `--debug` anywhere on the command line keeps the traceback.
+    `--debug` anywhere on the command line keeps the traceback, `--log-file FILE` anywhere keeps a log.
     """
     _open_missing_streams()
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
-    with _warnings_in_a_line(name), signals_end_work(name):
+    with _warnings_in_a_line(name), signals_end_work(name), Display(name).shown(), ExitStack() as held:
         try:
-            code = group.main(arguments, prog_name=name, standalone_mode=False) or 0
-        except Failed as failed:
-            code = failed.code
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
+            arguments, debug, log = _taken_out(sys.argv[1:])
+            held.enter_context(logged_to(log))
+        except QwellError as error:
+            say(f"{name}: {error}")
             code = error.exit_code
-        except (click.Abort, KeyboardInterrupt) as error:
-            text, code = interrupted(error)
-            say(f"\n{name}: {text}")
-        except Exception as error:
-            if debug and not isinstance(error, click.ClickException):
-                raise
-            text, code = _explained(error, name)
-            say(f"{name}: {text}")
-    sys.exit(code if isinstance(code, int) else 0)
+        else:
+            LOG.info("$ %s", shlex.join([name, *arguments]))
+            code = _run(group, name, arguments, debug)
+            LOG.info("exit code %d", code)
+    sys.exit(code)
+
+
+def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
+    """What is left of a command line without --debug and --log-file; whether the first was there; FILE."""
+    rest: list[str] = []
+    debug, log, words = False, None, iter(arguments)
+    for word in words:
+        if word == "--debug":
+            debug = True
+        elif word.partition("=")[0] == "--log-file":
+            file = word.partition("=")[2] or next(words, "")
+            if not file:
+                raise InvalidInput("--log-file needs a name, e.g. --log-file today.log")
+            log = Path(file)
+        else:
+            rest.append(word)
+    return rest, debug, log
+
+
+def _run(group: click.Group, name: str, arguments: list[str], debug: bool) -> int:
+    try:
+        code = group.main(arguments, prog_name=name, standalone_mode=False)
+    except Failed as failed:
+        return failed.code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt) as error:
+        text, code = interrupted(error)
+        say(f"\n{name}: {text}")
+    except Exception as error:
+        if debug and not isinstance(error, click.ClickException):
+            raise
+        text, code = _explained(error, name)
+        say(f"{name}: {text}")
+    return code if isinstance(code, int) else 0
 
 
 def interrupted(error: BaseException) -> tuple[str, int]:
@@ -130,12 +168,6 @@ def goes_on_with(remedy: str, name: str) -> Iterator[None]:
         text, code = interrupted(error)
         say(f"\n{name}: {text}; continue with {remedy}")
         raise Failed(code) from None
-
-
-def say(text: str) -> None:
-    """A line to people, on stderr; nothing if nobody can read it any more."""
-    with suppress(OSError):
-        click.echo(text, err=True)
 
 
 def _explained(error: Exception, name: str) -> tuple[str, int]:

@@ -12,9 +12,9 @@ import click
 
 from qwell.cli.common import as_json, echo_json, goes_on_with, parse_bytes, parse_range, parse_settings
 from qwell.cli.options import given, option, path_option, stacked
-from qwell.cli.qdata_store import progress_bar
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput
+from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
@@ -120,8 +120,8 @@ def make(recipe: Any, making: Making) -> None:
     how: dict[str, Any] = {"workers": who, **size}
     clock = time.perf_counter()
     remedy = "the same command" if shards else f"the same command and --resume ({path}.partial)"
-    with goes_on_with(remedy, "qdata"), progress_bar(rows, quiet=making.as_json) as bar:
-        how["progress"] = bar.update
+    with goes_on_with(remedy, "qdata"), stage("rows", rows, resumed=True) as done:
+        how["progress"] = done
         if shards:
             generate_shards(recipe, path, part, **how)
         else:
