@@ -111,7 +111,10 @@ def stage(unit: str, total: int | None = None, resumed: bool = False) -> Iterato
 
 
 def track(items: Sequence[T], unit: str) -> Iterator[T]:
-    """Each of some things in turn; it counts as done when the next is asked for."""
+    """Each of some things in turn, done when the next is asked for. Of one thing alone nothing is said."""
+    if len(items) == 1:
+        yield items[0]
+        return
     with stage(unit, len(items)) as done:
         for item in items:
             yield item

@@ -57,17 +57,13 @@ def _solve_once(config: VariationalConfig, log: Log) -> tuple[States, dict[str, 
     history: dict[str, list[float]] = {}
 
     def note(level: int, method: str, step: int, energy: float) -> None:
-        done(1, note=f"level {level}, {method}")
         rows = history.setdefault(method if config.levels == 1 else f"level {level}, {method}", [])
         rows.append(energy)
         if step % 50 == 0:
             place = {"update": len(rows) - 1, "seed": config.seed, "level": level}
             log({**place, "method": method, "energy": energy})
 
-    steps = config.adam_steps + config.lbfgs_steps * ("lbfgs" in config.optimizer)
-    steps += config.linear_steps * ("linear" in config.optimizer)
-    with stage("steps at most", config.levels * steps) as done:
-        return solve(config, note), history
+    return solve(config, note), history
 
 
 def _search_finding(
