@@ -177,14 +177,27 @@ def _explained(error: Exception, name: str) -> tuple[str, int]:
         return f"{error.format_message()} See `{where} --help`.", error.exit_code
     if isinstance(error, QwellError):
         return str(error), error.exit_code
-    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
-        return f"{OUT_OF_MEMORY} ({error or type(error).__name__})", 1
+    if any(_is_want_of_memory(one) for one in _causes(error)):
+        sys.unraisablehook = lambda failed: None  # what libraries then fail to clean up is no news
+        warnings.simplefilter("ignore")
+        return f"{OUT_OF_MEMORY} ({str(error) or type(error).__name__})", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         remedy = "; free some space, or write elsewhere" if error.errno in (ENOSPC, EDQUOT) else ""
         return f"{where}{error.strerror or error or type(error).__name__}{remedy}", 1
     kind = type(error).__name__
     return f"unexpected {kind}: {error}; this is a bug, run again with --debug", 1
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_want_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 # What libraries say instead of raising MemoryError, each in words of its own.

@@ -103,13 +103,15 @@ class Display:
         if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun started, the first one speaks
             yield
             return
-        self._thread.start()
+        with suppress(RuntimeError):  # no memory for one more thread: no lines then
+            self._thread.start()
         try:
             with told_to(self):
                 yield
         finally:
             self._over.set()
-            self._thread.join()
+            if self._thread.is_alive():
+                self._thread.join()
 
     def begun(self, stage: Stage) -> None:
         """Open a bar, if somebody can see it."""
