@@ -43,7 +43,7 @@ class DatasetIncomplete(QwellError, ValueError):
 
 
 class DatasetLocked(QwellError, BlockingIOError):
-    """Another process is writing this data set."""
+    """Another process is writing this data set or run."""
 
 
 class DatasetKindError(QwellError, ValueError):

@@ -147,20 +147,25 @@ class DirectoryLock:
         path: the directory.
         share: let others in that share it too, and keep out those who want it alone.
         wait: until it is free, instead of raising.
+        remedy: what an error says may be done.
 
     Raises DatasetLocked if another process holds it.
     """
 
-    def __init__(self, path: Path, share: bool = False, wait: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        share: bool = False,
+        wait: bool = False,
+        remedy: str = "wait until it has finished, or choose another --out",
+    ) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         kind = fcntl.LOCK_SH if share else fcntl.LOCK_EX
         try:
             fcntl.flock(self._fd, kind if wait else kind | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
-            raise DatasetLocked(
-                f"another process is writing {path}; wait until it has finished, or choose another --out"
-            ) from error
+            raise DatasetLocked(f"another process is writing {path}; {remedy}") from error
 
     def holds(self, path: Path) -> bool:
         """Whether the directory locked is (still) the one at `path`."""

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "qwell"
-COMMON = {"qwell.errors", "qwell.files"}  # of ours, that every room may import
+COMMON = {"qwell.errors", "qwell.files", "qwell.progress"}  # of ours, that every room may import
 # Room → what else it may import: rooms, modules of ours, and packages of others.
 ALLOWED = {
     "errors": set(),
     "files": set(),
+    "progress": set(),
     "physics": {"numpy", "scipy", "numba"},
     "store": {"numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
     "models": {"qwell.physics", "torch", "safetensors"},

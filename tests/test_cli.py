@@ -28,7 +28,8 @@ def test_default_paths(home: Path) -> None:
     assert (home / "store/m3.zarr/manifest.json").is_file()
     files = {p.name for p in (home / "runs/m3-mlp").iterdir()}
     assert files == {
-        "config.json", "metrics.jsonl", "checkpoints", "model", "figures", "report.md", "evaluation.json",
+        "config.json", "log.txt", "metrics.jsonl", "checkpoints", "model", "figures", "report.md",
+        "evaluation.json",
     }  # fmt: skip
     assert (home / "runs/m3-mlp/figures/levels.png").read_bytes()[:4] == b"\x89PNG"
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
 from typing import Any
 
 import click
 
 import qwell
+from qwell.cli.progress import LOG, Display, logged_to, say
+from qwell.cli.signals import number_of, signals_end_work
 from qwell.errors import InvalidInput, QwellError, QwellWarning
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -83,13 +90,135 @@ class Failed(Exception):
         self.code = code
 
 
+log_option = click.option(
+    "--log-file", metavar="FILE", expose_value=False,
+    help="Also write progress, warnings and errors to FILE, with the time. May stand anywhere.",
+)  # fmt: skip
+
+
 def run(group: click.Group, name: str) -> None:
     """Run a command group; one line and exit code 2 (bad input) or 1 (failed work) instead of a traceback.
 
-    `--debug` anywhere on the command line keeps the traceback.
+    `--debug` anywhere on the command line keeps the traceback, `--log-file FILE` anywhere keeps a log.
     """
-    with _warnings_in_a_line(name):
-        _run(group, name)
+    _open_missing_streams()
+    with _warnings_in_a_line(name), signals_end_work(name), Display(name).shown(), ExitStack() as held:
+        try:
+            arguments, debug, log = _taken_out(sys.argv[1:])
+            held.enter_context(logged_to(log))
+        except QwellError as error:
+            say(f"{name}: {error}")
+            code = error.exit_code
+        else:
+            LOG.info("$ %s", shlex.join([name, *arguments]))
+            code = _run(group, name, arguments, debug)
+            LOG.info("exit code %d", code)
+    sys.exit(code)
+
+
+def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
+    """What is left of a command line without --debug and --log-file; whether the first was there; FILE."""
+    rest: list[str] = []
+    debug, log, words = False, None, iter(arguments)
+    for word in words:
+        if word == "--debug":
+            debug = True
+        elif word.partition("=")[0] == "--log-file":
+            file = word.partition("=")[2] or next(words, "")
+            if not file:
+                raise InvalidInput("--log-file needs a name, e.g. --log-file today.log")
+            log = Path(file)
+        else:
+            rest.append(word)
+    return rest, debug, log
+
+
+def _run(group: click.Group, name: str, arguments: list[str], debug: bool) -> int:
+    try:
+        code = group.main(arguments, prog_name=name, standalone_mode=False)
+    except Failed as failed:
+        return failed.code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt) as error:
+        text, code = interrupted(error)
+        say(f"\n{name}: {text}")
+    except Exception as error:
+        if debug and not isinstance(error, click.ClickException):
+            raise
+        text, code = _explained(error, name)
+        say(f"{name}: {text}")
+    return code if isinstance(code, int) else 0
+
+
+def interrupted(error: BaseException) -> tuple[str, int]:
+    """What to say of an end by Ctrl-C or another signal, and its exit code."""
+    number = number_of(error.__cause__ if isinstance(error, click.Abort) else error)
+    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+    return f"interrupted{by}", 128 + number
+
+
+@contextmanager
+def goes_on_with(remedy: str, name: str) -> Iterator[None]:
+    """When the work inside is interrupted, say how it is continued."""
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt) as error:
+        text, code = interrupted(error)
+        say(f"\n{name}: {text}; continue with {remedy}")
+        raise Failed(code) from None
+
+
+def _explained(error: Exception, name: str) -> tuple[str, int]:
+    """An error in a line, and its exit code."""
+    if isinstance(error, click.ClickException):
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else name
+        return f"{error.format_message()} See `{where} --help`.", error.exit_code
+    if isinstance(error, QwellError):
+        return str(error), error.exit_code
+    if any(_is_want_of_memory(one) for one in _causes(error)):
+        sys.unraisablehook = lambda failed: None  # what libraries then fail to clean up is no news
+        warnings.simplefilter("ignore")
+        return f"{OUT_OF_MEMORY} ({str(error) or type(error).__name__})", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        remedy = "; free some space, or write elsewhere" if error.errno in (ENOSPC, EDQUOT) else ""
+        return f"{where}{error.strerror or error or type(error).__name__}{remedy}", 1
+    kind = type(error).__name__
+    return f"unexpected {kind}: {error}; this is a bug, run again with --debug", 1
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_want_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+
+
+# What libraries say instead of raising MemoryError, each in words of its own.
+NO_MEMORY = (
+    "can't allocate memory", "Cannot allocate memory", "out of memory", "can't start new thread",
+    "failed to map segment",
+)  # fmt: skip
+OUT_OF_MEMORY = (
+    "there is not enough memory: ask for less at a time (--workers, --shard-size, --batch, --stream pool), or"
+    " let this process have more (ulimit -v)"
+)
+
+
+def _open_missing_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr (`2>&-`) the null device in its place.
+
+    Else the next file opened would be taken for stderr, and have messages written into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # the lowest number free
 
 
 @contextmanager
@@ -98,52 +227,14 @@ def _warnings_in_a_line(name: str) -> Iterator[None]:
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def say(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def ours(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if issubclass(category, QwellWarning):
-                click.echo(f"{name}: {message}", err=True)
+                say(f"{name}: {message}")
             else:
                 show(message, category, *where)
 
-        warnings.showwarning = say  # type: ignore[assignment]
+        warnings.showwarning = ours  # type: ignore[assignment]
         yield
-
-
-def _run(group: click.Group, name: str) -> None:
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
-    try:
-        code = group.main(arguments, prog_name=name, standalone_mode=False) or 0
-    except Failed as failed:
-        code = failed.code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        code = error.exit_code
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else name
-        click.echo(f"{name}: {error.format_message()} See `{where} --help`.", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(f"\n{name}: interrupted", err=True)
-        code = 130
-    except QwellError as error:
-        if debug:
-            raise
-        click.echo(f"{name}: {error}", err=True)
-        code = error.exit_code
-    except OSError as error:
-        if debug:
-            raise
-        click.echo(f"{name}: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
-        code = 1
-    except Exception as error:
-        if debug:
-            raise
-        click.echo(
-            f"{name}: unexpected {type(error).__name__}: {error}; this is a bug, run again with --debug",
-            err=True,
-        )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def version_option(name: str) -> Callable[[Any], Any]:

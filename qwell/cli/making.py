@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import Failed, as_json, echo_json, parse_bytes, parse_range, parse_settings
+from qwell.cli.common import as_json, echo_json, goes_on_with, parse_bytes, parse_range, parse_settings
 from qwell.cli.options import given, option, path_option, stacked
-from qwell.cli.qdata_store import progress_bar
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput
+from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
@@ -119,18 +119,13 @@ def make(recipe: Any, making: Making) -> None:
     rows = sum(b - a for a, b in (plan.splits[s].span(i) for s, i in wanted))
     how: dict[str, Any] = {"workers": who, **size}
     clock = time.perf_counter()
-    try:
-        with progress_bar(rows, quiet=making.as_json) as bar:
-            how["progress"] = bar.update
-            if shards:
-                generate_shards(recipe, path, part, **how)
-            else:
-                manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
-    except KeyboardInterrupt:
-        click.echo(
-            f"\nqdata: interrupted; continue with the same command and --resume ({path}.partial)", err=True
-        )
-        raise Failed(130) from None
+    remedy = "the same command" if shards else f"the same command and --resume ({path}.partial)"
+    with goes_on_with(remedy, "qdata"), stage("rows", rows, resumed=True) as done:
+        how["progress"] = done
+        if shards:
+            generate_shards(recipe, path, part, **how)
+        else:
+            manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
     seconds = round(time.perf_counter() - clock, 3)
     if shards:
         answer = {

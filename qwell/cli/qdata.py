@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qwell.cli.common import CONTEXT, run, version_option
+from qwell.cli.common import CONTEXT, log_option, run, version_option
 from qwell.cli.options import LazyGroup
 
 PLACES = {
@@ -76,6 +76,7 @@ PLACES = {
 
 @click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
 @version_option("qdata")
+@log_option
 def cli() -> None:
     """Make, look at and check data sets of one-dimensional quantum mechanics.
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json
+from qwell.cli.common import as_json, echo_json, goes_on_with
 from qwell.cli.making import Making, make, making_options
 from qwell.cli.options import given, option, path_option
-from qwell.cli.qdata_store import progress_bar
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
 from qwell.datagen.recipes.imported import import_spectra, read_spectra
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.physics.potentials import BLOCK
+from qwell.progress import stage
 
 
 @click.command()
@@ -99,13 +99,14 @@ def import_(
     """
     arrays = read_spectra(source, **given({"potential": potential, "energy": energy}))
     path = out or Path("store") / f"{source.stem}.zarr"
-    with progress_bar(len(arrays["potential"]), quiet=as_json) as bar:
+    again = goes_on_with("the same command and --resume", "qdata")
+    with again, stage("rows", len(arrays["potential"])) as done:
         manifest = import_spectra(
             arrays["potential"],
             path,
             arrays.get("energy"),
             source=source.name,
-            progress=bar.update,
+            progress=done,
             **given(options),
         )
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}

@@ -10,13 +10,13 @@ import click
 from qwell.cli.common import as_json, echo_json, parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
 from qwell.cli.options import given, option, path_option
-from qwell.cli.qdata_store import progress_bar
 from qwell.datagen.presets import PRESETS, adapted, grid, preset
 from qwell.datagen.recipes.trajectories import BLOCK, Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput
 from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
+from qwell.progress import stage
 from qwell.store.materialize import materialize as write_windows
 from qwell.store.reader import open_dataset
 from qwell.store.tables import read_table
@@ -105,8 +105,8 @@ def windows(
     if materialize:
         target = out_path(out, None, f"{data.stem}-windows")
         count = answer["windows"] if n is None else n
-        with progress_bar(count, quiet=as_json, unit=" windows") as bar:
-            manifest = write_windows(data, split, target, n, force=force, progress=bar.update)
+        with stage("windows", count) as done:
+            manifest = write_windows(data, split, target, n, force=force, progress=done)
         answer |= {"written": str(target), "rows": count, "digest": manifest.digest}
     if as_json:
         echo_json(answer)

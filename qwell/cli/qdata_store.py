@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qwell.cli.common import Failed, as_json, echo_json
+from qwell.cli.common import Failed, as_json, echo_json, goes_on_with
 from qwell.cli.options import given, option, path_option
 from qwell.datagen.audit.audit import audit
+from qwell.progress import stage
 from qwell.store.derive import subset as random_part
 
 resume_option = click.option("--resume", is_flag=True, help="Continue after an interruption.")
@@ -21,13 +22,7 @@ out_option = click.option(
 )
 
 
-@contextmanager
-def progress_bar(total: int, quiet: bool, unit: str = " samples") -> Iterator[Any]:
-    """A tqdm bar with rate and ETA; silent when not on a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit, unit_scale=True, disable=quiet or None, leave=False) as bar:
-        yield bar
+AGAIN = partial(goes_on_with, "the same command and --resume", "qdata")
 
 
 def _rows(data: Any) -> int:
@@ -173,8 +168,8 @@ def _derive(path: str, out: Path, as_json: bool, make: Callable[[Any, Any], Any]
     from qwell.store.reader import open_dataset
 
     data = open_dataset(path)
-    with progress_bar(_rows(data), quiet=as_json) as bar:
-        manifest = make(data, bar.update)
+    with AGAIN(), stage("rows", _rows(data), resumed=True) as done:
+        manifest = make(data, done)
     _made(out, manifest, as_json)
 
 
@@ -204,8 +199,8 @@ def merge(paths: tuple[str, ...], out: Path, resume: bool, force: bool, as_json:
     parts = [open_dataset(path) for path in paths]
     for line in same_draws(parts):
         click.echo(f"warning: {line}", err=True)
-    with progress_bar(sum(map(_rows, parts)), quiet=as_json) as bar:
-        manifest = make(parts, out, resume=resume, force=force, progress=bar.update)
+    with AGAIN(), stage("rows", sum(map(_rows, parts)), resumed=True) as done:
+        manifest = make(parts, out, resume=resume, force=force, progress=done)
     _made(out, manifest, as_json)
 
 
@@ -274,13 +269,14 @@ def pull(url: str, path: Path, force: bool, as_json: bool) -> None:
 def _transfer(size: int, as_json: bool, action: Callable[[Any], Any]) -> None:
     from dataclasses import asdict
 
-    with progress_bar(size, quiet=as_json, unit="B") as bar:
-        done = action(bar.update)
+    again = goes_on_with("the same command", "qdata")
+    with again, stage("bytes", size, resumed=True) as done:
+        moved = action(done)
     if as_json:
-        echo_json(asdict(done))
+        echo_json(asdict(moved))
     else:
-        kept = f", {done.kept / 1e6:,.1f} MB were there already" if done.kept else ""
-        click.echo(f"{done.target}: version {done.digest[:12]}, {done.sent / 1e6:,.1f} MB moved{kept}")
+        kept = f", {moved.kept / 1e6:,.1f} MB were there already" if moved.kept else ""
+        click.echo(f"{moved.target}: version {moved.digest[:12]}, {moved.sent / 1e6:,.1f} MB moved{kept}")
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qwell.cli.common import CONTEXT, run, version_option
+from qwell.cli.common import CONTEXT, log_option, run, version_option
 from qwell.cli.options import LazyGroup
 
 PLACES = {
@@ -58,6 +58,7 @@ PLACES = {
 
 @click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
 @version_option("qtrain")
+@log_option
 def cli() -> None:
     """Train networks on data sets made by qdata, and see how good they are.
 

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from qwell.cli.answers import open_kind, print_finding
-from qwell.cli.common import as_json
+from qwell.cli.common import as_json, goes_on_with
 from qwell.cli.options import given, option
+from qwell.cli.progress import logged_run, say
 from qwell.cli.training import absolute, check_resume, resume_option, run_option
 from qwell.studies.introspect.config import STAGES, IntrospectConfig
 
@@ -54,14 +55,12 @@ def introspect(
         config = IntrospectConfig(absolute(data), opened.digest, **given(options))
         path = run_path(out, f"{opened.stem}-introspect")
         run = Run.create(path, {"command": "introspect", "introspect": config.to_json()})
-        click.echo(
-            f"{run.path}: begun; if interrupted, continue with `qtrain introspect --resume {run.path}`",
-            err=True,
-        )
+        say(f"{run.path}: begun; if interrupted, continue with `qtrain introspect --resume {run.path}`")
 
     def report(stage: str, step: int, loss: float) -> None:
         run.log({"update": step, "stage": stage, "loss": loss})
         if stage != "translator" or step % 1000 == 0:
-            click.echo(f"  {stage}, step {step:,}: {loss:.2e}", err=True)
+            say(f"  {stage}, step {step:,}: {loss:.2e}")
 
-    print_finding(ask(config, opened, run, report, until), run.path, as_json)
+    with logged_run(run), goes_on_with(f"`qtrain introspect --resume {run.path}`", "qtrain"):
+        print_finding(ask(config, opened, run, report, until), run.path, as_json)

@@ -11,6 +11,7 @@ import click
 from qwell.cli.answers import print_finding
 from qwell.cli.common import as_json
 from qwell.cli.options import Numbers, given, option
+from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
 from qwell.studies.inverse.config import FinderConfig, StateConfig
 
@@ -61,9 +62,10 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, as_json: bool
     config = config.resolved(state)
     path = run_path(out, f"{state.name}-{config.method}")
     run = Run.create(path, {"command": "potential", "state": asked.to_json(), "potential": config.to_json()})
-    if penalty and len(penalty) > 1:
-        print_finding(penalty_sweep(config, state, penalty, run.log), run.path, as_json)
-        return
-    found, finding = search(config, state, run.log)
-    found[0].potential.save(run)
-    print_finding(finding, run.path, as_json)
+    with logged_run(run):
+        if penalty and len(penalty) > 1:
+            print_finding(penalty_sweep(config, state, penalty, run.log), run.path, as_json)
+            return
+        found, finding = search(config, state, run.log)
+        found[0].potential.save(run)
+        print_finding(finding, run.path, as_json)

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from qwell.cli.common import goes_on_with
 from qwell.cli.options import path_option
+from qwell.cli.progress import logged_to, tell
 from qwell.papers.plan import Paper
 from qwell.papers.reproduce import PAPERS, outline
 from qwell.papers.reproduce import reproduce as do
@@ -45,10 +47,12 @@ def command_of(paper: Paper[Any]) -> click.Command:
     @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
     def command(scale: str, out: Path | None, dry_run: bool) -> None:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"
+        ahead = outline(paper, scale, folder)
         if dry_run:
-            click.echo("\n".join(outline(paper, scale, folder)))
+            click.echo("\n".join(ahead))
             return
-        path = do(paper, scale, folder, run_command, click.echo)
+        with logged_to(folder / "log.txt"), goes_on_with("the same command", "qtrain"):
+            path = do(paper, scale, folder, run_command, tell)
         click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
     return command

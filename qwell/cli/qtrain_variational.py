@@ -11,6 +11,7 @@ import click
 from qwell.cli.answers import print_finding
 from qwell.cli.common import as_json
 from qwell.cli.options import given, option, path_option
+from qwell.cli.progress import logged_run, say
 from qwell.cli.training import run_option
 from qwell.errors import InvalidInput
 from qwell.studies.variational.config import (
@@ -84,12 +85,13 @@ def _searched(config: VariationalConfig, out: Path | None, as_json: bool) -> Non
 
     path = run_path(out, config.well.name)
     run = Run.create(path, {"command": "variational", "variational": config.to_json()})
-    states, finding = search(config, run.log)
-    states.save(run)
-    print_finding(finding, run.path, as_json)
-    errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
-    for line in warnings_of(states, errors):
-        click.echo(f"qtrain: {line}", err=True)
+    with logged_run(run):
+        states, finding = search(config, run.log)
+        states.save(run)
+        print_finding(finding, run.path, as_json)
+        errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
+        for line in warnings_of(states, errors):
+            say(f"qtrain: {line}")
 
 
 def _sampled(config: SampledConfig, out: Path | None, as_json: bool) -> None:
@@ -99,9 +101,10 @@ def _sampled(config: SampledConfig, out: Path | None, as_json: bool) -> None:
 
     path = run_path(out, problem_of(config.potential, config.dimensions).name)
     run = Run.create(path, {"command": "variational", "sampled": config.to_json()})
-    state, finding = search_sampled(config, run.log)
-    state.save(run)
-    print_finding(finding, run.path, as_json)
+    with logged_run(run):
+        state, finding = search_sampled(config, run.log)
+        state.save(run)
+        print_finding(finding, run.path, as_json)
 
 
 @click.command()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qwell.cli.common import Failed
+from qwell.cli.common import Failed, goes_on_with
 from qwell.cli.options import option, path_option, stacked
+from qwell.cli.progress import logged_run, say, tell
 from qwell.errors import InvalidInput
+from qwell.progress import stage
 from qwell.train.config import DEVICE, TrainingConfig
 
 device_option = click.option("--device", default=DEVICE, show_default=True, help="auto, cpu, cuda, cuda:1 …")
@@ -95,43 +99,42 @@ def run_training(
         train: (run, device, progress, team) → `Stopped`.
         watched: the measurement that lines of progress show.
     """
-    import signal
-
     config = target.config
-    if team.leads:
-        many = f" with {team.world} processes" if team.world > 1 else ""
-        name = Path(config["data"]).name
-        click.echo(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
-    with _progress(config["updates"], watched, quiet=not team.leads) as report:
-        stopped = train(target, device, report, team)
-    if team.leads and stopped.signal is not None:
-        click.echo(
-            f"qtrain: stopped by {signal.Signals(stopped.signal).name} after update {stopped.update};"
-            f" continue with `qtrain {command} --resume {target.path}`",
-            err=True,
-        )
-        raise Failed(128 + stopped.signal)
+    again = f"`qtrain {command} --resume {target.path}`"
+    with logged_run(target) if team.leads else nullcontext():
+        if team.leads:
+            many = f" with {team.world} processes" if team.world > 1 else ""
+            name = Path(config["data"]).name
+            tell(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
+        with goes_on_with(again, "qtrain"), _progress(config["updates"], watched, not team.leads) as report:
+            stopped = train(target, device, report, team)
+        if team.leads and stopped.signal is not None:
+            by = f"{signal.Signals(stopped.signal).name} after update {stopped.update}"
+            say(f"qtrain: stopped by {by}; continue with {again}")
+            raise Failed(128 + stopped.signal)
 
 
 @contextmanager
 def _progress(updates: int, watched: str, quiet: bool) -> Iterator[Any]:
-    """A tqdm bar of updates on a terminal, a line every so often otherwise."""
-    import sys
-
-    from tqdm import tqdm
-
+    """What a training reports to: measurements as lines, on a terminal beside a bar instead."""
     shown = ("train_nmse", "loss", watched)
-    with tqdm(total=updates, unit=" updates", disable=quiet or None, leave=False) as bar:
+    with stage("updates", updates, resumed=True) as done:
 
         def report(update: int, row: dict[str, Any]) -> None:
-            bar.update(update - bar.n)
-            bar.set_postfix({k: f"{row[k]:.2e}" for k in shown if k in row}, refresh=False)
-            if watched in row and not sys.stderr.isatty():
-                first = next((k for k in shown if k in row), watched)
-                said = f"{_name(first)} {row[first]:.2e}  " if first != watched else ""
-                click.echo(f"  update {update:>7,}  {said}{_name(watched)} {row[watched]:.2e}")
+            if quiet:
+                return
+            measured = "  ".join(f"{_name(k)} {row[k]:.2e}" for k in _one_loss(shown, row))
+            done(to=update, note=measured)
+            if watched in row:
+                tell(f"  update {update:>7,}  {measured}", unless=sys.stderr.isatty())
 
         yield report
+
+
+def _one_loss(shown: tuple[str, ...], row: dict[str, Any]) -> list[str]:
+    """The first loss and the watched measurement, of those that a row has."""
+    there = [key for key in shown if key in row]
+    return list(dict.fromkeys([*there[:1], *there[-1:]]))
 
 
 def _name(key: str) -> str:

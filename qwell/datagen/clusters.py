@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwell.errors import InvalidInput, MissingExtra, WorkerError
 from qwell.store.schema import Plan
@@ -32,6 +32,8 @@ BATCH_SYSTEMS = {
 # encoded files, in temporaries). Measured; see docs/beyond-one-machine.md.
 LIBRARIES = 200 * 10**6
 COPIES = 3
+START_TIMEOUT = 40  # seconds that a local worker may take to start
+T = TypeVar("T")
 # Local workers are forked from one server process that has imported everything once.
 _DASK = {
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -121,12 +123,13 @@ def warm_up(modules: list[str]) -> None:
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
-    # Ctrl-C goes to every process of a terminal; started like this, workers leave it to us
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # these go to every process of a terminal; started like this, workers leave them to us
+    ours = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGHUP)}
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, ours)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -135,6 +138,7 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
 
     Raises:
         InvalidInput: no scheduler answers, or the batch system's options make no sense.
+        WorkerError: local processes did not start.
         MissingExtra: dask-jobqueue is not installed.
     """
     import dask
@@ -149,27 +153,39 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
                 cluster.scale(workers.count or 1)
                 yield client
         else:
-            with _main_out_of_sight(), _local_cluster(count) as cluster, Client(cluster) as client:
+            with (
+                _main_out_of_sight(),
+                _started(lambda: _local_cluster(count)) as cluster,
+                _started(lambda: Client(cluster)) as client,
+            ):
                 yield client
 
 
 def _local_cluster(count: int) -> Any:
-    """Processes on this machine with one thread each; WorkerError if one of them dies in starting."""
+    """Processes on this machine with one thread each."""
     from distributed import LocalCluster
 
+    return LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+        death_timeout=START_TIMEOUT,
+    )
+
+
+def _started(start: Callable[[], T]) -> T:
+    """What `start()` returns; WorkerError if the processes that it starts die at once, or never answer."""
     try:
-        return LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    except (RuntimeError, OSError, TimeoutError) as error:
+        return start()
+    except (RuntimeError, OSError, AssertionError) as error:  # an assertion of distributed's: time is up
+        late = isinstance(error, AssertionError | TimeoutError)
+        reason = f"none answered in {START_TIMEOUT} s" if late else str(error) or type(error).__name__
         raise WorkerError(
-            f"the workers did not start ({error}); run the same command with --resume, or with --workers 0 to"
-            " do without them"
+            f"the workers did not start ({reason}); run the same command with --resume, or with --workers 0"
+            " to do without them"
         ) from error
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from qwell.errors import InvalidInput
 from qwell.figures.canvas import canvas, lay_out
 from qwell.files import whole_file
+from qwell.progress import track
 
 LENGTH, TIME = "x  [bohr]", "t  [ħ/hartree]"
 
@@ -125,7 +126,7 @@ def film(
     lay_out(figure)
     writer = writers[path.suffix](fps=fps)
     with whole_file(path) as temporary, writer.saving(figure, str(temporary), dpi=100):
-        for t, wave in zip(times, psi, strict=True):
+        for t, wave in track(list(zip(times, psi, strict=True)), "pictures"):
             real.set_ydata(wave.real)
             size.set_ydata(np.abs(wave))
             clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")

@@ -24,6 +24,7 @@ from qwell.papers.plan import Command, Paper
 from qwell.papers.potential import POTENTIAL
 from qwell.papers.report import write_report
 from qwell.papers.spectra import SPECTRA
+from qwell.progress import track
 
 PAPERS: dict[str, Paper[Any]] = {
     "spectra": SPECTRA,
@@ -59,7 +60,7 @@ def reproduce(
         atomic_write(out / "reproduction.json", (json.dumps(about, indent=1) + "\n").encode())
     stages = paper.plan(paper.scales[scale]).stages
     with contextlib.chdir(out):
-        for number, stage in enumerate(stages, start=1):
+        for number, stage in enumerate(track(stages, "stages"), start=1):
             if command := stage.remaining(Path()):
                 say(f"[{number}/{len(stages)}] {shlex.join(command)}")
                 _run_timed(run, command)

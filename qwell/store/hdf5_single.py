@@ -16,6 +16,7 @@ import numpy as np
 
 from qwell.errors import DatasetNotFound
 from qwell.files import whole_file
+from qwell.progress import track
 from qwell.store.hdf5_backend import add_coordinates, add_dimension, create_array
 from qwell.store.hdf5_chunks import open_to_read, plain_array, read_chunked
 from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
@@ -137,7 +138,7 @@ def _sha256(file: FileIO, path: Path, split: str, field: Field, layout: SplitLay
 def verify_single(path: Path, manifest: Manifest) -> Iterator[str]:
     """Yield a line for each part of the file whose rows are not those of the manifest."""
     plan = manifest.plan
-    for split, shard in plan.shards():
+    for split, shard in track(plan.shards(), "shards"):
         layout = plan.splits[split]
         start, stop = layout.span(shard)
         for field in plan.fields:

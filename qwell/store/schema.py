@@ -23,6 +23,7 @@ MAX_ROWS = 2**40
 MAX_FILES = 2**17  # that a manifest may list: it is read as a whole
 MAX_VALUES_PER_ROW = 2**31
 MAX_CHUNK_BYTES = 2**31
+MAX_NUMBER = 1.7e308  # that a float64 holds
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -38,6 +39,13 @@ def checked_int(value: object, what: str, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ManifestError(f"{what} is {value!r}; expected an integer from {low} to {high}")
     return value
+
+
+def checked_number(value: object, what: str) -> float:
+    """Return `value` as a float if it is a finite number, else raise ManifestError."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MAX_NUMBER:
+        raise ManifestError(f"{what} is {str(value)[:40]!r}; expected a finite number")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ class Plan:
             coordinates = tuple(
                 Coordinate(
                     checked_name(c["name"]),
-                    tuple(float(v) for v in c["values"]),
+                    tuple(checked_number(v, f"a value of {c['name']}") for v in c["values"]),
                     str(c["units"]),
                     str(c["long_name"]),
                 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qwell.progress import track
 from qwell.store.dataset import Dataset, Split
 
 MAX_ELEMENTS = 4096  # of a row, up to which each has its own mean and deviation
@@ -20,7 +21,7 @@ def field_stats(split: Split, name: str) -> dict[str, Any]:
     shape = split.fields[name].shape
     count, low, high = 0, np.inf, -np.inf
     mean, square = np.zeros(shape), np.zeros(shape)
-    for i in range(split.shards):
+    for i in track(range(split.shards), f"shards of {name}"):
         values = split.shard(i, [name])[name].astype(np.float64)
         n, here = len(values), values.mean(axis=0)
         delta = here - mean

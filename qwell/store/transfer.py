@@ -25,6 +25,7 @@ from qwell.errors import (
     TransferError,
 )
 from qwell.files import atomic_write, dump_json, file_sha256
+from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.dataset import Dataset, check_version, split_version
 from qwell.store.manifest import (
@@ -245,7 +246,8 @@ def verify_remote(url: str) -> tuple[Manifest, Iterator[str]]:
     manifest = place.manifest()
 
     def problems() -> Iterator[str]:
-        with TemporaryDirectory() as folder:
+        size = sum(record.size for record in manifest.files.values())
+        with TemporaryDirectory() as folder, stage("bytes", size) as done:
             for name, record in manifest.files.items():
                 target = Path(folder) / "file"
                 try:
@@ -253,6 +255,7 @@ def verify_remote(url: str) -> tuple[Manifest, Iterator[str]]:
                 except TransferError as error:
                     yield f"{name}: {error}"
                 target.unlink(missing_ok=True)
+                done(record.size)
         place.check(manifest)
 
     return manifest, problems()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from qwell.progress import stage
 from qwell.store.backends import SHARDED
 from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
@@ -36,10 +37,11 @@ def _problems(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
         yield from verify_single(root, manifest)
         return
     bad = {line.split(" ", 1)[0] for line in damaged}
-    for name, record in manifest.files.items():
-        if name in bad or (root / name).is_symlink():
-            continue
-        yield from altered(root / name, name, record)
+    with stage("bytes", sum(record.size for record in manifest.files.values())) as done:
+        for name, record in manifest.files.items():
+            if name not in bad and not (root / name).is_symlink():
+                yield from altered(root / name, name, record)
+            done(record.size)
     known = {*manifest.files, MANIFEST, PROVENANCE}
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()

@@ -19,6 +19,7 @@ import numpy as np
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError, warn
 from qwell.files import atomic_write, dump_json, file_sha256
+from qwell.progress import track
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import (
     MANIFEST,
@@ -162,7 +163,7 @@ class DatasetWriter:
         """
         if self.finished:
             return []
-        records = {s: self._record(*s, rehash=True) for s in self.plan.shards()}
+        records = {s: self._record(*s, rehash=True) for s in track(self.plan.shards(), "shards looked at")}
         missing = [s for s, record in records.items() if record is None]
         makers = Counter(record.by for record in records.values() if record)
         makers[_in_words(made_with())] += len(missing)

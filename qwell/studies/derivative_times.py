@@ -21,6 +21,7 @@ from qwell.figures.variational import timing_figure
 from qwell.models.fields import perceptron
 from qwell.models.jets import ORDERS, derivatives
 from qwell.papers.stated import DERIVATIVE_TIMES
+from qwell.progress import track
 from qwell.studies.finding import Finding
 from qwell.studies.variational.config import TimesConfig
 
@@ -171,7 +172,7 @@ def _measured(config: TimesConfig) -> Finding:
     rows, panels, numbers = [], [], {}
     for side, label in (("inputs", "inputs N₀, one output"), ("outputs", "outputs N_L, four inputs")):
         curves: dict[str, list[tuple[int, float]]] = {}
-        for size in sizes:
+        for size in track(sizes, f"numbers of {side}"):
             inputs, outputs = (size, 1) if side == "inputs" else (4, size)
             network = perceptron(inputs, (10,) * 5, outputs)
             x = torch.randn(batch, inputs, dtype=torch.float64)

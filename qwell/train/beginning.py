@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import qwell
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import CheckpointError, InvalidInput, warn
 from qwell.models.registry import entry_of, list_models
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -51,5 +53,26 @@ def begin_run(command: str, config: TrainingConfig, data: Dataset, path: str | P
 
     Raises RunExists or WriteError if it cannot be made.
     """
-    about = {"qwell": qwell.__version__, "torch": torch.__version__, "python": platform.python_version()}
-    return Run.create(path, {"command": command, **config.to_json(), "about": about, "recipe": data.recipe})
+    settings = {"command": command, **config.to_json()}
+    about = {**rounding(settings), "python": platform.python_version()}
+    return Run.create(path, {**settings, "about": about, "recipe": data.recipe})
+
+
+def rounding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last bits of a training depend on besides its settings and the machine."""
+    threads = settings.get("threads") or torch.get_num_threads()
+    return {"qwell": qwell.__version__, "torch": torch.__version__, "threads": threads}
+
+
+def warn_of_changes(run: Run) -> None:
+    """Say what is other than when a run was begun, so that it cannot go on bit for bit."""
+    begun = run.config.get("about", {})
+    changed = [
+        f"{name} {begun[name]}, now {value}"
+        for name, value in rounding(run.config).items()
+        if begun.get(name, value) != value
+    ]
+    if changed:
+        warn(
+            f"{run.path} was begun with {'; '.join(changed)}: the last bits of its weights may be others now"
+        )

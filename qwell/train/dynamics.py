@@ -23,7 +23,7 @@ from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
-from qwell.train.runs import Run
+from qwell.train.runs import Run, alone
 from qwell.train.team import Team
 from qwell.train.trajectories import SegmentStream, WindowStream
 
@@ -169,6 +169,7 @@ def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: t
     )
 
 
+@alone
 def train_dynamics(
     run: Run,
     device: str = "auto",

@@ -15,6 +15,7 @@ from qwell.errors import InvalidInput
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of, save_pretrained, saved_options
 from qwell.physics.grid import Grid
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
@@ -22,7 +23,7 @@ from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import PAPER, EigenConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.loop import Stopped, train
-from qwell.train.runs import Run
+from qwell.train.runs import Run, alone
 from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.stream import open_stream
 from qwell.train.team import Team
@@ -55,7 +56,7 @@ def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndar
     model.eval()
     parts = []
     with torch.inference_mode():
-        for i in range(0, len(potential), batch):
+        for i in track(range(0, len(potential), batch), f"batches of {batch:,}"):
             part = torch.from_numpy(np.ascontiguousarray(potential[i : i + batch], dtype=np.float32))
             parts.append(model(part.to(device, dtype)).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty((0, model.config.levels))
@@ -63,7 +64,8 @@ def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndar
 
 def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and true energies of a whole split, shard by shard; each (rows, levels) float64."""
-    pairs = [(predict(model, rows["potential"]), rows["energy"]) for rows in data[split]]
+    shards = track(range(data[split].shards), f"shards of {split} predicted")
+    pairs = [(predict(model, rows["potential"]), rows["energy"]) for rows in map(data[split].shard, shards)]
     if not pairs:
         raise InvalidInput(f"{data.path} has no rows in {split}; generate it with --validation 10000")
     return np.concatenate([p for p, _ in pairs]), np.concatenate([e for _, e in pairs])
@@ -71,7 +73,8 @@ def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray
 
 def batches_of(data: Dataset, split: str = "train") -> Iterator[tuple[Tensor, Tensor]]:
     """Every row once, a shard at a time, as (potential, energy) tensors; for closed-form fits."""
-    for rows in data[split]:
+    for i in track(range(data[split].shards), f"shards of {split} fitted"):
+        rows = data[split].shard(i)
         yield torch.from_numpy(rows["potential"]).double(), torch.from_numpy(rows["energy"])
 
 
@@ -114,6 +117,7 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
     return begin_run("eigen", config, data, path)
 
 
+@alone
 def train_eigen(
     run: Run,
     device: str = "auto",

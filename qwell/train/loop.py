@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from qwell.errors import TrainingDiverged
 from qwell.train.averaging import Average
+from qwell.train.beginning import warn_of_changes
 from qwell.train.checkpoint import load_checkpoint, save_checkpoint
 from qwell.train.config import TrainingConfig, known
 from qwell.train.runs import Run
@@ -59,7 +60,7 @@ def train(
     """Train until `config.updates`, from the last checkpoint of the run if there is one.
 
     Interrupted at any moment and called again, it gives the weights of an undisturbed training, bit for
-    bit on the same machine. SIGINT and SIGTERM finish the update, save a checkpoint and return.
+    bit on the same machine. SIGINT, SIGTERM and SIGHUP finish the update, save a checkpoint and return.
 
     Long because a training should be seen whole in one place; half of the lines say what it is given.
 
@@ -88,6 +89,7 @@ def train(
         loss_sum.fill_(state["loss_sum"])
         if team.leads:
             run.rewind(update)
+            warn_of_changes(run)
     if config.tensorboard and team.leads:
         run.open_events(update)
     model.train()
@@ -142,13 +144,15 @@ def train(
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of dying of them (in the main thread only)."""
+    """Collect SIGINT, SIGTERM and SIGHUP in a list instead of dying of them (in the main thread only).
+
+    Those that whoever started us lets us ignore, as `nohup` does, stay ignored.
+    """
     caught: list[int] = []
+    wanted = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(s) is not signal.SIG_IGN]  # fmt: skip
     try:
-        before = {
-            s: signal.signal(s, lambda number, _: caught.append(number))
-            for s in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in wanted}
     except ValueError:  # not the main thread: signals stay as they are
         yield caught
         return

@@ -16,6 +16,7 @@ from qwell.models.emulators import GRUEmulator, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator
 from qwell.physics.waves import PARTS, as_complex
+from qwell.progress import track
 
 SPREAD = 2.8  # points
 
@@ -68,7 +69,7 @@ def rollout(
     assert isinstance(model, WindowEmulator)
     step = FusedGRU(model, start, v) if fused and isinstance(model, GRUEmulator) else Plain(model, start, v)
     out = torch.empty(len(start), frames, *start.shape[2:], device=start.device)
-    for f in range(frames):
+    for f in track(range(frames), "frames"):
         out[:, f] = step.advance()
     return out.cpu().numpy()
 
@@ -102,7 +103,7 @@ def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int)
     psi = torch.view_as_complex(start[:, -1].contiguous())
     prepared = model.prepare(potential)
     out = torch.empty(len(psi), frames, psi.shape[1], PARTS, device=psi.device)
-    for f in range(frames):
+    for f in track(range(frames), "frames"):
         psi = model.advance(psi, prepared)
         out[:, f] = torch.view_as_real(psi)
     return out.cpu().numpy()

@@ -10,17 +10,24 @@ runs/<name>/tensorboard/       events, if asked for
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound
-from qwell.files import atomic_write, read_sealed, seal
+from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound, WriteError
+from qwell.files import DirectoryLock, atomic_write, make_directory, read_sealed, seal, write_error
 from qwell.models import registry
 from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Run:
@@ -37,15 +44,21 @@ class Run:
     def create(cls, path: str | Path, config: dict[str, Any]) -> Run:
         """Begin a new run; RunExists if one is there, WriteError if the disk refuses."""
         run = cls(path)
-        if (run.path / CONFIG).exists():
-            raise RunExists(
-                f"{run.path} holds a run already; continue it with --resume {run.path},"
-                " or choose another --out"
-            )
-        if run.path.exists() and any(run.path.iterdir()):
-            raise RunExists(f"{run.path} exists and is not empty; choose another --out")
-        run.write(CONFIG, seal(config).decode())
+        make_directory(run.path)
+        with run.locked():  # of two that begin it at once, one does
+            if (run.path / CONFIG).exists():
+                raise RunExists(
+                    f"{run.path} holds a run already; continue it with --resume {run.path},"
+                    " or choose another --out"
+                )
+            if any(run.path.iterdir()):
+                raise RunExists(f"{run.path} exists and is not empty; choose another --out")
+            run.write(CONFIG, seal(config).decode())
         return run
+
+    def locked(self) -> DirectoryLock:
+        """Keep other processes out of the run while a `with` block runs; DatasetLocked if one is in it."""
+        return DirectoryLock(self.path, remedy="wait until it has finished, or begin a run of its own")
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -81,9 +94,17 @@ class Run:
         self._events = SummaryWriter(self.path / "tensorboard", purge_step=update + 1)
 
     def log(self, row: dict[str, Any]) -> None:
-        """Append a line to `metrics.jsonl`, and to TensorBoard's events if open."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        """Append a line to `metrics.jsonl`, and to TensorBoard's events if open.
+
+        Raises WriteError if the disk refuses.
+        """
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            reason = write_error(error, path)
+            raise WriteError(f"{reason}; then continue with --resume {self.path}") from error
         if self._events is not None:
             for name, value in row.items():
                 if name not in ("update", "seconds"):
@@ -105,6 +126,22 @@ class Run:
         """Forget measurements after an update; they will be made again."""
         kept = [row for row in self.metrics() if row["update"] <= update]
         self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def alone(work: Callable[P, T]) -> Callable[P, T]:
+    """Keep other processes out of the run that a function is given while it works.
+
+    Of a team, its leader does, which alone writes. The function raises DatasetLocked if a process is in.
+    """
+
+    @functools.wraps(work)
+    def locked(*arguments: P.args, **options: P.kwargs) -> T:
+        given = inspect.signature(work).bind(*arguments, **options).arguments
+        team = given.get("team")
+        with given["run"].locked() if team is None or team.leads else nullcontext():
+            return work(*arguments, **options)
+
+    return locked
 
 
 def run_path(out: Path | None, name: str) -> Path:

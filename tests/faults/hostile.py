@@ -89,6 +89,18 @@ def _forged(change: dict[str, object]) -> Callable[[Path, Path, Path], Actions]:
     return lay
 
 
+def _coordinate(value: object) -> Callable[[Path, Path, Path], Actions]:
+    """A manifest with this as the first value of its first coordinate."""
+
+    def lay(path: Path, folder: Path, canary: Path) -> Actions:
+        coordinates = json.loads((root_of(path) / "manifest.json").read_text())["coordinates"]
+        coordinates[0]["values"][0] = value
+        forge_manifest(path, coordinates=coordinates)
+        return uses(path, folder)
+
+    return lay
+
+
 def _renamed_file(name: str) -> Callable[[Path, Path, Path], Actions]:
     """One more file in the manifest, under a name that leads elsewhere."""
 
@@ -362,6 +374,8 @@ TRAPS: list[tuple[str, Callable[[Path, Path, Path], Actions], tuple[str, ...]]] 
     ("NaN in the manifest", _manifest_text(lambda t: t.replace("100.0", "NaN", 1)), (".zarr", ".h5")),
     ("Infinity in the manifest", _manifest_text(lambda t: t.replace("100.0", "Infinity", 1)), (".zarr", ".h5")),
     ("number that overflows to infinity", _manifest_text(lambda t: t.replace("-1.0", "-1e999", 1)), (".zarr", ".h5")),
+    ("coordinate that is text", _coordinate("inf"), (".zarr", ".h5")),
+    ("coordinate beyond all numbers", _coordinate(10**400), (".zarr", ".h5")),
     ("bottomless nesting", _manifest_text(lambda t: '{"a":' * 200_000), (".zarr", ".h5")),
     ("manifest cut short", _manifest_text(lambda t: t[: len(t) // 2]), (".zarr", ".h5")),
     ("manifest of a terabyte", huge_manifest, (".zarr", ".h5")),

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from support import content, root_of
 
 from qwell import files
+from qwell.datagen.pipeline import finalise
 from qwell.errors import (
     DatasetExists,
     DatasetIncomplete,
     DatasetLocked,
     InvalidInput,
+    ManifestError,
     QwellWarning,
     WriteError,
 )
@@ -325,3 +327,17 @@ def test_records_of_version_0_1_0_are_gone_on_from(tmp_path: Path) -> None:
     with pytest.warns(QwellWarning, match="3 of its shards by an unknown version"):
         writer = write(tmp_path / "x.zarr", p, resume=True)
     writer.finish({})
+
+
+@pytest.mark.parametrize("value", ["inf", 10**400, True, None])
+def test_coordinates_of_an_unfinished_set_are_numbers(tmp_path: Path, value: object) -> None:
+    """Its plan is read before there is a manifest whose spelling would tell."""
+    p = plan()
+    writer = write(tmp_path / "x.zarr", p)
+    writer.close()
+    path = writer.root / PROGRESS / "plan.json"
+    begun = json.loads(path.read_text())
+    begun["coordinates"][0]["values"][0] = value
+    path.write_text(json.dumps(begun))
+    with pytest.raises(ManifestError, match="start again with --force"):
+        finalise(tmp_path / "x.zarr")

@@ -7,6 +7,7 @@ from scipy.linalg import expm
 
 from qwell.datagen.recipes.densities import DensitiesRecipe
 from qwell.physics.waves import as_complex
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 
 
@@ -16,7 +17,7 @@ def audit_densities(data: Dataset, samples: int, seed: int) -> tuple[list[str], 
     rng = np.random.default_rng(seed)
     problems, worst, count = [], 0.0, 0
     for name, split in data.splits.items():
-        for i in range(split.shards):
+        for i in track(range(split.shards), f"shards of {name} read"):
             rows = split.shard(i)
             for field, values in rows.items():
                 if bad := int((~np.isfinite(values)).sum()):
@@ -26,7 +27,7 @@ def audit_densities(data: Dataset, samples: int, seed: int) -> tuple[list[str], 
             if not recipe.noise and (off > 1e-12).any():
                 problems.append(f"{name} shard {i}: densities are not |ψ|²")
         chosen = np.sort(rng.choice(len(split), min(samples, len(split), 20), replace=False))
-        for row in chosen:
+        for row in track(chosen.tolist(), f"rows of {name} made again"):
             one = {field: np.asarray(split[field][row : row + 1])[0] for field in rows}
             psi, slope = (as_complex(one[f]) for f in ("psi", "slope"))
             here = np.stack([psi, slope], -1)

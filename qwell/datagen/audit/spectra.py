@@ -9,6 +9,7 @@ import numpy as np
 from qwell.physics.grid import Grid
 from qwell.physics.matter import medium_of
 from qwell.physics.spectrum import eigenvalues
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 
 TOLERANCE = 1e-9
@@ -37,7 +38,7 @@ def energy_deviation(energy: np.ndarray, reference: np.ndarray, unit: float) -> 
 def check_values(data: Dataset) -> Iterator[str]:
     """Yield a line for each shard that holds NaN, levels out of order, or densities that are none."""
     for name, split in data.splits.items():
-        for i in range(split.shards):
+        for i in track(range(split.shards), f"shards of {name} read"):
             rows = split.shard(i)
             for name_of, values in rows.items():
                 if bad := int((~np.isfinite(values)).sum()):
@@ -64,13 +65,13 @@ def solve_again(data: Dataset, samples: int = 1000, seed: int = 0) -> tuple[int,
     unit = grid.box_energies(1)[0]
     felt = medium_of(data.recipe, grid.x)
     solved, worst = 0, 0.0
-    for split in data.splits.values():
+    for name, split in data.splits.items():
         if not len(split):
             continue
         rng = np.random.default_rng(seed)
         # a few contiguous runs touch few chunks, and rows are independent of their position
         starts = rng.integers(0, max(len(split) - 50, 1), size=-(-min(samples, len(split)) // 50))
-        for start in starts:
+        for start in track(starts.tolist(), f"parts of {name} solved again"):
             span = slice(int(start), int(start) + 50)
             potential, energy = split["potential"][span], split["energy"][span]
             reference = eigenvalues(felt(potential), grid, energy.shape[1])

@@ -10,6 +10,7 @@ from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.waves import as_complex
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 
 # What rounding to the stored dtype may do to ψ.
@@ -49,7 +50,7 @@ def check_trajectories(data: Dataset, recipe: TrajectoriesRecipe) -> Iterator[st
     """Yield a line for each shard whose values, norms, packets or potentials are not those of its recipe."""
     rounding, ring = STORED_ROUNDING[recipe.dtype], recipe.ring
     for name, split in data.splits.items():
-        for i in range(split.shards):
+        for i in track(range(split.shards), f"shards of {name} read"):
             rows, start = split.shard(i), split.layout.span(i)[0]
             for field_name, values in rows.items():
                 if bad := int((~np.isfinite(values)).sum()):
@@ -78,7 +79,8 @@ def simulate_again(
     exactly = Propagation("eigen", how.hamiltonian, how.dt, how.frames)
     count, again, exact, back = 0, 0.0, 0.0, 0.0
     for name, split in data.splits.items():
-        for row in np.sort(rng.permutation(len(split))[:samples]):
+        rows = np.sort(rng.permutation(len(split))[:samples])
+        for row in track(rows.tolist(), f"simulations of {name} made again"):
             psi = as_complex(split["psi"][int(row)])
             initial, potential = recipe.beginning(name, int(row))
             there = as_complex(propagate(initial, potential, recipe.ring, how)[0])

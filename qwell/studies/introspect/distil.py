@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qwell.models.introspective import Distiller
 from qwell.physics.cells import HIGHEST
+from qwell.progress import Done, stage
 from qwell.studies.introspect.translate import Report
 
 ANGLES = (0.04, 0.24)
@@ -49,9 +50,10 @@ class _Training:
         self.total, self.done, self.length, self.running = total, 0, 6, 1.0
         self.scale = float(y.var(dim=(0, 1)).sum())
 
-    def go(self, steps: int) -> None:
-        """So many more updates; the rate falls towards the end of all."""
+    def go(self, steps: int, done: Done) -> None:
+        """So many more updates, each told to `done`; the rate falls towards the end of all."""
         for _ in range(steps):
+            done(1)
             left = 1 - self.done / self.total
             for group in self.optimiser.param_groups:
                 group["lr"] = 5e-3 * min(1.0, 2.5 * left + 0.01)
@@ -105,10 +107,12 @@ def distil(
         linear: whether latent numbers are updated by matrices.
     """
     trainings = [_Training(*train, latent, 1000 * k + seed, steps, linear) for k in range(starts)]
-    for training in trainings:
-        training.go(steps // 4)
-    ahead = max(trainings, key=lambda t: (t.length, -t.running))
-    ahead.go(steps - steps // 4)
+    quarter = steps // 4
+    with stage(f"updates of a distiller to {latent}", starts * quarter + steps - quarter) as done:
+        for training in trainings:
+            training.go(quarter, done)
+        ahead = max(trainings, key=lambda t: (t.length, -t.running))
+        ahead.go(steps - quarter, done)
     losses = [rebuilding_loss(ahead.model, *split) for split in (validation, test)]
     report(f"distiller {latent}", steps, losses[0])
     return Distilled(ahead.model.eval(), latent, seed, losses[0], losses[1])

@@ -19,7 +19,7 @@ from qwell.studies.introspect.keeping import distilled_of, translator_of
 from qwell.studies.introspect.law import GRID, examine
 from qwell.studies.introspect.report import Introspection, Tested, finding_of, translator_finding
 from qwell.studies.introspect.translate import Report, hidden_states, metric, relative_error
-from qwell.train.runs import Run
+from qwell.train.runs import Run, alone
 
 SPLITS = ("train", "validation", "test")
 
@@ -51,6 +51,7 @@ def check_asked(data: Dataset, until: str) -> None:
         )
 
 
+@alone
 def introspect(
     config: IntrospectConfig, data: Dataset, run: Run, report: Report, until: str = STAGES[-1]
 ) -> Finding:

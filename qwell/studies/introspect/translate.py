@@ -15,6 +15,7 @@ from torch.func import jacrev, vmap
 
 from qwell.models.introspective import TRANSLATORS, Translator
 from qwell.physics.cells import HIGHEST
+from qwell.progress import track
 
 AHEAD = 20
 Report = Callable[[str, int, float], None]
@@ -41,7 +42,7 @@ def train_translator(
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=max(steps, 2))
     cells, scale = potential.shape[1], float(density.var())
-    for step in range(steps):
+    for step in track(range(steps), "updates of the translator"):
         length = min(cells, 8 + int((cells - 8) * min(1.0, 2 * step / steps)))
         some = torch.randint(len(potential), (128,), generator=generator)
         loss = ((model(potential[some, :length]) - density[some, :length]) ** 2).mean() / scale

@@ -17,6 +17,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from qwell.errors import CheckpointError
 from qwell.models.jets import parameter_jacobian
 from qwell.models.tensors import read_tensors, write_tensors
+from qwell.progress import stage
 from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.fields import Field, PaperField, SmoothField
 from qwell.studies.inverse.losses import equation_loss, gradient_loss, pin_loss, variance_loss
@@ -110,13 +111,16 @@ def find(
     history: list[dict[str, float]] = []
 
     def note(step: int, loss: float, energy: float) -> None:
+        done(to=step + 1, note=f"loss {loss:.1e}")
         history.append({"update": step, "loss": loss, "energy": energy})
         log({**history[-1], "seed": config.seed})
 
     train = _by_variance if config.method == "variance" else _as_in_the_paper
-    field, chain, shape = train(config, system, pins, values, note)
+    exact = config.method == "variance"
+    steps = config.adam_steps + known(config.newton_steps) if exact else known(config.epochs)
+    with stage("steps" if exact else "epochs", steps) as done:
+        field, chain, shape = train(config, system, pins, values, note)
     with torch.no_grad():
-        exact = config.method == "variance"
         shift = float((values - field(pins)).mean()) if exact else 0.0
     seconds = time.process_time() - clock
     return Found(Potential(field, shift, config, shape), history, chain, seconds)

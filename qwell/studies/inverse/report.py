@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qwell.figures.inverse import penalty_figure, potential_figure
 from qwell.papers.stated import POTENTIALS
+from qwell.progress import track
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.finder import Found, find
@@ -77,7 +78,7 @@ def search(
     """Find a potential from one or several beginnings, and say how good it is."""
     config = config.resolved(system)
     found, measured = [], []
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in track(range(config.seed, config.seed + config.seeds), "beginnings"):
         found.append(find(replace(config, seed=seed), system, log))
         measured.append(quality(found[-1].potential, system, seed))
     free = quality(without_training(system, known(config.pins)), system)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qwell.figures.cross_kernel import cross_kernel_figure
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index, label
 from qwell.studies.probes.asked import OfSpectra
@@ -22,7 +23,7 @@ def error_matrix(
 ) -> np.ndarray:
     """NMSE of every model (rows) on every data set (columns), (models, data)."""
     matrix = np.empty((len(models), len(data)))
-    for i, path in enumerate(models):
+    for i, path in enumerate(track(models, "networks")):
         model = load_model(path, task="spectra")
         for j, one in enumerate(data):
             check_fits(model, one)

@@ -14,6 +14,7 @@ import numpy as np
 from qwell.errors import InvalidInput
 from qwell.figures.crossing import crossing_figure, exchange_figure
 from qwell.models.layers import Network
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits
 from qwell.studies.probes.asked import OfSpectra
@@ -140,7 +141,10 @@ def _choose(
         energies, densities: of potentials (k, points): (k, levels), and (k, 2, points).
     """
     pairs = [(i, j) for i in range(len(shifted)) for j in range(i)]
-    coarse = [find_crossing(energies(path_between(shifted[i], shifted[j], mixing[::4])))[1] for i, j in pairs]
+    coarse = [
+        find_crossing(energies(path_between(shifted[i], shifted[j], mixing[::4])))[1]
+        for i, j in track(pairs, "pairs")
+    ]
     beside = round(BESIDE * (len(mixing) - 1))
     for k in np.argsort(coarse)[: np.isfinite(coarse).sum()]:
         v = path_between(shifted[pairs[k][0]], shifted[pairs[k][1]], mixing)

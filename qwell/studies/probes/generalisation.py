@@ -19,6 +19,7 @@ from qwell.physics.packets import packet
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation, setting_of
 from qwell.physics.ring import Ring
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
@@ -81,7 +82,7 @@ def sweep(
     ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=seen + frames - 1)
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
-    for key, values in SWEEPS.items():
+    for key, values in track(list(SWEEPS.items()), "numbers varied"):
         psi, potential = simulate(ring, how, [{**FIXED, key: float(v)} for v in values], "gaussian")
         found = np.array(
             [
@@ -154,7 +155,7 @@ def packets(
     cases = [{key: float(part[name][i]) for key, name in names.items()} for i in range(len(part))]
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
-    for kind in ("gaussian", "triangle", "square"):
+    for kind in track(("gaussian", "triangle", "square"), "kinds of packets"):
         psi, potential = simulate(ring, how, cases, kind)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
         curves[kind] = compared.mae.mean(axis=0), compared.correlation.mean(axis=0)
@@ -191,7 +192,7 @@ def hyper(
     rows: list[list[Cell]] = []
     psi, potential = part["psi"][:], part["potential"][:]
     measured: list[tuple[dict[str, int], float, float]] = []
-    for path in paths:
+    for path in track(paths, "emulators"):
         model, v_scale = load_emulator(path)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
         if not isinstance(model, WindowEmulator):

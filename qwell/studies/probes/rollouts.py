@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from qwell.figures.emulation import packets_figure, rollout_figure
 from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
@@ -157,7 +158,7 @@ def emulators(
     rows: list[list[Cell]] = []
     listed: list[dict[str, Any]] = []
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for path in paths:
+    for path in track(paths, "emulators"):
         model, v_scale = load_emulator(path)
         parts = {}
         for one in data:

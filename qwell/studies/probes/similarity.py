@@ -18,6 +18,7 @@ import torch
 
 from qwell.errors import InvalidInput
 from qwell.figures.similarity import closest_pairs, loss_against_distance, matrix_figure
+from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, label
 from qwell.studies.probes.asked import OfSpectra
@@ -59,7 +60,8 @@ def nearest(potential: np.ndarray, data: Dataset, split: str = "train", device: 
     neighbour = torch.zeros_like(u)
     scores = torch.empty(len(u), TILE, dtype=torch.float64, device=device)
     start = 0
-    for shard in data[split]:
+    for number in track(range(data[split].shards), f"shards of {data.name} searched"):
+        shard = data[split].shard(number)
         for i in range(0, len(shard["potential"]), TILE):
             v = _centred(shard["potential"][i : i + TILE]).to(device)
             against = torch.cat([v, -v.square().sum(1, keepdim=True) / 2], dim=1)

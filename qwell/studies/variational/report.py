@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from qwell.figures.variational import energy_history, sampled_figure, states_figure
 from qwell.papers.stated import GROUND_STATES
+from qwell.progress import Done, stage, track
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.variational.config import SampledConfig, VariationalConfig
 from qwell.studies.variational.potentials import exact_states
@@ -34,7 +35,7 @@ def search(config: VariationalConfig, log: Log) -> tuple[States, Finding]:
     energies, x, psi = exact_states(config.well, config.levels)
     found: list[States] = []
     histories: list[dict[str, list[float]]] = []
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in track(range(config.seed, config.seed + config.seeds), "beginnings"):
         states, history = _solve_once(replace(config, seed=seed), log)
         found.append(states)
         histories.append(history)
@@ -125,13 +126,16 @@ def search_sampled(
     """
     problem = problem_of(config.potential, config.dimensions)
     states, seconds = {}, {}
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in track(range(config.seed, config.seed + config.seeds), "beginnings"):
         clock = time.process_time()
 
-        def note(step: int, energy: float, seed: int = seed) -> None:
-            log({"update": step, "seed": seed, "energy": energy})
+        with stage("steps", config.steps) as done:
 
-        states[seed] = solve_sampled(problem, replace(config, seed=seed), note)
+            def note(step: int, energy: float, seed: int = seed, done: Done = done) -> None:
+                done(to=step + 1)
+                log({"update": step, "seed": seed, "energy": energy})
+
+            states[seed] = solve_sampled(problem, replace(config, seed=seed), note)
         seconds[seed] = round(time.process_time() - clock, 1)
     return states[config.seed], sampled_finding(problem, states, seconds)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.tensors import read_tensors, write_tensors
+from qwell.progress import Done, stage, track
 from qwell.studies.variational.config import VariationalConfig
 from qwell.studies.variational.minimise import Functional, Report, adam, lbfgs, linear
 from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectangle
@@ -92,12 +93,20 @@ def solve(config: VariationalConfig, report: Callable[[int, str, int, float], No
     """
     trials: list[Trial] = []
     levels: list[Level] = []
-    for k in range(config.levels):
+    steps = config.adam_steps + config.lbfgs_steps * ("lbfgs" in config.optimizer)
+    steps += config.linear_steps * ("linear" in config.optimizer)
+    for k in track(range(config.levels), "states"):
         clock = time.process_time()
         best: tuple[Level, Trial] | None = None
         for restart in range(RESTARTS):
             trial_seed = 1000 * restart + config.seed
-            trial, found = _minimise(config, trials, trial_seed, lambda *row, k=k: report(k, *row))
+            with stage("steps at most", steps) as done:
+
+                def note(method: str, step: int, energy: float, level: int = k, done: Done = done) -> None:
+                    done(1, note=method)
+                    report(level, method, step, energy)
+
+                trial, found = _minimise(config, trials, trial_seed, note)
             level = _measure(config, trials, trial, found, trial_seed)
             if math.isfinite(level.energy) and (best is None or level.energy < best[0].energy):
                 best = level, trial
