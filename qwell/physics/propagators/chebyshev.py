@@ -11,14 +11,20 @@ real and imaginary part go separately, even and odd k into two sums:
     A = Σ_{k even} (2 − δ_k0) (−1)^{k/2} J_k(Rt) T_k,   B = Σ_{k odd} 2 (−1)^{(k−1)/2} J_k(Rt) T_k
 
 Error of K terms, without rounding: at most 2 Σ_{k≥K} |J_k(R m Δt)| a block, since |T_k| ≤ 1.
+
+However large R m Δt is, the T_k ψ take no more memory than `MOST_BYTES`: where they would, the sums over k
+are done piece by piece.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 from scipy.special import jv
 
+from qwell.errors import InvalidInput
 from qwell.physics.compiled import compiled
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.physics.ring import Ring
@@ -27,9 +33,22 @@ from qwell.physics.waves import as_parts
 TOGETHER = {"lattice": 4, "spectral": 8}  # frames a block; more would not stay in the cache
 
 
-def block(frames: int, hamiltonian: str) -> int:
-    """m, frames made together."""
-    return min(TOGETHER[hamiltonian], frames)
+MOST_TERMS = 2**20  # R m Δt of a block
+MOST_BYTES = 2**28  # of the vectors T_k ψ that are held at a time
+
+
+def block(radius: float, how: Propagation) -> int:
+    """m, frames made together: fewer where the spectrum is wide.
+
+    Raises InvalidInput if a single frame is too much.
+    """
+    a_frame = radius * how.dt
+    if a_frame > MOST_TERMS:
+        raise InvalidInput(
+            f"chebyshev would take {a_frame:.2g} terms a frame, at most {MOST_TERMS:,} are allowed: choose"
+            " --propagator eigen, a smaller --dt, fewer --points or lower potentials"
+        )
+    return max(min(TOGETHER[how.hamiltonian], how.frames, int(MOST_TERMS / a_frame)), 1)
 
 
 def bounds(potential: np.ndarray, ring: Ring, hamiltonian: str) -> tuple[float, float]:
@@ -43,23 +62,45 @@ def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[in
 
     The number of terms is the smallest whose bound is below the tolerance, or what float64 can express; it is
     even.
+
+    Raises InvalidInput if there would be too many.
     """
-    m = block(how.frames, how.hamiltonian)
-    z = bounds(potential, ring, how.hamiltonian)[1] * how.dt * m
+    radius = bounds(potential, ring, how.hamiltonian)[1]
+    m = block(radius, how)
+    return _terms(radius * how.dt * m, -(-how.frames // m), max(how.tolerance or 0.0, 1e-15))
+
+
+@lru_cache(maxsize=2**12)
+def _terms(z: float, blocks: int, tolerance: float) -> tuple[int, float]:
+    """K and 2 Σ_{k≥K} |J_k(z)| · blocks. |J_k(z)| falls beyond k = z: sums that begin there are enough."""
     most = int(z + 40 + 12 * z ** (1 / 3))  # J_k(z) has long vanished
-    terms = np.abs(jv(np.arange(most), z))
-    tail = 2 * np.append(np.cumsum(terms[::-1])[::-1], 0.0) * -(-how.frames // m)
-    count = int(np.argmax(tail <= max(how.tolerance or 0.0, 1e-15)))
-    count += count % 2
-    return count, float(tail[count])
+    for first in (int(z), 0):
+        terms = np.abs(jv(np.arange(first, most), z))
+        tail = 2 * np.append(np.cumsum(terms[::-1])[::-1], 0.0) * blocks
+        if tail[0] > tolerance:
+            break
+    count = first + int(np.argmax(tail <= tolerance))
+    count = max(count + count % 2, 2)
+    return count, float(tail[count - first])
 
 
+@lru_cache(maxsize=2)
 def _weights(radius: float, terms: int, how: Propagation) -> tuple[np.ndarray, np.ndarray]:
     """Weights of even and odd k at t = Δt … mΔt, each (m, terms/2) in the precision of the computation."""
-    times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
+    times = np.arange(1, block(radius, how) + 1) * how.dt
     k = np.arange(terms)
     weights = np.where(k == 0, 1, 2) * (-1.0) ** (k // 2) * jv(k, radius * times[:, None])
     return tuple(np.ascontiguousarray(weights[:, i::2].astype(how.real)) for i in (0, 1))  # type: ignore[return-value]
+
+
+def _pieces(weights: np.ndarray, vector_bytes: int) -> np.ndarray:
+    """Weights (m, K/2) in pieces (p, m, K/2p), the last one filled with zeros; p = 1 if memory allows."""
+    m, half = weights.shape
+    size = max(MOST_BYTES // (2 * vector_bytes), 2)  # even and odd
+    if half <= size:
+        return weights[None]
+    padded = np.pad(weights, ((0, 0), (0, -half % size)))
+    return np.ascontiguousarray(padded.reshape(m, -1, size).swapaxes(0, 1))
 
 
 @compiled()
@@ -72,8 +113,8 @@ def _next(diagonal, hopping, current, before, after):
 
 
 @compiled()
-def _polynomials(part, diagonal, hopping, even, odd):
-    """even[j], odd[j] ← T_2j ψ, T_2j+1 ψ of a real vector; rows have a ghost at both ends."""
+def _begin(part, diagonal, hopping, even, odd):
+    """even[0], odd[0] ← T_0 ψ, T_1 ψ of a real vector; rows have a ghost at both ends."""
     n = len(part)
     even[0, 1 : n + 1] = part
     even[0, 0], even[0, n + 1] = part[n - 1], part[0]
@@ -81,6 +122,11 @@ def _polynomials(part, diagonal, hopping, even, odd):
     _next(diagonal, hopping, even[0], odd[0], odd[0])
     for i in range(n + 2):
         odd[0, i] *= 0.5
+
+
+@compiled()
+def _polynomials(diagonal, hopping, even, odd):
+    """even[j], odd[j] ← the following T_k ψ, j = 1, 2 …"""
     for j in range(1, len(even)):
         _next(diagonal, hopping, odd[j - 1], even[j - 1], even[j])
         _next(diagonal, hopping, even[j], odd[j - 1], odd[j])
@@ -88,16 +134,23 @@ def _polynomials(part, diagonal, hopping, even, odd):
 
 @compiled()
 def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
-    """Fill out[1:] (frames, N, 2) from out[0]; phase (m, 2) holds cos Ēt and sin Ēt."""
+    """Fill out[1:] (frames, N, 2) from out[0]; weights in pieces; phase (m, 2) holds cos Ēt and sin Ēt."""
     frames, n = out.shape[0] - 1, out.shape[1]
-    m, half = to_even.shape
+    pieces, m, half = to_even.shape
     even, odd = np.empty((half, n + 2), out.dtype), np.empty((half, n + 2), out.dtype)
     a, b = np.empty((2, m, n + 2), out.dtype), np.empty((2, m, n + 2), out.dtype)
     for start in range(0, frames, m):
         for p in range(2):
-            _polynomials(out[start, :, p].copy(), diagonal, hopping, even, odd)
-            np.dot(to_even, even, a[p])
-            np.dot(to_odd, odd, b[p])
+            _begin(out[start, :, p].copy(), diagonal, hopping, even, odd)
+            _polynomials(diagonal, hopping, even, odd)
+            np.dot(to_even[0], even, a[p])
+            np.dot(to_odd[0], odd, b[p])
+            for piece in range(1, pieces):
+                _next(diagonal, hopping, odd[half - 1], even[half - 1], even[0])
+                _next(diagonal, hopping, even[0], odd[half - 1], odd[0])
+                _polynomials(diagonal, hopping, even, odd)
+                a[p] += np.dot(to_even[piece], even)
+                b[p] += np.dot(to_odd[piece], odd)
         for f in range(min(m, frames - start)):
             c, s = phase[f, 0], phase[f, 1]
             row, a0, a1, b0, b1 = out[start + 1 + f], a[0, f], a[1, f], b[0, f], b[1, f]
@@ -124,10 +177,10 @@ def _in_fourier_space(
 ) -> None:
     """Fill out[:, 1:] (n, frames, N) complex from out[:, 0].
 
-    t: 2T(k)/R, (N,); local: 2(V − Ē)/R, (N,); phase: e^{−iĒt}, (m,).
+    t: 2T(k)/R, (N,); local: 2(V − Ē)/R, (N,); weights in pieces; phase: e^{−iĒt}, (m,).
     """
     n, frames, points = out.shape[0], out.shape[1] - 1, out.shape[2]
-    m, half = weights[0].shape
+    pieces, m, half = weights[0].shape
     even, odd = (np.empty((half, n, points), out.dtype) for _ in range(2))
     nothing = np.zeros((n, points), out.dtype)
 
@@ -137,16 +190,24 @@ def _in_fourier_space(
         _combine(scipy.fft.ifft(transformed, overwrite_x=True), local, current, before, after)
 
     for start in range(0, frames, m):
-        even[0] = out[:, start]
-        advance(even[0], nothing, odd[0])
-        odd[0] *= 0.5
-        for j in range(1, half):
-            advance(odd[j - 1], even[j - 1], even[j])
-            advance(even[j], odd[j - 1], odd[j])
-        a, b = (
-            (w @ x.view(w.dtype).reshape(half, -1)).view(out.dtype).reshape(m, n, points)
-            for w, x in zip(weights, (even, odd), strict=True)
-        )
+        sums: list[np.ndarray] = []
+        for piece in range(pieces):
+            if piece == 0:
+                even[0] = out[:, start]
+                advance(even[0], nothing, odd[0])
+                odd[0] *= 0.5
+            else:
+                advance(odd[-1], even[-1], even[0])
+                advance(even[0], odd[-1], odd[0])
+            for j in range(1, half):
+                advance(odd[j - 1], even[j - 1], even[j])
+                advance(even[j], odd[j - 1], odd[j])
+            parts = [
+                w[piece] @ x.view(w.dtype).reshape(half, -1)
+                for w, x in zip(weights, (even, odd), strict=True)
+            ]
+            sums = [s + p for s, p in zip(sums, parts, strict=True)] if sums else parts
+        a, b = (s.view(out.dtype).reshape(m, n, points) for s in sums)
         stop = min(start + m, frames)
         made = phase[:, None, None] * (a - out.dtype.type(1j) * b)
         out[:, start + 1 : stop + 1] = made[: stop - start].transpose(1, 0, 2)
@@ -157,20 +218,22 @@ def chebyshev(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagati
     out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
     out[:, 0] = psi
     parts = as_parts(out)
-    times = np.arange(1, block(how.frames, how.hamiltonian) + 1) * how.dt
     for v, mine in by_potential(potential):
         terms, (centre, radius) = error_bound(v, ring, how)[0], bounds(v, ring, how.hamiltonian)
-        weights = _weights(radius, terms, how)
+        times = np.arange(1, block(radius, how) + 1) * how.dt
+        vectors = 1 if how.hamiltonian == "lattice" else 2 * len(mine)  # real ones of N points
+        vector_bytes = vectors * ring.points * how.real.itemsize
+        even, odd = (_pieces(w, vector_bytes) for w in _weights(radius, terms, how))
         if how.hamiltonian == "lattice":
             phase = np.stack([np.cos(centre * times), np.sin(centre * times)], axis=1).astype(how.real)
             diagonal = np.pad(2 * (v + 1 / ring.dx**2 - centre) / radius, 1, mode="wrap").astype(how.real)
             hopping = how.real.type(-1 / (ring.dx**2 * radius))
             for i in mine:
-                _on_lattice(parts[i], diagonal, hopping, *weights, phase)
+                _on_lattice(parts[i], diagonal, hopping, even, odd, phase)
         else:
             group = out[mine]
             t = (2 * kinetic_energy(ring, how.hamiltonian) / radius).astype(how.real)
             local = (2 * (v - centre) / radius).astype(how.real)
-            _in_fourier_space(group, t, local, weights, np.exp(-1j * centre * times).astype(how.complex))
+            _in_fourier_space(group, t, local, (even, odd), np.exp(-1j * centre * times).astype(how.complex))
             out[mine] = group
     return parts
