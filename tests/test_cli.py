@@ -76,6 +76,13 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert told["bytes"] == 510_000 * (101 * 4 + 10 * 8) and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("n", [10**20, 10**12, 10**10])
+def test_more_rows_than_files_can_hold_are_refused_at_once(n: int, tmp_path: Path) -> None:
+    """Before anything is counted one by one."""
+    told = run("qdata", "generate", "--kernel", "m3", "--n", n, "--dry-run", cwd=tmp_path, code=2).stderr
+    assert ("at most" in told and "--shard-size" in told) or "a split holds at most" in told
+
+
 def test_evaluate_on_another_kernel(home: Path, tmp_path: Path) -> None:
     run("qdata", "generate", "--kernel", "rbf", "--n", 500, "--validation", 100, "--workers", 0, cwd=tmp_path)
     answer = run(

@@ -63,6 +63,10 @@ def summary(data: Dataset) -> str:
     return f"One-dimensional quantum mechanics, {data.kind}: {rows} ({describe_recipe(data.recipe)})."
 
 
+SEEDS = """Rows depend on the seed, the split and their number: another data set of the same seed has rows
+made from the same random numbers, whatever its kernel, and is not independent of this one.
+
+"""
 LISTED = 4  # entries of a long list that are spelt out
 
 
@@ -124,7 +128,7 @@ def markdown(data: Dataset) -> str:
 {recipe}
 ```
 
-{", ".join(about) if made else "Its provenance is not recorded."}
+{SEEDS if "seed" in data.recipe else ""}{", ".join(about) if made else "Its provenance is not recorded."}
 
 ## How to read and check it
 

@@ -1,12 +1,16 @@
 """Wave packets in time: exact answers, orders of convergence, conservation, and the plane-wave formula."""
 
+import time
+
 import numpy as np
 import pytest
+from scipy.special import jv
 
 from qwell.datagen.presets import RECTANGULAR
 from qwell.errors import DeviceUnavailable, InvalidInput
 from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.packets import ENVELOPES, packet
+from qwell.physics.propagators import chebyshev
 from qwell.physics.propagators.chebyshev import error_bound
 from qwell.physics.propagators.eigen import eigen_on
 from qwell.physics.propagators.family import propagate
@@ -91,6 +95,52 @@ def test_the_bound_of_chebyshev_holds_and_is_what_was_asked_for(hamiltonian: str
         assert (norms.max(axis=1) < np.array(bounds) + 1e-11).all()
         errors.append(norms.max())
     assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+@pytest.mark.parametrize("room", [2**10, 2**16, 2**18])
+def test_sums_in_pieces_are_the_sums(hamiltonian: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all terms at once would take too much memory; the last piece may be short."""
+    psi, potential = small()
+    how = Propagation("chebyshev", hamiltonian, dt=1.0, frames=9)
+    whole = propagate(psi, potential, SMALL, how)
+    monkeypatch.setattr(chebyshev, "MOST_BYTES", room)
+    np.testing.assert_allclose(propagate(psi, potential, SMALL, how), whole, atol=1e-13)
+    assert room == 2**18 or not np.array_equal(propagate(psi, potential, SMALL, how), whole), "not in pieces"
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+def test_frames_of_wide_spectra_are_made_few_at_a_time(
+    hamiltonian: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psi, potential = small()
+    how = Propagation("chebyshev", hamiltonian, frames=5)
+    whole = propagate(psi, potential, SMALL, how)
+    radius = chebyshev.bounds(potential[0], SMALL, hamiltonian)[1]
+    monkeypatch.setattr(chebyshev, "MOST_TERMS", radius * how.dt * 2)
+    assert chebyshev.block(radius, how) == 2
+    np.testing.assert_allclose(propagate(psi, potential, SMALL, how), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("points", [64, 1024, 131_072])
+@pytest.mark.parametrize("tolerance", [10.0, 1e-3, 1e-11])
+def test_terms_are_counted_from_the_end_of_the_sum(points: int, tolerance: float) -> None:
+    """As many as the whole sum says, and for any number of points at once."""
+    how = Propagation(tolerance=tolerance, dt=0.1 if points < 10_000 else 1e-4)
+    ring, clock = Ring(100.0, points), time.perf_counter()
+    count, bound = error_bound(np.zeros(points), ring, how)
+    assert time.perf_counter() - clock < 1
+    z = chebyshev.bounds(np.zeros(points), ring, "spectral")[1] * how.dt * 8
+    tail = 2 * np.cumsum(np.abs(jv(np.arange(int(z) + 400), z))[::-1])[::-1] * -(-how.frames // 8)
+    least = max(int(np.argmax(tail <= tolerance)), 1)
+    assert count == least + least % 2 and bound == pytest.approx(tail[count], rel=1e-6, abs=1e-15)
+
+
+def test_a_spectrum_too_wide_is_refused_with_the_method_that_can() -> None:
+    ring = Ring(100.0, 1024)
+    with pytest.raises(InvalidInput, match="--propagator eigen"):
+        error_bound(np.where(np.arange(1024) < 99, 1e9, 0.0), ring, Propagation())
+    assert error_bound(np.where(np.arange(1024) < 99, 1e6, 0.0), ring, Propagation())[1] <= 1e-11
 
 
 @pytest.mark.parametrize("frames", [1, 3, 8, 9, 13])

@@ -38,5 +38,12 @@ def test_every_file_is_named_with_its_sha256(stored: Path) -> None:
 def test_the_page_says_what_one_needs(stored: Path) -> None:
     data = open_dataset(stored)
     text = markdown(data)
-    for part in (data.digest, "| train | 3,500 | 4 |", "potential V(x)", '"kernel": "m3"', "qdata verify"):
+    for part in (
+        data.digest,
+        "| train | 3,500 | 4 |",
+        "potential V(x)",
+        '"kernel": "m3"',
+        "same random",
+        "qdata verify",
+    ):
         assert part in text

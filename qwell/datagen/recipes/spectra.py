@@ -21,6 +21,7 @@ from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
 ENERGY = "hbar^2/(m length^2)"
 DEFAULT_SHARD_ROWS = 20_000
+LANES_MESH = 390  # from which on minors of smooth potentials leave float64, and lanes are left to scipy
 LARGEST = 1e30  # σ and L: potentials stay within float32, and their squares within float64
 
 
@@ -115,7 +116,11 @@ class SpectraRecipe:
     @property
     def seconds_per_row(self) -> float:
         """What one core of a common machine takes for a potential; for the estimate of --dry-run only."""
-        return {"scipy": 150e-6, "lanes": 5e-6}[self.solver] + 500e-6 * self.densities
+        solving = 3e-5 + 1.6e-8 * self.mesh**2  # all eigenvalues, whatever is kept
+        if self.solver == "lanes" and self.mesh < LANES_MESH:
+            solving = 1.2e-6 + (5e-8 + 6e-9 * self.levels) * self.mesh
+        states = 1e-4 + 4.7e-7 * self.mesh * self.levels
+        return solving + 1e-10 * self.mesh**2 + states * self.densities
 
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         """Rows `start` … `stop − 1` of a split, every field.

@@ -66,8 +66,13 @@ def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[in
     Raises InvalidInput if there would be too many.
     """
     radius = bounds(potential, ring, how.hamiltonian)[1]
-    m = block(radius, how)
-    return _terms(radius * how.dt * m, -(-how.frames // m), max(how.tolerance or 0.0, 1e-15))
+    blocks = frame_blocks(potential, ring, how)
+    return _terms(radius * how.dt * block(radius, how), blocks, max(how.tolerance or 0.0, 1e-15))
+
+
+def frame_blocks(potential: np.ndarray, ring: Ring, how: Propagation) -> int:
+    """Blocks that the frames are made in, in one potential (N,)."""
+    return -(-how.frames // block(bounds(potential, ring, how.hamiltonian)[1], how))
 
 
 @lru_cache(maxsize=2**12)
