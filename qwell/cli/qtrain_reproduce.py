@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,17 @@ def run_command(command: Sequence[str]) -> None:
     group.main(list(command[1:]), prog_name=command[0], standalone_mode=False)
 
 
+def begin_command(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Begin one of our own commands in a process of its own, with one thread, which prints into a file."""
+    program = f"import sys; from qwell.cli.{command[0]} import main; sys.argv[0] = {command[0]!r}; main()"
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *command[1:]],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=os.environ | one, start_new_session=True,
+        )  # fmt: skip
+
+
 def command_of(paper: Paper[Any]) -> click.Command:
     """The command that does a paper again."""
 
@@ -44,15 +58,22 @@ def command_of(paper: Paper[Any]) -> click.Command:
         help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
     )
     @path_option("--out", help="Folder.", default="reproduction/<paper>-<scale>")
+    @click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        help="Commands at a time, one thread each, where they do not wait for each other."
+        "  [default: 1 at the scale demo, else 2]",
+    )
     @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
-    def command(scale: str, out: Path | None, dry_run: bool) -> None:
+    def command(scale: str, out: Path | None, jobs: int | None, dry_run: bool) -> None:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"
         ahead = outline(paper, scale, folder)
         if dry_run:
             click.echo("\n".join(ahead))
             return
         with logged_to(folder / "log.txt"), goes_on_with("the same command", "qtrain"):
-            path = do(paper, scale, folder, run_command, tell)
+            at_a_time = jobs or (1 if scale == "demo" else 2)
+            path = do(paper, scale, folder, run_command, tell, begin_command, at_a_time)
         click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
     return command

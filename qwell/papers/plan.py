@@ -33,6 +33,11 @@ class Stage:
         """Where the command writes."""
         return self.command[-1]
 
+    @property
+    def needs(self) -> set[str]:
+        """Where commands write that must be done before: data sets and runs that this one names."""
+        return {word for word in self.command[:-1] if word.startswith(("store/", "runs/"))}
+
     def remaining(self, folder: Path) -> Command:
         """What is still to be typed in a folder: the command, what continues it, or nothing if it is done."""
         if (folder / self.product).exists():
@@ -61,11 +66,20 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What the report shows and judges not: a title, and the stages that draw it."""
+
+    title: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """The stages of a paper in an order that can be run, and its statements in the report's order."""
 
     stages: list[Stage] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
     def data(self, name: str, *command: str) -> str:
         """Add making a data set, which `--resume` continues. Returns its path, store/<name>.zarr."""
@@ -91,6 +105,12 @@ class Plan:
         stage = Stage((*command, "--out", out), f"{out}/{name}.json")
         self.stages.append(stage)
         return stage
+
+    def picture(self, title: str, commands: Sequence[Command]) -> None:
+        """Add commands that draw a picture each, the path of which they end in."""
+        drawn = tuple(Stage(command, command[-1]) for command in commands)
+        self.stages.extend(drawn)
+        self.pictures.append(Picture(title, drawn))
 
     def claim(
         self, stage: Stage, title: str, paper: str, ours: Callable[[Numbers], str], size: str = ""

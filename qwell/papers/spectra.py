@@ -1,4 +1,4 @@
-"""The spectra paper: eigenvalues of random potentials by a network (N. Ogure, arXiv:2201.06676)."""
+"""The spectra paper: eigenvalues of random potentials by a network (Kenzo Ogure, arXiv:2201.06676)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Scale:
     Arguments:
         sizes: potentials in N1, N2, N5.
         validation: potentials to validate on.
-        updates: of the paper's network; zoo_updates: of the others.
+        model: the network that everything is asked of; what needs self-attention is asked of `res_sa`.
+        updates: of that network; res_sa_updates: of `res_sa`; zoo_updates: of the others.
         generate: options of `qdata generate`.
         network, channels: options of `res_sa`.
         curves, ablations, media: kernels for which learning curves, ablations and matter effects are made.
@@ -27,7 +28,9 @@ class Scale:
 
     sizes: tuple[int, int, int] = (100_000, 200_000, 500_000)
     validation: int = 10_000
+    model: str = "res_sa"
     updates: int = 100_000
+    res_sa_updates: int = 100_000
     zoo_updates: int = 100_000
     generate: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
@@ -39,10 +42,12 @@ class Scale:
 
 SCALES = {
     "demo": Scale(
-        sizes=(2000, 4000, 10_000),
+        sizes=(10_000, 20_000, 50_000),
         validation=1000,
-        updates=400,
-        zoo_updates=1000,
+        model="mlp",
+        updates=1000,
+        res_sa_updates=300,
+        zoo_updates=300,
         generate=("--workers", "0"),
         network=("hidden=64",),
         channels=(8, 8, 16, 16, 32),
@@ -51,10 +56,18 @@ SCALES = {
         media=("exp",),
     ),
     "cpu": Scale(
-        updates=10_000, zoo_updates=20_000, curves=("rbf",), ablations=("exp",), media=("rbf", "exp")
+        model="mlp",
+        updates=12_000,
+        res_sa_updates=3000,
+        zoo_updates=2000,
+        channels=(16, 32, 32, 32, 32),
+        curves=("rbf",),
+        ablations=("exp",),
+        media=("rbf", "exp"),
     ),
     "paper": Scale(),
 }
+BETTER: Command = ("--schedule", "cosine", "--warm-up", "0.05")  # for few updates of res_sa
 
 
 @dataclass(frozen=True)
@@ -64,14 +77,14 @@ class Steps:
     scale: Scale
     plan: Plan = field(default_factory=Plan)
 
-    @property
-    def size(self) -> str:
-        """How much the paper's network learned."""
+    def size(self, model: str = "") -> str:
+        """How much a network learned: the one that everything is asked of, or `res_sa`."""
         ours, paper = self.scale, SCALES["paper"]
-        return (
-            f"{ours.updates:,} of {paper.updates:,} updates, {ours.sizes[-1]:,} of {paper.sizes[-1]:,}"
-            f" potentials, channels up to {ours.channels[-1]} of {paper.channels[-1]}"
-        )
+        learned = f"{ours.sizes[-1]:,} of {paper.sizes[-1]:,} potentials"
+        if (model or ours.model) != "res_sa":
+            return f"{ours.model}, not the paper's network: {ours.updates:,} updates, {learned}"
+        updates = f"{ours.res_sa_updates:,} of {paper.res_sa_updates:,} updates"
+        return f"res_sa: {updates}, {learned}, channels up to {ours.channels[-1]} of {paper.channels[-1]}"
 
     def data(self, kernel: str, n: int, *options: str, name: str = "") -> str:
         """A data set of a kernel. Returns its path."""
@@ -92,7 +105,15 @@ class Steps:
         """The paper's network, or one of only so many blocks. Returns its run."""
         channels = f"channels={json.dumps(self.scale.channels[:depth])}"
         network = repeated("--set", (channels, *self.scale.network, *settings))
-        return self.train(name, data, "res_sa", self.scale.updates, *network, *options)
+        updates = self.scale.res_sa_updates
+        schedule = BETTER if updates < SCALES["paper"].res_sa_updates else ()
+        return self.train(name, data, "res_sa", updates, *network, *schedule, *options)
+
+    def asked(self, name: str, data: str, *options: str) -> str:
+        """The network that everything is asked of. Returns its run."""
+        if self.scale.model == "res_sa":
+            return self.res_sa(name, data, *options)
+        return self.train(name, data, self.scale.model, self.scale.updates, *options)
 
     def probe(self, experiment: str, *arguments: str, folder: str = "") -> Stage:
         """An experiment on trained networks."""
@@ -105,15 +126,24 @@ def plan(scale: Scale) -> Plan:
     """Data, trainings, experiments, and the statements of the paper."""
     steps, largest = Steps(scale), scale.sizes[-1]
     sets = {kernel: steps.data(kernel, largest) for kernel in KERNELS}
-    watch = repeated("--watch", [sets[kernel] for kernel in KERNELS[1:]])
-    runs = {k: steps.res_sa(k, path, *(watch if k == "rbf" else ())) for k, path in sets.items()}
+    steps.plan.picture(
+        "Potentials of the four kernels (Fig. 2)",
+        [("qdata", "plot", path, "--out", f"figures/{kernel}-samples.png") for kernel, path in sets.items()],
+    )
+    runs = {kernel: steps.asked(kernel, path, *_watch(kernel, sets)) for kernel, path in sets.items()}
     _learning_curves(steps, runs)
     _other_kernels(steps, sets, runs)
-    _ablation(steps, sets, runs)
-    _states(steps, sets, runs)
-    _matter(steps)
+    attending = _ablation(steps, sets, runs)
+    _states(steps, sets, runs, attending)
+    _matter(steps, runs)
     _zoo(steps, sets, runs)
     return steps.plan
+
+
+def _watch(kernel: str, sets: Mapping[str, str]) -> Command:
+    """The network taught on the smoothest kernel is measured on the others while it learns (Figs. 4a, 5a)."""
+    first, *others = sets
+    return repeated("--watch", [sets[one] for one in others]) if kernel == first else ()
 
 
 def _learning_curves(steps: Steps, runs: Mapping[str, str]) -> None:
@@ -121,7 +151,7 @@ def _learning_curves(steps: Steps, runs: Mapping[str, str]) -> None:
     n1, n2, _ = steps.scale.sizes
     for kernel in steps.scale.curves:
         for name, n in ((f"{kernel}-n1", n1), (f"{kernel}-n2", n2)):
-            curves.append(steps.res_sa(name, steps.data(kernel, n, name=name)))
+            curves.append(steps.asked(name, steps.data(kernel, n, name=name)))
         curves.append(runs[kernel])
     steps.plan.claim(
         steps.probe("learning-curves", *curves, *(run for run in runs.values() if run not in curves)),
@@ -129,7 +159,7 @@ def _learning_curves(steps: Steps, runs: Mapping[str, str]) -> None:
         "The NMSE on rbf falls below 1e-4 with N5, overfitting shrinks as the data grow, and smoother"
         " potentials are easier (Fig. 3).",
         _said_of_curves,
-        steps.size,
+        steps.size(),
     )
 
 
@@ -141,18 +171,18 @@ def _other_kernels(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str
         "The network taught on exp does well on all kernels; the one taught on rbf does not on rough"
         " potentials (Fig. 4).",
         _said_of_kernels,
-        steps.size,
+        steps.size(),
     )
     sigma, largest = ("--sigma", "1000"), steps.scale.sizes[-1]
     wide = {f"{kernel}-1000": steps.data(kernel, largest, *sigma, name=f"{kernel}-1000") for kernel in sets}
-    wide_runs = [steps.res_sa(name, path) for name, path in wide.items()]
+    wide_runs = [steps.asked(name, path, *_watch(name, wide)) for name, path in wide.items()]
     on_wide = repeated("--data", [*wide.values()])
     steps.plan.claim(
         steps.probe("cross-kernel", *wide_runs, *on_wide, folder="cross-kernel-1000"),
         "Other kernels, σ = 1000",
         "The same at σ = 1000, with larger errors (Fig. 5).",
         _said_of_kernels,
-        steps.size,
+        steps.size(),
     )
     steps.plan.claim(
         steps.probe("similarity", *runs.values(), *repeated("--train", [*sets.values()]), *on),
@@ -160,35 +190,40 @@ def _other_kernels(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str
         "The exp set is not even near to itself; a smaller distance D does not mean a smaller error:"
         " rbf, m5 and m3 are predicted best by networks taught on the next rougher kernel (Figs. 6, 7).",
         _said_of_similarity,
-        steps.size,
+        steps.size(),
     )
 
 
-def _ablation(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None:
+def _ablation(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> str:
+    """Depth and self-attention. Returns a run of the whole `res_sa`, of the last kernel that was asked."""
     parts = []
     for kernel in steps.scale.ablations:
         for depth in range(1, len(steps.scale.channels)):
             parts.append(steps.res_sa(f"{kernel}-depth-{depth}", sets[kernel], depth=depth))
         parts.append(steps.res_sa(f"{kernel}-no-attention", sets[kernel], settings=("attention=0",)))
-        parts.append(runs[kernel])
+        whole = runs[kernel]
+        if steps.scale.model != "res_sa":
+            whole = steps.res_sa(f"{kernel}-res_sa", sets[kernel])
+        parts.append(whole)
     steps.plan.claim(
         steps.probe("ablation", *parts, *repeated("--data", [*sets.values()])),
         "Depth and self-attention",
         "The error falls fast with the number of blocks; self-attention lowers it for every pair, most"
         " on smooth potentials (Fig. 8).",
         _said_of_ablation,
-        steps.size,
+        steps.size("res_sa"),
     )
+    return whole
 
 
-def _states(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None:
+def _states(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str], attending: str) -> None:
     smooth = ("--data", sets["rbf"])
     steps.plan.claim(
-        steps.probe("attention", runs["exp"], *smooth),
+        steps.probe("attention", attending, *smooth),
         "Attention maps",
         "The first layer relates minima of the potential to each other, the second also maxima (Fig. 9).",
         _said_of_attention,
-        steps.size,
+        steps.size("res_sa"),
     )
     steps.plan.claim(
         steps.probe("densities", runs["exp"], *smooth),
@@ -196,34 +231,38 @@ def _states(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> N
         "Peaks lie where they should and nodes are as many as they should be, with some negative values"
         " (Fig. 10).",
         _said_of_densities,
-        steps.size,
+        steps.size(),
     )
     steps.plan.claim(
         steps.probe("crossing", runs["exp"], *smooth),
         "Level crossing",
         "Levels come near without crossing, and ground and first excited state change places (Figs. 11, 12).",
         _said_of_crossing,
-        steps.size,
+        steps.size(),
     )
 
 
-def _matter(steps: Steps) -> None:
+def _matter(steps: Steps, runs: Mapping[str, str]) -> None:
     statements = {
         "case1": ("Matter effect, case 1", "Errors are comparable with those without matter (Fig. 13)."),
         "case2": ("Matter effect, case 2", "Errors are slightly larger than in case 1 (Fig. 14)."),
     }
     for case, (title, paper) in statements.items():
-        matter = ("--matter", case)
-        media = {k: steps.data(k, steps.scale.sizes[-1], *matter, name=f"{k}-{case}") for k in KERNELS}
-        runs = [steps.res_sa(f"{kernel}-{case}", media[kernel]) for kernel in steps.scale.media]
-        asked = steps.probe("matter", *runs, *repeated("--data", [*media.values()]), folder=case)
-        steps.plan.claim(asked, title, paper, _said_of_matter, steps.size)
+        media = {}
+        for kernel in KERNELS:  # those that no network learns are only measured on
+            n = steps.scale.sizes[-1] if kernel in steps.scale.media else steps.scale.validation
+            media[kernel] = steps.data(kernel, n, "--matter", case, name=f"{kernel}-{case}")
+        learned = [steps.asked(f"{kernel}-{case}", media[kernel]) for kernel in steps.scale.media]
+        asked = steps.probe("matter", *learned, *repeated("--data", [*media.values()]), folder=case)
+        steps.plan.claim(asked, title, paper, _said_of_matter, steps.size())
 
 
 def _zoo(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None:
     """What the paper does not have: other networks, and the physics of the best of them."""
     updates, smooth = steps.scale.zoo_updates, ("--data", sets["rbf"])
-    models = ("hamiltonian", "transformer", "spectral", "mlp", "linear")
+    models = [
+        m for m in ("hamiltonian", "transformer", "spectral", "mlp", "linear") if m != steps.scale.model
+    ]
     zoo = [steps.train(f"m3-{model}", sets["m3"], model, updates) for model in models]
     on = repeated("--data", [*sets.values()])
     size = f"{updates:,} updates, {steps.scale.sizes[-1]:,} potentials"
@@ -232,21 +271,21 @@ def _zoo(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None
         "Beyond the paper: other networks",
         "No such comparison.",
         _said_of_zoo,
-        f"{size}; res_sa with {steps.scale.updates:,}",
+        f"{size}; {steps.scale.model} with {steps.scale.updates:,}",
     )
     steps.plan.claim(
         steps.probe("densities", zoo[0], *smooth, folder="zoo"),
         "Beyond the paper: densities of the best network",
         "As above.",
         _said_of_densities,
-        size,
+        f"{models[0]}, {size}",
     )
     steps.plan.claim(
         steps.probe("crossing", zoo[0], *smooth, folder="zoo"),
         "Beyond the paper: level crossing of the best network",
         "As above.",
         _said_of_crossing,
-        size,
+        f"{models[0]}, {size}",
     )
 
 
@@ -343,10 +382,10 @@ def _introduction(scale: Scale) -> list[str]:
     return [
         "Energies in ħ²/(m·length²); NMSE = ΣΣ(E − f)²/ΣΣE².",
         f"Training sets of {', '.join(f'{n:,}' for n in scale.sizes)} potentials (N1, N2, N5),"
-        f" {scale.validation:,} to validate on; res_sa with channels {', '.join(map(str, scale.channels))},"
-        f" {scale.updates:,} updates (the paper: {', '.join(f'{n:,}' for n in paper.sizes)};"
-        f" channels up to {paper.channels[-1]}; {paper.updates:,}).",
+        f" {scale.validation:,} to validate on (the paper: {', '.join(f'{n:,}' for n in paper.sizes)});"
+        f" one seed everywhere. Asked is {Steps(scale).size()}; where self-attention is asked of,"
+        f" {Steps(scale).size('res_sa')}.",
     ]
 
 
-SPECTRA = Paper("spectra", "N. Ogure, arXiv:2201.06676", SCALES, plan, _introduction)
+SPECTRA = Paper("spectra", "Kenzo Ogure, arXiv:2201.06676", SCALES, plan, _introduction)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,9 +34,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def sensible_threads(model: nn.Module) -> int:
-    """Threads of the processor for a network: one for small ones, whose threads would wait for each other."""
+    """Threads of the processor for a network: one for small ones, whose threads would wait for each other.
+
+    Others use all cores, or what OMP_NUM_THREADS allows.
+    """
     numbers = sum(p.numel() for p in model.parameters())
-    return 1 if numbers < SMALL else os.cpu_count() or 1
+    return 1 if numbers < SMALL else torch.get_num_threads()
 
 
 @contextmanager
