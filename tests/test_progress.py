@@ -83,8 +83,10 @@ def test_nobody_needs_to_listen(capfd: pytest.CaptureFixture[str]) -> None:
         (("qdata", "generate", "--kernel", "m3", "--n", 8000, "--validation", 0, "--workers", 0,
           "--shard-size", 1000), "of 8,000 rows"),
         (("qdata", "verify", "store/m3.zarr", "--full", "--samples", 4000), "solved again"),
-        (("qtrain", "variational", "--potential", "harmonic", "--adam-steps", 60), "steps at most"),
-        (("qtrain", "potential", "--system", "oscillator-0", "--adam-steps", 300), "steps"),
+        (("qtrain", "variational", "--potential", "harmonic", "--adam-steps", 60, "--lbfgs-steps", 40,
+          "--linear-steps", 5, "--points", 200), "steps at most"),
+        (("qtrain", "potential", "--system", "oscillator-0", "--adam-steps", 300, "--newton-steps", 2,
+          "--samples", 500), "steps"),
     ],
     ids=lambda part: str(part[1]) if isinstance(part, tuple) else "",
 )  # fmt: skip

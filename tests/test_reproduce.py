@@ -13,10 +13,11 @@ from click.testing import CliRunner
 
 from qwell.cli import qdata, qtrain
 from qwell.cli.qtrain_reproduce import run_command
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, QwellError
 from qwell.papers import derivatives, dynamics, introspective, potential, spectra, stated
-from qwell.papers.plan import Paper, Plan, Stage
+from qwell.papers.plan import Answer, Paper, Plan, Stage
 from qwell.papers.reproduce import PAPERS, outline, reproduce
+from qwell.papers.spectra_answers import said_of_curves, said_of_kernels
 
 every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
 
@@ -112,6 +113,102 @@ def test_what_is_done_is_not_done_again_and_what_was_begun_goes_on(tmp_path: Pat
     assert (out / "log.txt").read_text() == log
     reproduce(THREE, "demo", out, third, said.append)
     assert third.ran == [] and len(said) == 4
+
+
+class Process:
+    """A command in a process of its own, which ends when it has been looked at so often."""
+
+    def __init__(self, command: Sequence[str], log: Path, looks: int, code: int) -> None:
+        self.name, self.looks, self.code, self.stopped = command[-1], looks, code, False
+        log.write_text(f"{self.name} speaks\n")
+
+    def poll(self) -> int | None:
+        self.looks -= 1
+        if self.looks > 0:
+            return None
+        Path(self.name).parent.mkdir(exist_ok=True)
+        Path(self.name).touch()
+        return self.code
+
+    def terminate(self) -> None:
+        self.stopped = True
+
+    def wait(self) -> int:
+        return 0
+
+
+APART = [
+    Stage(("x", "store/a"), "store/a"),
+    Stage(("x", "store/b"), "store/b"),
+    Stage(("x", "store/a", "runs/a"), "runs/a"),
+    Stage(("x", "runs/a", "store/b", "probes/c"), "probes/c"),
+]
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_stages_side_by_side_wait_for_what_they_need(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time; none before its data and runs are there; when one fails, the others are stopped."""
+    monkeypatch.setattr("qwell.papers.reproduce.PAUSE", 0)
+    paper = Paper("four", "Of four", spectra.SCALES, lambda scale: Plan(APART), lambda scale: ["ħ = 1."])
+    begun: list[Process] = []
+
+    def begin(command: Sequence[str], log: Path) -> Process:
+        assert all(Path(word).exists() for word in command[1:-1])
+        assert sum(one.looks > 0 for one in begun) < 2
+        begun.append(
+            Process(command, log, {"store/b": 5}.get(command[-1], 2), code * (command[-1] == "runs/a"))
+        )
+        return begun[-1]
+
+    said: list[str] = []
+    if code:
+        with pytest.raises(QwellError, match=r"`x store/a runs/a` ended with exit code 3.*log\.txt"):
+            reproduce(paper, "demo", tmp_path, print, said.append, begin, 2)
+        assert [one.name for one in begun if one.stopped] == ["store/b"]
+    else:
+        reproduce(paper, "demo", tmp_path, print, said.append, begin, 2)
+        assert [one.name for one in begun] == ["store/a", "store/b", "runs/a", "probes/c"]
+        assert len((tmp_path / "times.jsonl").read_text().splitlines()) == 4
+    assert "$ x store/a\nstore/a speaks\n" in (tmp_path / "log.txt").read_text()
+    assert not list(tmp_path.glob("log-*"))
+
+
+def test_verdicts() -> None:
+    """Nothing stated is not judged; what is not enough is never called right or wrong."""
+    holds, fails = {"below 1": True}, {"below 1": True, "above 0": False}
+    assert Answer("x").verdict == "nothing to judge"
+    assert [Answer("x", c).verdict for c in (holds, fails)] == ["agrees", "disagrees"]
+    assert {Answer("x", c, enough=False).verdict for c in (holds, fails)} == {"too small to say"}
+
+
+def test_a_learning_curve_is_judged_by_its_numbers() -> None:
+    def verdict(rbf: float, exp: float = 2e-3, updates: int = 1000, ratio: float = 1.1) -> str:
+        errors = {"rbf": rbf, "m5": 5e-4, "m3": 1e-3, "exp": exp}
+        rows = [{"kernel": k, "n": 500, "updates": updates, "validation_nmse": e, "ratio": ratio}
+                for k, e in errors.items()]  # fmt: skip
+        less = {"kernel": "rbf", "n": 100, "updates": updates, "validation_nmse": 1e-3, "ratio": 1.5}
+        return said_of_curves({"runs": [less, *rows]}).verdict
+
+    assert verdict(9e-5) == "agrees"
+    assert verdict(2e-4) == "too small to say" and verdict(2e-4, updates=100_000) == "disagrees"
+    assert verdict(9e-5, exp=8e-4) == verdict(9e-5, ratio=2.0) == "disagrees"
+
+
+def test_other_kernels_are_judged_by_their_numbers() -> None:
+    def numbers(rbf_on_exp: float, exp_on_exp: float) -> dict[str, Any]:
+        return {
+            "names": ["mlp, rbf", "mlp, exp"],
+            "data": [{"name": "rbf"}, {"name": "exp"}],
+            "nmse": [[1e-4, rbf_on_exp], [9e-4, exp_on_exp]],
+        }
+
+    assert said_of_kernels(numbers(1e-2, 8e-4)).verdict == "agrees"
+    assert said_of_kernels(numbers(5e-4, 8e-4)).verdict == "disagrees"
+    assert said_of_kernels(numbers(1e-2, 2e-3)).verdict == "too small to say"
+    wider = numbers(1e-2, 8e-4) | {"against": numbers(1e-2, 8e-4)}
+    assert said_of_kernels(wider).verdict == "disagrees"  # the errors are not larger
 
 
 def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:
@@ -231,7 +328,9 @@ def test_a_whole_paper_in_small(name: str, tmp_path: Path, monkeypatch: pytest.M
     text, claims = (tmp_path / "report.md").read_text(), tiny.plan(TINY[name]).claims
     for claim in claims:
         assert f"## {claim.title}" in text and claim.paper in text and claim.size in text
-    assert page.count("<img ") == text.count("![") >= len(claims)
+        assert f"**Verdict:** {claim.answer(tmp_path).verdict}" in text
+    pictures = [stage for picture in tiny.plan(TINY[name]).pictures for stage in picture.stages]
+    assert page.count("<img ") == text.count("![") >= len(claims) + len(pictures)
     for numbers in tmp_path.glob("probes/*/*.json"):
         assert "NaN" not in numbers.read_text()
 

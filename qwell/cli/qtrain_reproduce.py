@@ -61,8 +61,8 @@ def command_of(paper: Paper[Any]) -> click.Command:
     @click.option(
         "--jobs",
         type=click.IntRange(1),
-        help="Commands at a time, one thread each, where they do not wait for each other."
-        "  [default: 1 at the scale demo, else 2]",
+        show_default="1 at the scale demo, else 2",
+        help="Commands at a time, one thread each, where they do not wait for each other.",
     )
     @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
     def command(scale: str, out: Path | None, jobs: int | None, dry_run: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from qwell.papers.plan import Numbers, Paper, Plan, Stage, repeated
+from qwell.papers.plan import Answer, Numbers, Paper, Plan, Stage, repeated
 from qwell.papers.stated import EMULATOR_TRAINING, EMULATORS
 
 NETWORKS = ("linear", "dense", "conv", "gru")
@@ -107,13 +108,13 @@ def plan(scale: Scale) -> Plan:
 
 def _architectures(steps: Steps, barrier: str, free: str, tests: Sequence[str]) -> str:
     """Tables I and III, and rollouts of the recurrent network, whose run is returned."""
-    on = repeated("--data", tests)
+    on, full = repeated("--data", tests), steps.scale.updates is None
     runs = [steps.train(f"barrier-{n}", barrier, n, steps.scale.updates) for n in NETWORKS]
     steps.plan.claim(
         steps.probe("emulators", *runs, *on, *steps.frames, folder="table-1"),
         "Architectures, with a barrier",
         f"MAE and C over 37 cases: {_listed(EMULATORS['barrier'])} (Table I).",
-        _said_of_emulators,
+        partial(_said_of_emulators, stated=EMULATORS["barrier"], full=full),
         _size(steps.scale.updates),
     )
     without = [steps.train(f"free-{n}", free, n, steps.scale.updates) for n in NETWORKS]
@@ -121,20 +122,21 @@ def _architectures(steps: Steps, barrier: str, free: str, tests: Sequence[str]) 
         steps.probe("emulators", *without, "--data", tests[2], *steps.frames, folder="table-3"),
         "Architectures, free packets",
         f"MAE and C over 12 cases: {_listed(EMULATORS['free'])} (Table III).",
-        _said_of_emulators,
+        partial(_said_of_emulators, stated=EMULATORS["free"], full=full),
         _size(steps.scale.updates, "free"),
     )
     steps.plan.claim(
         steps.rollout("rollout", runs[-1], *on),
         "Rollouts of the recurrent network",
         "Even after 350 steps the error is negligible, also on potentials never seen (Fig. 2).",
-        _said_of_rollout,
+        partial(_said_of_rollout, full=full),
         _size(steps.scale.updates),
     )
     return runs[-1]
 
 
 def _generalisation(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) -> None:
+    full = steps.scale.updates is None
     seeds = [
         steps.train(f"barrier-gru-{seed}", barrier, "gru", steps.scale.updates, "--seed", str(seed))
         for seed in range(1, steps.scale.seeds)
@@ -144,7 +146,7 @@ def _generalisation(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) 
         "Generalisation",
         "Unchanged for all spreads and widths, worse for energies outside those taught and for high barriers"
         " (Fig. 4).",
-        _said_of_sweep,
+        partial(_said_of_sweep, full=full),
         _size(steps.scale.updates),
     )
     steps.plan.claim(
@@ -152,14 +154,14 @@ def _generalisation(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) 
         "What predictions depend on",
         "Free waves are extrapolated from the last two frames, near barriers earlier ones matter; the mean"
         " gradients obey Cauchy and Riemann (Figs. 5, S8).",
-        _said_of_gradients,
+        partial(_said_of_gradients, full=full),
         _size(steps.scale.updates),
     )
     steps.plan.claim(
         steps.probe("packets", gru, "--data", tests[0], *steps.frames),
         "Other packets",
         "The triangle is on a par with the Gaussian, the square noticeably worse (Fig. S5).",
-        _said_of_packets,
+        partial(_said_of_packets, full=full),
         _size(steps.scale.updates),
     )
 
@@ -174,7 +176,7 @@ def _options(steps: Steps, barrier: str, tests: Sequence[str]) -> None:
         steps.probe("hyper", *runs, "--data", tests[0], *steps.frames),
         "Options",
         "Two frames are enough, a window of 23 and 69 to 92 hidden numbers are best (Fig. S7).",
-        _said_of_hyper,
+        partial(_said_of_hyper, full=updates is None),
         _size(updates),
     )
 
@@ -195,7 +197,7 @@ def _ring(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) -> None:
         steps.rollout("beyond-rollout", ring[0], *on),
         "Beyond the paper: rollouts of the best",
         "As above.",
-        _said_of_rollout,
+        _measured_on_rollout,
         size,
     )
 
@@ -215,19 +217,29 @@ def _number(value: float | None, digits: int = 4) -> str:
     return "diverged" if value is None else f"{value:.{digits}f}" if value < 1e3 else f"{value:.0e}"
 
 
-def _said_of_emulators(n: Numbers) -> str:
+def _said_of_emulators(
+    n: Numbers, stated: Mapping[str, tuple[float, float]] | None = None, full: bool = False
+) -> Answer:
     measured = {entry["run"].split("-")[-1]: entry for entry in n["emulators"]}
     means = "; ".join(f"{name} {_number(e['mae'])}, {e['C']:.4f}" for name, e in measured.items())
     rect = ", ".join(
         f"{name} {e['C_by_data'][TESTS[0]]:.4f}" for name, e in measured.items() if TESTS[0] in e["C_by_data"]
     )
-    only = f" C over the eleven rectangular cases alone: {rect}." if rect else ""
-    return f"MAE and C over {n['cases']} cases and {n['frames']} frames: {means}.{only}"
+    only = f" C over the {TESTS[0]} cases alone: {rect}." if rect else ""
+    sentence = f"MAE and C over {n['cases']} cases and {n['frames']} frames: {means}.{only}"
+    if stated is None:
+        return Answer(sentence)
+    correlation = {name: entry["C"] for name, entry in measured.items()}
+    near = {
+        f"C of {k} at most .01 below the paper's": correlation[k] >= c - 0.01 for k, (_, c) in stated.items()
+    }
+    best = {"gru has the largest C": correlation["gru"] == max(correlation.values())}
+    return Answer(sentence, near | best, full or all(near.values()))
 
 
-def _said_of_rollout(n: Numbers) -> str:
+def _measured_on_rollout(n: Numbers) -> Answer:
     m = n["mean"]
-    return (
+    return Answer(
         f"Mean over {len(n['cases'])} cases: MAE {_number(m['mae'])} (of parts {_number(m['mae_parts'])}),"
         f" C {m['C']:.5f}; largest drift of a norm {_number(m['norm_drift'], 6)} and of an energy"
         f" {_number(m['energy_drift'])}, largest error of transmission {_number(m['transmission_error'])},"
@@ -235,16 +247,27 @@ def _said_of_rollout(n: Numbers) -> str:
     )
 
 
-def _said_of_sweep(n: Numbers) -> str:
-    parts = []
+def _said_of_rollout(n: Numbers, full: bool) -> Answer:
+    criteria = {"mean C at least .99": n["mean"]["C"] >= 0.99}
+    return Answer(_measured_on_rollout(n).sentence, criteria, full or all(criteria.values()))
+
+
+def _said_of_sweep(n: Numbers, full: bool) -> Answer:
+    parts, spread = [], {}
     for key, curve in n["curves"].items():
         mean = [sum(column) / len(column) for column in zip(*curve["C"], strict=True)]
         worst = min(range(len(mean)), key=mean.__getitem__)
+        spread[key] = max(mean) - mean[worst]
         parts.append(f"{key.upper()}: {max(mean):.3f} to {mean[worst]:.3f} (at {curve['values'][worst]:g})")
-    return f"Mean C over {len(n['models'])} networks, largest and least: {'; '.join(parts)}."
+    sentence = f"Mean C over {len(n['models'])} networks, largest and least: {'; '.join(parts)}."
+    flat = {f"C varies by at most .02 over {key.upper()}": spread[key] <= 0.02 for key in ("s0", "wb")}
+    worse = {
+        f"and by more over {k.upper()}": spread[k] > max(spread["s0"], spread["wb"]) for k in ("e0", "hb")
+    }
+    return Answer(sentence, flat | worse, full)
 
 
-def _said_of_gradients(n: Numbers) -> str:
+def _said_of_gradients(n: Numbers, full: bool) -> Answer:
     kinds = {k: v for k, v in n.items() if isinstance(v, dict) and "windows" in v}
     parts = [
         f"{kind}: relations broken by {v['cauchy_riemann_violation']:.3f} (0: never, 0.71: at random),"
@@ -252,17 +275,30 @@ def _said_of_gradients(n: Numbers) -> str:
         f" {100 * sum(v['share_of_frames'][-3:-1]):.0f} %"
         for kind, v in kinds.items()
     ]
-    return f"{'; '.join(parts)}."
+    violations = [v["cauchy_riemann_violation"] for v in kinds.values()]
+    return Answer(f"{'; '.join(parts)}.", {"relations broken by at most .2": max(violations) <= 0.2}, full)
 
 
-def _said_of_packets(n: Numbers) -> str:
+def _said_of_packets(n: Numbers, full: bool) -> Answer:
     parts = [f"{kind}: MAE {_number(v['mae'])}, C {v['C']:.4f}" for kind, v in n["packets"].items()]
-    return f"{', '.join(parts)}."
+    c = {kind: v["C"] for kind, v in n["packets"].items()}
+    criteria = {
+        "C of the triangle within .01 of the Gaussian's": abs(c["triangle"] - c["gaussian"]) <= 0.01,
+        "C of the square lower by more than .01": c["gaussian"] - c["square"] > 0.01,
+    }
+    return Answer(f"{', '.join(parts)}.", criteria, full)
 
 
-def _said_of_hyper(n: Numbers) -> str:
-    best = [f"{option} {max(points, key=lambda p: p[2])[0]:g}" for option, points in n["points"].items()]
-    return f"Largest C with {', '.join(best)} (each changed alone)."
+def _said_of_hyper(n: Numbers, full: bool) -> Answer:
+    best = {option: max(points, key=lambda p: p[2])[0] for option, points in n["points"].items()}
+    listed = ", ".join(f"{option} {value:g}" for option, value in best.items())
+    stated = {"history": (2, 4), "width": (23, 23), "hidden": (69, 92)}
+    criteria = {
+        f"best {option} {a:g} to {b:g}": a <= best[option] <= b
+        for option, (a, b) in stated.items()
+        if option in best
+    }
+    return Answer(f"Largest C with {listed} (each changed alone).", criteria, full)
 
 
 def _introduction(scale: Scale) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,30 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What our numbers say to a statement.
+
+    Arguments:
+        sentence: the numbers.
+        criteria: what must hold, with its threshold → whether it does; none where nothing was stated.
+        enough: whether enough was learned for the question to be put.
+    """
+
+    sentence: str
+    criteria: Mapping[str, bool] = field(default_factory=dict)
+    enough: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """ "agrees", "disagrees", "too small to say", or "nothing to judge"."""
+        if not self.criteria:
+            return "nothing to judge"
+        if not self.enough:
+            return "too small to say"
+        return "agrees" if all(self.criteria.values()) else "disagrees"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement of the paper, and what our numbers say to it.
 
@@ -53,16 +78,25 @@ class Claim:
         stage: the experiment; its product holds the numbers, its table and figures lie beside.
         title: of the section in the report.
         paper: the statement, in our words, with its place in the paper.
-        ours: numbers → what they say, in a sentence.
+        ours: numbers → what they say.
         size: how much was learned for them, and how much in the paper; empty where nothing is learned, or
             where `ours` says it.
+        against: an experiment to compare with, whose numbers `ours` finds under "against".
     """
 
     stage: Stage
     title: str
     paper: str
-    ours: Callable[[Numbers], str]
+    ours: Callable[[Numbers], Answer]
     size: str = ""
+    against: Stage | None = None
+
+    def answer(self, folder: Path) -> Answer:
+        """What the numbers in the folder of a reproduction say."""
+        numbers = json.loads((folder / self.stage.product).read_text())
+        if self.against is not None:
+            numbers["against"] = json.loads((folder / self.against.product).read_text())
+        return self.ours(numbers)
 
 
 @dataclass(frozen=True)
@@ -113,10 +147,17 @@ class Plan:
         self.pictures.append(Picture(title, drawn))
 
     def claim(
-        self, stage: Stage, title: str, paper: str, ours: Callable[[Numbers], str], size: str = ""
-    ) -> None:
-        """Add a statement, and what the numbers of a stage say to it; see `Claim`."""
-        self.claims.append(Claim(stage, title, paper, ours, size))
+        self,
+        stage: Stage,
+        title: str,
+        paper: str,
+        ours: Callable[[Numbers], Answer],
+        size: str = "",
+        against: Stage | None = None,
+    ) -> Stage:
+        """Add a statement, and what the numbers of a stage say to it; see `Claim`. Returns the stage."""
+        self.claims.append(Claim(stage, title, paper, ours, size, against))
+        return stage
 
 
 @dataclass(frozen=True)

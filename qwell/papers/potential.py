@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean, stdev
 
-from qwell.papers.plan import Command, Numbers, Paper, Plan, Stage
+from qwell.papers.plan import Answer, Command, Numbers, Paper, Plan, Stage
 from qwell.papers.stated import POTENTIAL_EPOCHS, POTENTIALS
 
 NAMES = {"qpnn": "QPNN", "qpnn-ms": "QPNN with Metropolis sampling", "mpnn": "MPNN"}
@@ -85,34 +86,38 @@ def _table(steps: Steps) -> None:
                     steps.find(f"{system}-{method}-{recipe}", system, *how),
                     f"{system}: {NAMES[method]}, as in the {recipe}",
                     f"ε {error:g}, Ē {energy:g} (Table I).",
-                    _said_of_potential,
+                    partial(_said_of_method, error=error, energy=energy, full=steps.scale.epochs is None),
                     _size(system, steps.scale.epochs),
                 )
 
 
 def _figures(steps: Steps) -> None:
     system, mpnn = "hydrogen-1s", ("--method", "mpnn")
+    full = steps.scale.epochs is None
+    base = next(stage for stage in steps.plan.stages if stage.out == f"probes/{system}-mpnn-text")
     size = _size(system, steps.scale.epochs)
     steps.plan.claim(
         steps.find("fig-2-unshrunk", system, *mpnn, *steps.epochs, "--shrink", "1"),
         "Without the factor δ",
         "Another potential of similar loss (Fig. 2b).",
-        _said_of_potential,
+        partial(_said_of_change, full=full),
         size,
+        base,
     )
     steps.plan.claim(
         steps.find("fig-2-free", system, *mpnn, *steps.epochs, "--lambda", "0"),
         "Without a pinned point, λ = 0",
         "The potential is shifted by a constant (Fig. 2c).",
-        _said_of_potential,
+        partial(_said_of_change, full=full),
         size,
+        base,
     )
     sweep = ("--epochs", str(steps.scale.sweep_epochs), "--lambda", steps.scale.penalties, *steps.seeds)
     steps.plan.claim(
         steps.find("fig-3", system, *mpnn, *sweep, product="sweep"),
         "The multiplier λ",
         "λ = 0 leaves a shift; from some λ on, ε is small and Ē ≈ −.5 (Fig. 3).",
-        _said_of_sweep,
+        partial(_said_of_sweep, full=steps.scale.sweep_epochs >= POTENTIAL_EPOCHS[system]),
         _size(system, steps.scale.sweep_epochs),
     )
 
@@ -142,23 +147,48 @@ def _size(system: str, epochs: int | None) -> str:
     return f"{scripts if epochs is None else epochs:,} epochs; the released scripts: {scripts:,}"
 
 
-def _mean(n: Numbers, key: str) -> str:
+def _mean(n: Numbers, key: str, digits: int = 3) -> str:
     values = [run[key] for run in n["runs"]]
     spread = f" ± {stdev(values):.1g}" if len(values) > 1 else ""
-    return f"{fmean(values):.3g}{spread}"
+    return f"{fmean(values):.{digits}g}{spread}"
 
 
-def _said_of_potential(n: Numbers) -> str:
-    return (
+def _said_of_potential(n: Numbers) -> Answer:
+    seeds = len(n["runs"])
+    return Answer(
         f"ε {_mean(n, 'box')} in the box, {_mean(n, 'centre')} in [−1, 1]^d, {_mean(n, 'weighted')} by |ψ|²;"
-        f" Ē {fmean(run['energy'] for run in n['runs']):.5f} (exact {n['exact']:g})."
+        f" Ē {_mean(n, 'energy', 6)} (exact {n['exact']:g}); {seeds} beginning{'s' * (seeds > 1)}."
         f" Without training: {n['without_training']['box']:.0e}."
     )
 
 
-def _said_of_sweep(n: Numbers) -> str:
-    errors = zip(n["penalties"], map(fmean, n["errors"]), strict=True)
-    return f"ε in [−1, 1]^d: {', '.join(f'λ {penalty:g}: {mean:.3g}' for penalty, mean in errors)}"
+def _said_of_method(n: Numbers, error: float, energy: float, full: bool) -> Answer:
+    """A row of Table I: as near as the paper, in the box or in [−1, 1]^d, where its scripts measure."""
+    ours = min(fmean(run[key] for run in n["runs"]) for key in ("box", "centre"))
+    energies = [run["energy"] for run in n["runs"]]
+    spread = max(0.02, 2 * stdev(energies) if len(energies) > 1 else 0.0)
+    criteria = {
+        "ε at most 1.5 times the paper's, in the box or in [−1, 1]^d": ours <= 1.5 * error,
+        "Ē within .02 or two spreads of the paper's": abs(fmean(energies) - energy) <= spread,
+    }
+    return Answer(_said_of_potential(n).sentence, criteria, full or all(criteria.values()))
+
+
+def _said_of_change(n: Numbers, full: bool) -> Answer:
+    """Something is left out of the method: the potential is another one than with it."""
+    without, base = (fmean(run["box"] for run in m["runs"]) for m in (n, n["against"]))
+    criteria = {"ε in the box above twice that with it": without > 2 * base}
+    sentence = f"{_said_of_potential(n).sentence} With it, ε in the box is {base:.3g}."
+    return Answer(sentence, criteria, full)
+
+
+def _said_of_sweep(n: Numbers, full: bool) -> Answer:
+    errors = dict(zip(n["penalties"], map(fmean, n["errors"]), strict=True))
+    listed = ", ".join(f"λ {penalty:g}: {mean:.3g}" for penalty, mean in errors.items())
+    free = errors.pop(0)
+    criteria = {"ε at λ = 0 above ten times the least of the others": free > 10 * min(errors.values())}
+    seeds = len(n["errors"][0])
+    return Answer(f"ε in [−1, 1]^d: {listed}; {seeds} beginning{'s' * (seeds > 1)} each.", criteria, full)
 
 
 def _introduction(scale: Scale) -> list[str]:

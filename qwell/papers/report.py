@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qwell.papers.plan import Claim, Paper
+from qwell.papers.plan import Answer, Claim, Paper
 
 
 def write_report(paper: Paper[Any], folder: Path) -> Path:
@@ -20,21 +21,28 @@ def write_report(paper: Paper[Any], folder: Path) -> Path:
     """
     about = json.loads((folder / "reproduction.json").read_text())
     scale = paper.scales[about["scale"]]
+    plan = paper.plan(scale)
+    answers = [claim.answer(folder) for claim in plan.claims]
     head = f"The {paper.name} paper, done again at the scale {about['scale']}"
+    verdicts = _verdicts(plan.claims, answers)
     lines = [f"{paper.title}.", *paper.introduction(scale), _made_by(about, folder)]
-    markdown = [f"# {head}", *lines]
+    markdown = [f"# {head}", *lines, "## Verdicts", verdicts]
     page = [f"<h1>{html.escape(head)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in lines)]
-    for claim in paper.plan(scale).claims:
+    page += ["<h2>Verdicts</h2>", _html_table(verdicts)]
+    for picture in plan.pictures:
+        figures = [folder / stage.product for stage in picture.stages]
+        markdown += [f"## {picture.title}", *_shown(picture.title, figures, folder)]
+        page += [f"<h2>{html.escape(picture.title)}</h2>", *map(_image, figures)]
+    for claim, answer in zip(plan.claims, answers, strict=True):
         product = folder / claim.stage.product
-        ours = _here(claim, product)
         table = _table(product.with_suffix(".md"))
         figures = sorted(product.parent.glob(f"{product.stem}*.png"))
-        markdown += [f"## {claim.title}", f"**The paper:** {claim.paper}", f"**Here:** {ours}", table]
-        markdown += [f"![{claim.title}]({figure.relative_to(folder).as_posix()})" for figure in figures]
+        said = {"The paper": claim.paper, "Here": _here(claim, answer), "Verdict": _verdict(answer)}
+        markdown += [f"## {claim.title}", *(f"**{who}:** {words}" for who, words in said.items()), table]
+        markdown += _shown(claim.title, figures, folder)
         page += [
             f"<h2>{html.escape(claim.title)}</h2>",
-            f"<p><b>The paper:</b> {html.escape(claim.paper)}</p>",
-            f"<p><b>Here:</b> {html.escape(ours)}</p>",
+            *(f"<p><b>{who}:</b> {html.escape(words)}</p>" for who, words in said.items()),
             _html_table(table),
             *map(_image, figures),
         ]
@@ -54,10 +62,28 @@ td:first-child,th:first-child{{text-align:left}}</style>
 """
 
 
-def _here(claim: Claim, product: Path) -> str:
+def _verdicts(claims: Sequence[Claim], answers: Sequence[Answer]) -> str:
+    """All verdicts in a table, which says how much was learned for each."""
+    rows = [
+        f"| {claim.title} | {claim.size or '–'} | **{answer.verdict}** |"
+        for claim, answer in zip(claims, answers, strict=True)
+    ]
+    return "\n".join(["| statement | size | verdict |", "|---|---|---|", *rows])
+
+
+def _here(claim: Claim, answer: Answer) -> str:
     """What our numbers say, and how much was learned for them."""
-    ours = claim.ours(json.loads(product.read_text()))
-    return f"({claim.size}) {ours}" if claim.size else ours
+    return f"({claim.size}) {answer.sentence}" if claim.size else answer.sentence
+
+
+def _verdict(answer: Answer) -> str:
+    """The verdict, and what it is judged by."""
+    parts = [f"{criterion}: {'yes' if holds else 'no'}" for criterion, holds in answer.criteria.items()]
+    return f"{answer.verdict} ({'; '.join(parts)})." if parts else f"{answer.verdict}."
+
+
+def _shown(title: str, figures: Sequence[Path], folder: Path) -> list[str]:
+    return [f"![{title}]({figure.relative_to(folder).as_posix()})" for figure in figures]
 
 
 def _made_by(about: dict[str, Any], folder: Path) -> str:
@@ -77,7 +103,8 @@ def _table(path: Path) -> str:
 
 
 def _html_table(markdown: str) -> str:
-    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
+    lines = markdown.replace("**", "").splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     cells = ["".join(f"<th>{html.escape(c)}</th>" for c in head)]
     cells += ["".join(f"<td>{html.escape(c)}</td>" for c in row) for row in rows]
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
+from functools import partial
 
-from qwell.papers.plan import Command, Numbers, Paper, Plan, Stage, repeated
-
-KERNELS = ("rbf", "m5", "m3", "exp")
+from qwell.papers.plan import Command, Paper, Plan, Stage, repeated
+from qwell.papers.spectra_answers import (
+    KERNELS,
+    beyond,
+    said_of_ablation,
+    said_of_attention,
+    said_of_crossing,
+    said_of_curves,
+    said_of_densities,
+    said_of_kernels,
+    said_of_matter,
+    said_of_similarity,
+    said_of_zoo,
+)
 
 
 @dataclass(frozen=True)
@@ -132,10 +143,10 @@ def plan(scale: Scale) -> Plan:
     )
     runs = {kernel: steps.asked(kernel, path, *_watch(kernel, sets)) for kernel, path in sets.items()}
     _learning_curves(steps, runs)
-    _other_kernels(steps, sets, runs)
+    plain = _other_kernels(steps, sets, runs)
     attending = _ablation(steps, sets, runs)
     _states(steps, sets, runs, attending)
-    _matter(steps, runs)
+    _matter(steps, plain)
     _zoo(steps, sets, runs)
     return steps.plan
 
@@ -158,19 +169,20 @@ def _learning_curves(steps: Steps, runs: Mapping[str, str]) -> None:
         "Learning curves",
         "The NMSE on rbf falls below 1e-4 with N5, overfitting shrinks as the data grow, and smoother"
         " potentials are easier (Fig. 3).",
-        _said_of_curves,
+        said_of_curves,
         steps.size(),
     )
 
 
-def _other_kernels(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None:
+def _other_kernels(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> Stage:
+    """Every network on every kernel, and what distances of data sets say. Returns the errors at σ = 100."""
     on = repeated("--data", [*sets.values()])
-    steps.plan.claim(
+    plain = steps.plan.claim(
         steps.probe("cross-kernel", *runs.values(), *on),
         "Other kernels, σ = 100",
         "The network taught on exp does well on all kernels; the one taught on rbf does not on rough"
         " potentials (Fig. 4).",
-        _said_of_kernels,
+        said_of_kernels,
         steps.size(),
     )
     sigma, largest = ("--sigma", "1000"), steps.scale.sizes[-1]
@@ -181,17 +193,19 @@ def _other_kernels(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str
         steps.probe("cross-kernel", *wide_runs, *on_wide, folder="cross-kernel-1000"),
         "Other kernels, σ = 1000",
         "The same at σ = 1000, with larger errors (Fig. 5).",
-        _said_of_kernels,
+        said_of_kernels,
         steps.size(),
+        plain,
     )
     steps.plan.claim(
         steps.probe("similarity", *runs.values(), *repeated("--train", [*sets.values()]), *on),
         "Similarity",
         "The exp set is not even near to itself; a smaller distance D does not mean a smaller error:"
         " rbf, m5 and m3 are predicted best by networks taught on the next rougher kernel (Figs. 6, 7).",
-        _said_of_similarity,
+        said_of_similarity,
         steps.size(),
     )
+    return plain
 
 
 def _ablation(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> str:
@@ -210,7 +224,7 @@ def _ablation(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) ->
         "Depth and self-attention",
         "The error falls fast with the number of blocks; self-attention lowers it for every pair, most"
         " on smooth potentials (Fig. 8).",
-        _said_of_ablation,
+        said_of_ablation,
         steps.size("res_sa"),
     )
     return whole
@@ -222,7 +236,7 @@ def _states(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str], atte
         steps.probe("attention", attending, *smooth),
         "Attention maps",
         "The first layer relates minima of the potential to each other, the second also maxima (Fig. 9).",
-        _said_of_attention,
+        said_of_attention,
         steps.size("res_sa"),
     )
     steps.plan.claim(
@@ -230,31 +244,34 @@ def _states(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str], atte
         "Densities from gradients",
         "Peaks lie where they should and nodes are as many as they should be, with some negative values"
         " (Fig. 10).",
-        _said_of_densities,
+        said_of_densities,
         steps.size(),
     )
     steps.plan.claim(
         steps.probe("crossing", runs["exp"], *smooth),
         "Level crossing",
         "Levels come near without crossing, and ground and first excited state change places (Figs. 11, 12).",
-        _said_of_crossing,
+        said_of_crossing,
         steps.size(),
     )
 
 
-def _matter(steps: Steps, runs: Mapping[str, str]) -> None:
+def _matter(steps: Steps, plain: Stage) -> None:
     statements = {
-        "case1": ("Matter effect, case 1", "Errors are comparable with those without matter (Fig. 13)."),
-        "case2": ("Matter effect, case 2", "Errors are slightly larger than in case 1 (Fig. 14)."),
+        "case1": ("Errors are comparable with those without matter (Fig. 13).", "without matter", 3.0),
+        "case2": ("Errors are slightly larger than in case 1 (Fig. 14).", "in case 1", 3.0),
     }
-    for case, (title, paper) in statements.items():
+    before = plain
+    for case, (paper, other, most) in statements.items():
         media = {}
         for kernel in KERNELS:  # those that no network learns are only measured on
             n = steps.scale.sizes[-1] if kernel in steps.scale.media else steps.scale.validation
             media[kernel] = steps.data(kernel, n, "--matter", case, name=f"{kernel}-{case}")
         learned = [steps.asked(f"{kernel}-{case}", media[kernel]) for kernel in steps.scale.media]
         asked = steps.probe("matter", *learned, *repeated("--data", [*media.values()]), folder=case)
-        steps.plan.claim(asked, title, paper, _said_of_matter, steps.size())
+        ours = partial(said_of_matter, before=other, most=most)
+        title = f"Matter effect, case {case[-1]}"
+        before = steps.plan.claim(asked, title, paper, ours, steps.size(), before)
 
 
 def _zoo(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None:
@@ -270,111 +287,23 @@ def _zoo(steps: Steps, sets: Mapping[str, str], runs: Mapping[str, str]) -> None
         steps.probe("cross-kernel", *zoo, runs["m3"], *on, folder="zoo"),
         "Beyond the paper: other networks",
         "No such comparison.",
-        _said_of_zoo,
+        said_of_zoo,
         f"{size}; {steps.scale.model} with {steps.scale.updates:,}",
     )
     steps.plan.claim(
         steps.probe("densities", zoo[0], *smooth, folder="zoo"),
         "Beyond the paper: densities of the best network",
         "As above.",
-        _said_of_densities,
+        beyond(said_of_densities),
         f"{models[0]}, {size}",
     )
     steps.plan.claim(
         steps.probe("crossing", zoo[0], *smooth, folder="zoo"),
         "Beyond the paper: level crossing of the best network",
         "As above.",
-        _said_of_crossing,
+        beyond(said_of_crossing),
         f"{models[0]}, {size}",
     )
-
-
-def _said_of_curves(n: Numbers) -> str:
-    rows = sorted((r for r in n["runs"] if r["kernel"] == "rbf"), key=lambda r: r["n"])
-    gaps = ", ".join(f"{r['ratio']:.2f} at {r['n']:,}" for r in rows)
-    largest = max(r["n"] for r in n["runs"])
-    last = ", ".join(f"{r['kernel']} {r['validation_nmse']:.1e}" for r in n["runs"] if r["n"] == largest)
-    updates = max(r["updates"] for r in n["runs"])
-    return (
-        f"Validation NMSE after {updates:,} updates on {largest:,} potentials: {last}. Validation over"
-        f" training error on rbf: {gaps}."
-    )
-
-
-def _said_of_kernels(n: Numbers) -> str:
-    return _largest(n["names"], n["nmse"], [entry["name"] for entry in n["data"]])
-
-
-def _largest(names: Sequence[str], nmse: Sequence[Sequence[float]], data: Sequence[str]) -> str:
-    """The largest error of each network (a row of `nmse`), and the data set that it is on."""
-    worst = ", ".join(
-        f"{name.split(', ')[-1]} {max(row):.1e} (on {data[row.index(max(row))]})"
-        for name, row in zip(names, nmse, strict=True)
-    )
-    return f"Largest NMSE over the four validation sets, by training set: {worst}."
-
-
-def _said_of_similarity(n: Numbers) -> str:
-    names, distance = [entry["name"] for entry in n["training"]], n["D"]
-    parts = [f"D of {name} to itself {distance[i][i]:.1f}" for i, name in enumerate(names)]
-    sentences = [", ".join(parts) + "."]
-    for j, entry in enumerate(n["validation"]):
-        errors = {e["training"]: e["nmse"] for e in n.get("errors", []) if e["validation"] == entry["name"]}
-        if errors:
-            nearest = names[min(range(len(names)), key=lambda i: distance[i][j])]
-            best = min(errors, key=lambda k: errors[k])
-            sentences.append(
-                f"On {entry['name']} the nearest training set is {nearest}, the best teacher {best}."
-            )
-    return " ".join(sentences)
-
-
-def _said_of_ablation(n: Numbers) -> str:
-    deep = [r for r in n["runs"] if r["R_D"] and r["blocks"] > 1]
-    depth = ", ".join(f"{r['kernel']} with {r['blocks']} blocks {fmean(r['R_D']):.2f}" for r in deep)
-    ratios = [x for r in n["runs"] if r["R_SA"] for x in r["R_SA"]]
-    return (
-        f"Mean R_D: {depth}. R_SA between {min(ratios):.2f} and {max(ratios):.2f}, below 1 in"
-        f" {sum(x < 1 for x in ratios)} of {len(ratios)} pairs."
-    )
-
-
-def _said_of_attention(n: Numbers) -> str:
-    looks = ", ".join(f"{layer['potential_looked_at']:+.2f}" for layer in n["layers"])
-    return (
-        f"Potential at the places looked at, in standard deviations from its mean, by layer: {looks}"
-        f" (negative: wells)."
-    )
-
-
-def _said_of_densities(n: Numbers) -> str:
-    first, last = n["levels"][0], n["levels"][-1]
-    return (
-        f"Over {n['samples']} potentials, relative L2 error {first['relative_l2']:.2g} (ground state) to"
-        f" {last['relative_l2']:.2g} (highest level); the same number of peaks in"
-        f" {100 * first['same_peaks']:.0f} % and {100 * last['same_peaks']:.0f} %; negative part"
-        f" {first['negative']:.1e} and {last['negative']:.1e}."
-    )
-
-
-def _said_of_crossing(n: Numbers) -> str:
-    at, gap = n["lambda_crossing"], n["gap"]
-    return (
-        f"Pair found by the {n['found_by']}. Smallest gap at λ = {at['network']:.3g} (exact"
-        f" {at['exact']:.3g}), of {gap['network']:.3g} (exact {gap['exact']:.3g}); overlap of the ground"
-        f" state before with the first excited after {n['overlap_exchanged']['network']:.2f}, with the"
-        f" ground state after {n['overlap_same']['network']:.2f}."
-    )
-
-
-def _said_of_matter(n: Numbers) -> str:
-    return f"V_total = {n['formula']}. {_largest(n['names'], n['nmse'], n['data'])}"
-
-
-def _said_of_zoo(n: Numbers) -> str:
-    worst = sorted(zip((max(row) for row in n["nmse"]), n["names"], strict=True))
-    errors = ", ".join(f"{name.split(', ')[0]} {error:.1e}" for error, name in worst)
-    return f"Largest NMSE over the four kernels, all trained on m3: {errors}."
 
 
 def _introduction(scale: Scale) -> list[str]:

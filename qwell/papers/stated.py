@@ -24,6 +24,14 @@ GROUND_STATES = {  # derivatives paper, section 4: well → its ground state
     "exponential": "Ē = 2.060040, |⟨φ|φ⟩ − 1| ≈ 2e-6, G ≈ 1e-5 (Eq. 40, Fig. 4).",
     "morse": "Ē − E₀ = 2e-6, |⟨φ|φ⟩ − 1| < 1e-7, G ≈ 1e-5 (Eq. 42, Fig. 6).",
 }
+GROUND_STATE_NUMBERS = {  # of the above: Ē and how far it may be off, or None for E₀ itself; and G
+    "harmonic": (None, 1e-6, 1e-6),
+    "linear": (None, 1e-6, 1e-5),
+    "quartic": (0.5075, 2e-4, None),
+    "quartic-strong": (0.803771, 1e-6, 1e-5),
+    "exponential": (2.060040, 1e-6, 1e-5),
+    "morse": (None, 2e-6, 1e-5),
+}
 
 DERIVATIVE_TIMES = {  # derivatives paper, Table 1: a, b, c of log t = a N + b √N + c (Eq. 43), t in seconds
     "inputs": {

@@ -12,6 +12,8 @@ from qwell.figures.attention import attention_figure
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index
 from qwell.studies.probes.asked import OfSpectra
+from qwell.train.eigen import predict_split
+from qwell.train.metrics import nmse
 from qwell.train.runs import load_model
 
 
@@ -60,6 +62,7 @@ def attention(
     keys = ("layer", "positions", "row_sum_deviation", "entropy", "distance", "potential_looked_at", "scale")
     numbers = {
         "model": str(path), "digest": data.digest, "split": split, "index": index,
+        "nmse": nmse(*predict_split(model, data, split)),
         "layers": [dict(zip(keys, row, strict=True)) for row in rows],
     }  # fmt: skip
     head = ["layer", "positions", "row sum − 1", "entropy", "mean distance", "V looked at [sd]", "scale γ"]

@@ -15,6 +15,8 @@ from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index
 from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.problem import exact
+from qwell.train.eigen import predict
+from qwell.train.metrics import nmse
 from qwell.train.runs import load_model
 
 PROMINENCE = 0.05  # of a peak, in parts of the highest
@@ -113,6 +115,7 @@ def densities(
         "split": split,
         "index": index,
         "samples": len(potential),
+        "nmse": nmse(predict(model, potential), data[split]["energy"][: len(potential)]),
         "levels": table,
     }
     return Finding(
