@@ -42,7 +42,8 @@ def learning_curves_figure(
     """Draw the progress of several trainings, their last errors against data, and one potential's levels.
 
     Arguments:
-        curves: label, kernel, potentials in the training set, and rows as in `learning_curve`.
+        curves: label; kind, of which one line is drawn against potentials; potentials in the training set;
+            rows as in `learning_curve`.
         x, potential: (points,); energy, prediction: (levels,); title: of the levels' panel.
     """
     figure, (progress, final, levels) = canvas(1, 3, width=14.0, height=4.6)
@@ -57,8 +58,8 @@ def learning_curves_figure(
     progress.set(yscale="log", xlabel="progress (updates done / all)", ylabel="NMSE")
     progress.set_title("training (dashed), validation (solid)")
     progress.legend(fontsize=7, frameon=False)
-    for k, kernel in enumerate(dict.fromkeys(curve[1] for curve in curves)):
-        ours = sorted((c for c in curves if c[1] == kernel), key=lambda c: c[2])
+    for k, kind in enumerate(dict.fromkeys(curve[1] for curve in curves)):
+        ours = sorted((c for c in curves if c[1] == kind), key=lambda c: c[2])
         for key, style, fill in (("train_nmse", "--", "none"), ("validation_nmse", "-", None)):
             last = [
                 next(r[key] for r in reversed(c[3]) if key in r) if any(key in r for r in c[3]) else np.nan
@@ -66,7 +67,7 @@ def learning_curves_figure(
             ]
             final.plot(
                 [c[2] for c in ours], last, style, marker="o", mfc=fill, color=f"C{k}", lw=1.1,
-                label=f"{kernel}, {'training' if style == '--' else 'validation'}",
+                label=f"{kind}, {'training' if style == '--' else 'validation'}",
             )  # fmt: skip
     final.set(xscale="log", yscale="log", xlabel="potentials in the training set", ylabel="NMSE at the end")
     final.legend(fontsize=7, frameon=False)

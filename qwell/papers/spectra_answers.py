@@ -158,13 +158,15 @@ def said_of_densities(n: Numbers) -> Answer:
 def said_of_crossing(n: Numbers) -> Answer:
     """Figs. 11 and 12: an avoided crossing."""
     at, gap, exchanged, same = n["lambda_crossing"], n["gap"], n["overlap_exchanged"], n["overlap_same"]
+    seen = "none" if at["network"] is None else f"{at['network']:.3g}"
     return Answer(
-        f"Pair found by the {n['found_by']}. Smallest gap at λ = {at['network']:.3g} (exact"
+        f"Pair found by the {n['found_by']}. Smallest gap at λ = {seen} (exact"
         f" {at['exact']:.3g}), of {gap['network']:.3g} (exact {gap['exact']:.3g}); overlap of the ground"
         f" state before with the first excited after {exchanged['network']:.2f}, with the ground state after"
         f" {same['network']:.2f}; NMSE on the path {n['nmse_on_path']:.1e}.",
         {
-            "smallest gap within .02 of its λ": abs(at["network"] - at["exact"]) <= 0.02,
+            "smallest gap within .02 of its λ": at["network"] is not None
+            and abs(at["network"] - at["exact"]) <= 0.02,
             "and above zero": gap["network"] > 0,
             "states change places (overlap above .8, else below .5)": exchanged["network"] > 0.8
             and same["network"] < 0.5,

@@ -9,13 +9,14 @@ from faults.hostile import TRAPS, Actions, walk_into
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 
+LARGE = ("zip bomb in .npz", "a manifest of millions of empty objects")
 CASES = [
     pytest.param(
         name,
         trap,
         suffix,
         id=f"{name}{suffix and '-' + suffix[1:]}",
-        marks=[pytest.mark.slow] * (name == "zip bomb in .npz"),
+        marks=[pytest.mark.slow] * (name in LARGE),
     )
     for name, trap, suffixes in TRAPS
     for suffix in suffixes

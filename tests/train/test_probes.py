@@ -94,6 +94,9 @@ def runs(sets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory) -> 
         "medium": trained(sets["exp-case2"], root / "medium", model="mlp", options={"hidden": [32]}),
         "two": trained(sets["exp"], root / "two", model="res_sa", options=small),
         "one": trained(sets["exp"], root / "one", model="res_sa", options={**small, "channels": [8]}),
+        "hurried": trained(
+            sets["exp"], root / "hurried", model="res_sa", options={**small, "channels": [8]}, updates=10
+        ),
         "blind": trained(sets["exp"], root / "blind", model="res_sa", options={**small, "attention": 0}),
     }
 
@@ -143,6 +146,28 @@ def test_crossing_of_the_exact_network_is_the_exact_crossing(
     assert found.numbers["nmse_on_path"] < 1e-12 and len(found.figures) == 2
     with pytest.raises(InvalidInput, match="raise --candidates"):
         crossing("any", data, candidates=2)
+
+
+def test_a_network_that_sees_no_crossing_is_said_to(
+    sets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its gap shrinks steadily: the edge of the window is no crossing."""
+    data = sets["rbf"]
+    monkeypatch.setattr(crossing_module, "load_model", lambda path, task: Schroedinger(Grid(100), 10))
+    whole = crossing_module.predict
+
+    def steady(model: object, v: np.ndarray) -> np.ndarray:
+        energies = whole(model, v)  # type: ignore[arg-type]
+        if len(v) == crossing_module.STEPS:
+            energies[:, 1] = energies[:, 0] + np.linspace(2, 1, len(v))
+        return energies
+
+    monkeypatch.setattr(crossing_module, "predict", steady)
+    monkeypatch.setattr(crossing_module, "_pair", lambda *arguments: ("direct solution", (0, 1)))
+    found = crossing("any", data)
+    assert found.numbers["lambda_crossing"]["network"] is None
+    assert 0.2 <= found.numbers["lambda_crossing"]["exact"] <= 0.8
+    assert found.rows[0][1] == "none seen"
 
 
 def test_a_two_level_crossing_is_found_where_it_is() -> None:
@@ -235,8 +260,13 @@ def test_ablation_ratios(sets: dict[str, Dataset], runs: dict[str, Path]) -> Non
     assert by_shape[1, True]["R_D"] == [1, 1] and by_shape[2, False]["R_SA"] is None
     with pytest.raises(InvalidInput, match="ablations are asked of res_sa"):
         ablation([runs["rbf"]], data)
-    with pytest.raises(InvalidInput, match="nothing to compare"):
-        ablation([runs["two"]], data)
+    for alone in ([runs["two"]], [runs["two"], runs["hurried"]]):  # which learned for another time
+        with pytest.raises(InvalidInput, match="nothing to compare"):
+            ablation(alone, data)
+    with pytest.raises(InvalidInput, match="two of the runs"):
+        ablation([runs["one"], runs["one"]], data)
+    both = ablation([runs["one"], runs["two"], runs["hurried"]], data)
+    assert both.numbers["runs"][-1]["R_D"] == by_shape[2, True]["R_D"] or len(both.rows) == 3
 
 
 def test_learning_curves_take_the_runs_own_numbers(runs: dict[str, Path]) -> None:

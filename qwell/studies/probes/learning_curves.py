@@ -16,7 +16,7 @@ from qwell.train.runs import Run, load_model
 
 
 def learning_curves(runs: Sequence[Run], index: int = OfSpectra.index) -> Finding:
-    """Training and validation NMSE of every run, and one potential's levels by the best.
+    """Training and validation NMSE of every run, and a potential drawn by the best of the first kernel.
 
     Arguments:
         runs: finished; their data sets must still be there for the levels to be drawn.
@@ -40,10 +40,12 @@ def learning_curves(runs: Sequence[Run], index: int = OfSpectra.index) -> Findin
         )
         row: list[Cell] = [run.path.name, config["model"], name, size, config["updates"], train]
         rows.append([*row, last["validation_nmse"], last["validation_nmse"] / train])
-        curves.append((f"{config['model']}, {name}, {size:,}", name, size, history))
+        kind = f"{config['model']}, {name}, {config['updates']:,} updates"
+        curves.append((f"{config['model']}, {name}, {size:,}", kind, size, history))
         keys = ("run", "model", "kernel", "n", "updates", "train_nmse", "validation_nmse", "ratio")
         numbers.append(dict(zip(keys, rows[-1], strict=True)))
-    best = runs[int(np.argmin([n["validation_nmse"] for n in numbers]))]
+    first = [n["validation_nmse"] if n["kernel"] == numbers[0]["kernel"] else np.inf for n in numbers]
+    best = runs[int(np.argmin(first))]
     data = open_dataset(best.config["data"])
     potential = data["validation"]["potential"][index : index + 1]
     figure = learning_curves_figure(
