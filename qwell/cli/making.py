@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, goes_on_with, parse_bytes, parse_range, parse_settings
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
 from qwell.cli.options import given, option, path_option, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput
@@ -45,7 +46,6 @@ class Making:
     shards: str | None
     storage: str | None
     out: Path | None
-    as_json: bool
 
 
 def making_options(recipe: Any, multiple: int, out: str) -> Any:
@@ -111,7 +111,7 @@ def make(recipe: Any, making: Making) -> None:
     options = parse_settings(making.cluster_options, "--cluster-option queue=short")
     who = Workers(making.count, making.scheduler, making.cluster, options, parse_bytes(making.max_memory))
     if making.dry_run:
-        _dry_run(recipe, path, plan, who, making.as_json)
+        _dry_run(recipe, path, plan, who)
         return
     shards = making.shards
     part = parse_range(shards, len(plan.shards())) if shards else slice(None)
@@ -128,8 +128,8 @@ def make(recipe: Any, making: Making) -> None:
             manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
     seconds = round(time.perf_counter() - clock, 3)
     if shards:
-        answer = {
-            "path": str(path),
+        results: dict[str, Any] = {
+            "path": path,
             "shards": [part.start, part.stop],
             "of": len(plan.shards()),
             "rows": rows,
@@ -139,36 +139,33 @@ def make(recipe: Any, making: Making) -> None:
             f" when all are made, `qdata finalise {path}`"
         )
     else:
-        answer = {"path": str(path), "digest": manifest.digest, "rows": rows}
+        results = {"path": path, "digest": manifest.digest, "rows": rows}
         counts = " + ".join(f"{layout.rows:,}" for layout in plan.splits.values())
         text = (
             f"{path}: {counts} rows, {plan.bytes / 1e6:,.1f} MB"
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
-    if making.as_json:
-        echo_json({**answer, "seconds": seconds})
-    else:
-        click.echo(text)
+    answer({**results, "seconds": seconds}, text, _inputs(recipe, path))
 
 
-def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any, as_json: bool) -> None:
+def _inputs(recipe: Any, path: Path) -> dict[str, Any]:
+    return {"path": path, "recipe": recipe.to_json()}
+
+
+def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any) -> None:
     """Say what would be made; with a batch system, also the script of its jobs."""
     rows = sum(layout.rows for layout in plan.splits.values())
     count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
-    answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
+    results = {"path": path, "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
     seconds = round(1 + rows * recipe.seconds_per_row / count, 1)
-    answer |= {"seconds_estimated": seconds, "workers": count}
-    answer |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
-    if workers.cluster:
-        answer["job_script"] = job_script(workers)
-    if as_json:
-        echo_json(answer)
-        return
-    click.echo(
-        f"{path}: {rows:,} rows in {answer['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-        f" about {answer['seconds_estimated']:g} s on {count} cores"
-        f" with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
+    results |= {"seconds_estimated": seconds, "workers": count}
+    results |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
+    text = (
+        f"{path}: {rows:,} rows in {results['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
+        f" about {seconds:g} s on {count} cores with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
         " Nothing was written."
     )
     if workers.cluster:
-        click.echo(f"\nEach of {count} jobs:\n\n{answer['job_script']}")
+        results["job_script"] = job_script(workers)
+        text += f"\n\nEach of {count} jobs:\n\n{results['job_script']}"
+    answer(results, text, _inputs(recipe, path))

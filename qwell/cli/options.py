@@ -16,6 +16,18 @@ from qwell.cli.common import parse_numbers
 Decorator = Callable[[Any], Any]
 
 
+class LibraryOption(click.Option):
+    """An option whose default is the library's.
+
+    Arguments:
+        library_default: what counts where the option is not typed; None if that depends on other things.
+    """
+
+    def __init__(self, *args: Any, library_default: Any = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.library_default = library_default
+
+
 class Numbers(click.ParamType):
     """Numbers like 1,2.5,4 or 1:4:0.5, as a tuple of floats or integers."""
 
@@ -86,6 +98,8 @@ def option(owner: Callable[..., Any], name: str, *flags: str, help: str, **attri
     return click.option(
         *(flags or (f"--{name.replace('_', '-')}",)),
         name,
+        cls=LibraryOption,
+        library_default=None if asked.default is inspect.Parameter.empty else asked.default,
         required=asked.default is inspect.Parameter.empty,
         help=f"{help}  [default: {words}]" if words else help,
         **{**settings, **attributes},

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, goes_on_with
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import goes_on_with
 from qwell.cli.making import Making, make, making_options
 from qwell.cli.options import given, option, path_option
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
@@ -62,18 +63,15 @@ def densities(making: Making, **recipe: Any) -> None:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @as_json
-def finalise(path: Path, as_json: bool) -> None:
+def finalise(path: Path) -> None:
     """Make a data set of the shards that `qdata generate --shards` made; exit code 2 if some are missing."""
     from qwell.datagen.pipeline import finalise as finish
 
     manifest = finish(path)
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
-    if as_json:
-        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
-    else:
-        click.echo(
-            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, version {manifest.digest[:12]}"
-        )
+    counts = " + ".join(f"{n:,}" for n in rows.values())
+    results = {"path": path, "digest": manifest.digest, "rows": rows}
+    answer(results, f"{path}: {counts} rows, version {manifest.digest[:12]}")
 
 
 @click.command("import")
@@ -90,7 +88,7 @@ def finalise(path: Path, as_json: bool) -> None:
 @path_option("--out", help="Where.", default="store/<name of the file>.zarr")
 @as_json
 def import_(
-    source: Path, potential: str | None, energy: str | None, out: Path | None, as_json: bool, **options: Any
+    source: Path, potential: str | None, energy: str | None, out: Path | None, **options: Any
 ) -> None:
     """Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.
 
@@ -110,11 +108,10 @@ def import_(
             **given(options),
         )
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
-    if as_json:
-        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
-    else:
-        energies = "as given" if "energy" in arrays else f"by {manifest.plan.recipe['solver']}"
-        click.echo(
-            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, energies {energies},"
-            f" version {manifest.digest[:12]}"
-        )
+    counts = " + ".join(f"{n:,}" for n in rows.values())
+    energies = "as given" if "energy" in arrays else f"by {manifest.plan.recipe['solver']}"
+    answer(
+        {"path": path, "digest": manifest.digest, "rows": rows},
+        f"{path}: {counts} rows, energies {energies}, version {manifest.digest[:12]}",
+        {"source": source, "path": path, "recipe": manifest.plan.recipe},
+    )

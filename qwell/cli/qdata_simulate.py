@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, parse_settings
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
 from qwell.cli.options import given, option, path_option
 from qwell.datagen.presets import PRESETS, adapted, grid, preset
@@ -92,30 +93,25 @@ def _potentials(text: str) -> list[Potential]:
 @path_option("--out", help="Where.", default="store/<name>-windows.zarr")
 @click.option("--force", is_flag=True, help="Replace an existing data set.")
 @as_json
-def windows(
-    path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool, as_json: bool
-) -> None:
+def windows(path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool) -> None:
     """What networks learn from: windows of trajectories, how many, and how many touch the potential.
 
     They are gathered while training; files are only for other programs. Rows come in random order, the frames
     seen as `input` (history, window, channel), the frame to predict as `target` (window, part).
     """
     data = open_dataset(path).require("trajectories")
-    answer: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
-    if materialize:
-        target = out_path(out, None, f"{data.stem}-windows")
-        count = answer["windows"] if n is None else n
-        with stage("windows", count) as done:
-            manifest = write_windows(data, split, target, n, force=force, progress=done)
-        answer |= {"written": str(target), "rows": count, "digest": manifest.digest}
-    if as_json:
-        echo_json(answer)
-        return
+    results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
     c = Curriculum.from_json(data.recipe["curriculum"])
-    click.echo(
-        f"{path} {split}: {answer['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
-        f" {answer['per_simulation']:,} a simulation; {100 * answer['touching']:.1f} % touch the potential"
-        f" ({100 * answer['touching_unweighted']:.1f} % of all do)"
+    text = (
+        f"{path} {split}: {results['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
+        f" {results['per_simulation']:,} a simulation; {100 * results['touching']:.1f} % touch the potential"
+        f" ({100 * results['touching_unweighted']:.1f} % of all do)"
     )
     if materialize:
-        click.echo(f"{answer['written']}: {answer['rows']:,} rows, version {answer['digest'][:12]}")
+        target = out_path(out, None, f"{data.stem}-windows")
+        count = results["windows"] if n is None else n
+        with stage("windows", count) as done:
+            manifest = write_windows(data, split, target, n, force=force, progress=done)
+        results |= {"written": target, "rows": count, "digest": manifest.digest}
+        text += f"\n{target}: {count:,} rows, version {manifest.digest[:12]}"
+    answer(results, text)

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import finish, open_kind
-from qwell.cli.common import as_json, parse_settings
+from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
+from qwell.cli.common import parse_settings
 from qwell.cli.options import given, option, path_option
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
 from qwell.studies.probes.asked import OfTrajectories
@@ -65,9 +65,7 @@ def dynamics(
 @path_option("--out", help="Folder to write into.", default="RUN/probes")
 @device_option
 @as_json
-def rollout(
-    model: str, data: tuple[str, ...], out: Path | None, device: str, as_json: bool, **options: Any
-) -> None:
+def rollout(model: str, data: tuple[str, ...], out: Path | None, device: str, **options: Any) -> None:
     """Feed an emulator with its own predictions, and compare with the truth: all cases, every frame."""
     from qwell.studies.probes.rollouts import rollouts
     from qwell.train.devices import choose_device
@@ -76,4 +74,4 @@ def rollout(
     asked = {**given(options), "device": str(choose_device(device))}
     found = rollouts(model, opened, **asked)
     name = "rollout" if len(opened) > 1 else f"rollout-{opened[0].stem}"
-    finish(replace(found, name=name), model, out, as_json)
+    answer_with(replace(found, name=name), probes_folder(model, out))

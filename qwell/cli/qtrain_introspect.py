@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import open_kind, print_finding
-from qwell.cli.common import as_json, goes_on_with
+from qwell.cli.answers import answer_with, as_json, open_kind
+from qwell.cli.common import goes_on_with
 from qwell.cli.options import given, option
 from qwell.cli.progress import logged_run, say
 from qwell.cli.training import absolute, check_resume, resume_option, run_option
@@ -32,7 +32,7 @@ from qwell.studies.introspect.config import STAGES, IntrospectConfig
 @click.pass_context
 def introspect(
     context: click.Context, data: str | None, out: Path | None, resume: Path | None, until: str,
-    as_json: bool, **options: Any,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Learn densities, distil the hidden states, and test what is left against the Schrödinger equation.
 
@@ -63,4 +63,5 @@ def introspect(
             say(f"  {stage}, step {step:,}: {loss:.2e}")
 
     with logged_run(run), goes_on_with(f"`qtrain introspect --resume {run.path}`", "qtrain"):
-        print_finding(ask(config, opened, run, report, until), run.path, as_json)
+        found = ask(config, opened, run, report, until)
+        answer_with(found, run.path, {**config.to_json(), "until": until, "run": run.path})

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import print_finding
-from qwell.cli.common import as_json
+from qwell.cli.answers import answer_with, as_json
 from qwell.cli.options import Numbers, given, option
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
@@ -42,7 +41,7 @@ from qwell.studies.inverse.config import FinderConfig, StateConfig
 @option(FinderConfig, "seeds", help="How many beginnings.")
 @run_option("runs/<system>-<method>")
 @as_json
-def potential(penalty: tuple[float, ...] | None, out: Path | None, as_json: bool, **options: Any) -> None:
+def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: Any) -> None:
     """Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.
 
     Writes a run: the network, report.md with errors three ways, energies, and what needs no training, and
@@ -61,11 +60,13 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, as_json: bool
         config = replace(config, penalty=penalty[0])
     config = config.resolved(state)
     path = run_path(out, f"{state.name}-{config.method}")
-    run = Run.create(path, {"command": "potential", "state": asked.to_json(), "potential": config.to_json()})
+    settings = {"state": asked.to_json(), "potential": config.to_json()}
+    run = Run.create(path, {"command": "potential", **settings})
+    inputs = {**settings, "penalties": penalty, "run": run.path}
     with logged_run(run):
         if penalty and len(penalty) > 1:
-            print_finding(penalty_sweep(config, state, penalty, run.log), run.path, as_json)
+            answer_with(penalty_sweep(config, state, penalty, run.log), run.path, inputs)
             return
         found, finding = search(config, state, run.log)
         found[0].potential.save(run)
-        print_finding(finding, run.path, as_json)
+        answer_with(finding, run.path, inputs)

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import finish, open_kind
-from qwell.cli.common import as_json
+from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.options import given, option, path_option, stacked
 from qwell.errors import InvalidInput
 from qwell.studies.probes.asked import OfSpectra, OfTrajectories
@@ -43,12 +42,12 @@ def _open(path: str) -> Any:
 @runs
 @index_option
 @common
-def learning_curves(models: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any) -> None:
+def learning_curves(models: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Errors against updates and training potentials, of one run or many (Fig. 3)."""
     from qwell.studies.probes.learning_curves import learning_curves as ask
     from qwell.train.runs import Run
 
-    finish(ask([Run.open(path) for path in models], **given(asked)), models[0], out, as_json)
+    answer_with(ask([Run.open(path) for path in models], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command("cross-kernel")
@@ -57,13 +56,11 @@ def learning_curves(models: tuple[str, ...], out: Path | None, as_json: bool, **
 @split_option
 @index_option
 @common
-def cross_kernel(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def cross_kernel(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Networks on kernels, σ and data sets they have not seen: a matrix of errors (Figs. 4, 5)."""
     from qwell.studies.probes.cross_kernel import cross_kernel as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -78,7 +75,6 @@ def similarity(
     data: tuple[str, ...],
     device: str | None,
     out: Path | None,
-    as_json: bool,
 ) -> None:
     """The nearest training potential of each validation potential; with runs, errors too (Figs. 6, 7)."""
     from qwell.studies.probes.similarity import similarity as ask
@@ -88,7 +84,7 @@ def similarity(
         raise InvalidInput("without a run there is no place for the answer; name a folder with --out")
     where = given({"device": device and str(choose_device(device))})
     finding = ask([_open(d) for d in training], [_open(d) for d in data], models, **where)
-    finish(finding, models[0] if models else "", out, as_json)
+    answer_with(finding, probes_folder(models[0] if models else "", out))
 
 
 @probe.command()
@@ -96,13 +92,11 @@ def similarity(
 @sets
 @split_option
 @common
-def ablation(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def ablation(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """What depth and self-attention are worth: R_D and R_SA from runs of res_sa (Fig. 8)."""
     from qwell.studies.probes.ablation import ablation as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -112,11 +106,11 @@ def ablation(
 @index_option
 @option(OfSpectra, "layers", help="Attention layers to show.")
 @common
-def attention(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Where self-attention looks, with the potential along both margins (Fig. 9)."""
     from qwell.studies.probes.attention import attention as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -126,11 +120,11 @@ def attention(model: str, data: str, out: Path | None, as_json: bool, **asked: A
 @index_option
 @option(OfSpectra, "samples", help="Potentials the table averages over.")
 @common
-def densities(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
     from qwell.studies.probes.densities import densities as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -139,11 +133,11 @@ def densities(model: str, data: str, out: Path | None, as_json: bool, **asked: A
 @split_option
 @option(OfSpectra, "candidates", help="Potentials tried with each other.")
 @common
-def crossing(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def crossing(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
     from qwell.studies.probes.crossing import crossing as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -152,13 +146,11 @@ def crossing(model: str, data: str, out: Path | None, as_json: bool, **asked: An
 @split_option
 @index_option
 @common
-def matter(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def matter(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Networks trained on energies in a medium: levels, effect, and a matrix of errors (Figs. 13, 14)."""
     from qwell.studies.probes.matter import matter as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -167,13 +159,14 @@ def matter(
 @test_split_option
 @frames_option
 @common
-def emulators(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
     from qwell.studies.probes.rollouts import emulators as ask
 
-    finish(ask(models, [open_kind(d, "trajectories") for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(
+        ask(models, [open_kind(d, "trajectories") for d in data], **given(asked)),
+        probes_folder(models[0], out),
+    )
 
 
 @probe.command()
@@ -183,11 +176,11 @@ def emulators(
 @option(OfTrajectories, "samples", help="Windows of each kind.")
 @option(OfTrajectories, "seed", help="Of the choice of windows.")
 @common
-def gradients(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
     from qwell.studies.probes.gradients import gradients as ask
 
-    finish(ask(model, open_kind(data, "trajectories"), **given(asked)), model, out, as_json)
+    answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -195,14 +188,12 @@ def gradients(model: str, data: str, out: Path | None, as_json: bool, **asked: A
 @option(OfTrajectories, "hamiltonian", help="Of the truth, which is made on the spot.")
 @frames_option
 @common
-def sweep(
-    models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None, as_json: bool
-) -> None:
+def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None) -> None:
     """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
     from qwell.studies.probes.generalisation import sweep as ask
 
     asked = given({"hamiltonian": hamiltonian, "frames": frames})
-    finish(ask(models, **asked), models[0], out, as_json)
+    answer_with(ask(models, **asked), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -211,12 +202,12 @@ def sweep(
 @test_split_option
 @frames_option
 @common
-def packets(model: str, data: str, frames: int | None, out: Path | None, as_json: bool, **asked: Any) -> None:
+def packets(model: str, data: str, frames: int | None, out: Path | None, **asked: Any) -> None:
     """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
     from qwell.studies.probes.generalisation import packets as ask
 
     asked |= {"frames": frames}
-    finish(ask(model, open_kind(data, "trajectories"), **given(asked)), model, out, as_json)
+    answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -225,8 +216,8 @@ def packets(model: str, data: str, frames: int | None, out: Path | None, as_json
 @test_split_option
 @frames_option
 @common
-def hyper(models: tuple[str, ...], data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def hyper(models: tuple[str, ...], data: str, out: Path | None, **asked: Any) -> None:
     """Emulators with other history, window and hidden size (Fig. S7)."""
     from qwell.studies.probes.generalisation import hyper as ask
 
-    finish(ask(models, open_kind(data, "trajectories"), **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, open_kind(data, "trajectories"), **given(asked)), probes_folder(models[0], out))

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import print_finding
-from qwell.cli.common import as_json
+from qwell.cli.answers import answer_with, as_json
 from qwell.cli.options import given, option, path_option
-from qwell.cli.progress import logged_run, say
+from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, warn
 from qwell.studies.variational.config import (
     OSCILLATORS,
     SampledConfig,
@@ -56,7 +55,7 @@ from qwell.studies.variational.potentials import WELLS
 @option(SampledConfig, "steps", help="Of Monte Carlo.")
 @run_option("runs/<potential>")
 @as_json
-def variational(potential: str, out: Path | None, as_json: bool, **options: Any) -> None:
+def variational(potential: str, out: Path | None, **options: Any) -> None:
     """Ground and excited states by the variational principle, with a network as the trial function.
 
     Writes a run: networks, report.md with energies, norms, residuals and an independent solver's answer, and
@@ -65,12 +64,12 @@ def variational(potential: str, out: Path | None, as_json: bool, **options: Any)
     typed = given(options)
     if is_sampled(potential, **given({"dimensions": typed.get("dimensions")})):
         _refuse(typed, {f.name for f in fields(SampledConfig)}, "Monte Carlo has no option")
-        _sampled(SampledConfig(potential, **typed), out, as_json)
+        _sampled(SampledConfig(potential, **typed), out)
         return
     typed.pop("dimensions", None)
     own = {f.name for f in fields(VariationalConfig)} | {"setup"}
     _refuse(typed, own, "only potentials of 2 or 3 dimensions, by Monte Carlo, have the option")
-    _searched(VariationalConfig.of_setup(potential, **typed), out, as_json)
+    _searched(VariationalConfig.of_setup(potential, **typed), out)
 
 
 def _refuse(typed: dict[str, Any], own: set[str], words: str) -> None:
@@ -79,32 +78,34 @@ def _refuse(typed: dict[str, Any], own: set[str], words: str) -> None:
         raise InvalidInput(f"{words} --{alien[0].replace('_', '-')}; leave it out")
 
 
-def _searched(config: VariationalConfig, out: Path | None, as_json: bool) -> None:
+def _searched(config: VariationalConfig, out: Path | None) -> None:
     from qwell.studies.variational.report import search, warnings_of
     from qwell.train.runs import Run, run_path
 
     path = run_path(out, config.well.name)
-    run = Run.create(path, {"command": "variational", "variational": config.to_json()})
+    settings = {"variational": config.to_json()}
+    run = Run.create(path, {"command": "variational", **settings})
     with logged_run(run):
         states, finding = search(config, run.log)
         states.save(run)
-        print_finding(finding, run.path, as_json)
         errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
         for line in warnings_of(states, errors):
-            say(f"qtrain: {line}")
+            warn(line)
+        answer_with(finding, run.path, {**settings, "run": run.path})
 
 
-def _sampled(config: SampledConfig, out: Path | None, as_json: bool) -> None:
+def _sampled(config: SampledConfig, out: Path | None) -> None:
     from qwell.studies.variational.report import search_sampled
     from qwell.studies.variational.sampled import problem_of
     from qwell.train.runs import Run, run_path
 
     path = run_path(out, problem_of(config.potential, config.dimensions).name)
-    run = Run.create(path, {"command": "variational", "sampled": config.to_json()})
+    settings = {"sampled": config.to_json()}
+    run = Run.create(path, {"command": "variational", **settings})
     with logged_run(run):
         state, finding = search_sampled(config, run.log)
         state.save(run)
-        print_finding(finding, run.path, as_json)
+        answer_with(finding, run.path, {**settings, "run": run.path})
 
 
 @click.command()
@@ -115,9 +116,9 @@ def _sampled(config: SampledConfig, out: Path | None, as_json: bool) -> None:
 @option(TimesConfig, "threads", help="Of torch.")
 @path_option("--out", help="Folder to write into.", default="runs/derivatives")
 @as_json
-def derivatives(out: Path | None, as_json: bool, **options: Any) -> None:
+def derivatives(out: Path | None, **options: Any) -> None:
     """Time derivatives of networks, ours and by automatic differentiation (Fig. 7, Eq. 43)."""
     from qwell.studies.derivative_times import derivative_times
 
     finding = derivative_times(TimesConfig(**given(options)))
-    print_finding(finding, out or Path("runs") / finding.name, as_json)
+    answer_with(finding, out or Path("runs") / finding.name)
