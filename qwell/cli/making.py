@@ -12,9 +12,9 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
-from qwell.cli.options import given, option, path_option, stacked
+from qwell.cli.options import Names, given, option, path_option, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
@@ -22,7 +22,7 @@ from qwell.store.backends import SHARDED, check_suffix, storage_of
 def out_path(out: Path | None, storage: str | None, name: str) -> Path:
     """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
     if storage is not None and storage not in SHARDED:
-        raise InvalidInput(f"unknown format {storage!r}; choose one of {', '.join(SHARDED)}")
+        raise InvalidInput(unknown("format", storage, SHARDED))
     if out is None:
         return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
     if storage is not None:
@@ -58,19 +58,23 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
     """
     options = stacked(
         option(
-            recipe.plan, "shard_rows", "--shard-size", help=f"Rows a shard, a multiple of {multiple}."
+            recipe.plan, "shard_rows", "--shard-size", help=f"Rows of a shard, a multiple of {multiple}."
         ),
-        option(Workers, "count", "--workers", help="Processes; 0: in this one."),
-        click.option("--max-memory", metavar="SIZE", help="Of all local processes together, e.g. 2GB."),
-        option(
-            Workers, "scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."
+        option(Workers, "count", "--workers", help="Processes that work together; 0 works in this one."),
+        click.option(
+            "--max-memory", metavar="SIZE", help="Memory of all local processes together, e.g. 2GB."
         ),
         option(
-            Workers, "cluster", metavar="NAME", help=f"Start jobs of {', '.join(BATCH_SYSTEMS)}."
+            Workers, "scheduler", metavar="ADDRESS",
+            help="Address of a running Dask scheduler to use, tcp://host:port."
+        ),
+        option(
+            Workers, "cluster", type=Names(lambda: BATCH_SYSTEMS),
+            help=f"Batch system to start jobs of: {', '.join(BATCH_SYSTEMS)}."
         ),
         click.option(
             "--cluster-option", "cluster_options", multiple=True, metavar="KEY=VALUE",
-            help="Of the cluster's jobs, e.g. queue=short.",
+            help="Setting of the jobs of --cluster, e.g. queue=short; repeatable.",
         ),
         click.option("--resume", is_flag=True, help="Continue an interrupted generation."),
         click.option(
@@ -84,9 +88,10 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
             help="Make only these shards (array jobs); then `qdata finalise` the whole.",
         ),
         click.option(
-            "--format", "storage", help="zarr or hdf5; where it is not given, the suffix of --out decides."
+            "--format", "storage", type=Names(lambda: SHARDED),
+            help="Format of the data set, zarr or hdf5; by default the suffix of --out decides."
         ),
-        path_option("--out", help="Where.", default=out),
+        path_option("--out", help="Path of the new data set.", default=out),
         as_json,
     )  # fmt: skip
 

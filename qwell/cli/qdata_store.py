@@ -17,10 +17,17 @@ from qwell.errors import warn
 from qwell.progress import stage
 from qwell.store.derive import subset as random_part
 
-resume_option = click.option("--resume", is_flag=True, help="Continue after an interruption.")
-force_option = click.option("--force", is_flag=True, help="Replace what is there, once the new is whole.")
+resume_option = click.option(
+    "--resume", is_flag=True, help="Continue the same command after an interruption."
+)
+force_option = click.option(
+    "--force", is_flag=True, help="Replace a data set that is at --out, once the new one is whole."
+)
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Where: …/name.zarr, or …/name.h5 for HDF5."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Path of the new data set: …/name.zarr, or …/name.h5 for HDF5.",
 )
 
 
@@ -67,10 +74,10 @@ def info(path: str) -> None:
 @click.option(
     "--full",
     is_flag=True,
-    help="Also read every value, and make a random sample again by the reference method.",
+    help="Read every value, too, and make a random sample again by the reference method.",
 )
-@option(audit, "samples", help="Rows a split made again by --full; trajectories at most 8.")
-@option(audit, "seed", help="Of the sample.")
+@option(audit, "samples", help="Rows of each split that --full makes again; trajectories at most 8.")
+@option(audit, "seed", help="Seed of the random sample of --full.")
 @as_json
 def verify(path: str, full: bool, **sample: Any) -> None:
     """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
@@ -124,7 +131,7 @@ def stats(path: str) -> None:
 @click.command()
 @click.argument("path")
 @out_option
-@click.option("--single", is_flag=True, help="One portable HDF5 file instead of one a shard.")
+@click.option("--single", is_flag=True, help="Write one portable HDF5 file instead of a file for each shard.")
 @resume_option
 @force_option
 @as_json
@@ -142,7 +149,11 @@ def convert(path: str, out: Path, single: bool, resume: bool, force: bool) -> No
 @click.command()
 @click.argument("path")
 @click.option("--n", type=int, required=True, help="Training rows to keep; validation stays whole.")
-@option(random_part, "seed", help="Subsets of one seed are nested.")
+@option(
+    random_part,
+    "seed",
+    help="Seed of the choice of rows; smaller subsets of one seed lie within larger ones.",
+)
 @out_option
 @resume_option
 @force_option
@@ -222,7 +233,7 @@ def _line(entry: dict[str, Any]) -> str:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("url")
-@click.option("--force", is_flag=True, help="Replace another version that is there.")
+@click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def push(path: Path, url: str, force: bool) -> None:
     """Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).
@@ -238,10 +249,10 @@ def push(path: Path, url: str, force: bool) -> None:
 @click.command()
 @click.argument("url")
 @click.argument("path", type=click.Path(path_type=Path), default="store")
-@click.option("--force", is_flag=True, help="Replace another version that is there.")
+@click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def pull(url: str, path: Path, force: bool) -> None:
-    """Copy a data set from an address (s3://, gs://, az://, ssh://, https://) to PATH, or into store/.
+    """Copy a data set from s3://, gs://, az://, ssh:// or https:// to PATH, or into store/.
 
     name@digest insists on a version. Repeated after an interruption, it brings what is missing.
     """
@@ -271,9 +282,9 @@ def _transfer(size: int, action: Callable[[Any], Any]) -> None:
 
 @click.command()
 @click.argument("path")
-@click.option("--url", default="", help="Where the data set can be had, for the Croissant file.")
-@click.option("--license", "license_", default="", help="Address of its license.")
-@path_option("--out", help="Directory.", default="here")
+@click.option("--url", default="", help="Address where others find the data set, for the Croissant file.")
+@click.option("--license", "license_", default="", help="Address of the license of the data set.")
+@path_option("--out", help="Directory that both files are written into.", default="here")
 @as_json
 def card(path: str, url: str, license_: str, out: Path | None) -> None:
     """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""

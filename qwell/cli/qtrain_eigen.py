@@ -10,9 +10,9 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import parse_settings
-from qwell.cli.options import given, option
+from qwell.cli.options import Names, given, option
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
-from qwell.train.config import MEASURED, EigenConfig
+from qwell.train.config import MEASURED, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
     from qwell.train.evaluate import Evaluation
@@ -20,18 +20,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
-@training_options(EigenConfig, "Potentials")
+@training_options(EigenConfig, "spectra", "Potentials")
 @option(
     EigenConfig,
     "density_weight",
-    help="Of the loss on densities, with data made with --densities; 1 helps mlp, and spoils hamiltonian.",
+    help="Weight of the loss on densities, for data made with --densities; 1 helps mlp, spoils hamiltonian.",
 )
-@option(EigenConfig, "precision", help="float32, tf32 (GPU), bf16 or float64 (slow).")
 @option(
-    EigenConfig, "stream", help="auto, resident (in memory), mirror (decoded on disk) or pool (streamed)."
+    EigenConfig, "precision", type=Names(lambda: PRECISIONS),
+    help="Precision of the training: float32, tf32 (GPU), bf16 or float64 (slow).",
+)  # fmt: skip
+@option(
+    EigenConfig,
+    "stream",
+    type=Names(lambda: TIERS),
+    help="Source of rows: auto, resident (in memory), mirror (decoded on disk) or pool (streamed).",
 )
 @click.option(
-    "--watch", multiple=True, metavar="DATA", help="Further data set to measure while training; repeatable."
+    "--watch",
+    multiple=True,
+    metavar="DATA",
+    help="Further data set to measure the network on while it is trained; repeatable.",
 )
 @click.pass_context
 def eigen(
@@ -84,7 +93,7 @@ def _table(evaluation: Evaluation) -> str:
 @click.command()
 @click.argument("model", metavar="RUN")
 @click.option("--data", required=True, help="Data set of spectra, of any kernel.")
-@click.option("--split", default=MEASURED, show_default=True, help="Of the data set.")
+@click.option("--split", default=MEASURED, show_default=True, help="Split of the data set to measure on.")
 @device_option
 @as_json
 def evaluate(model: str, data: str, split: str, device: str) -> None:
@@ -103,12 +112,15 @@ def evaluate(model: str, data: str, split: str, device: str) -> None:
 @click.command()
 @click.argument("model", metavar="RUN")
 @click.option(
-    "--potential", type=click.Path(path_type=Path), required=True, help="One a row: .npy, or .csv by commas."
+    "--potential",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File of potentials, one in each row: .npy, or .csv by commas.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write the energies there, .npy or .csv, instead of printing.",
+    help="File to write the energies into, .npy or .csv, instead of printing them.",
 )
 @device_option
 @as_json

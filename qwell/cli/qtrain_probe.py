@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
-from qwell.cli.options import given, option, path_option, stacked
+from qwell.cli.options import Group, Names, given, option, path_option, stacked
 from qwell.errors import InvalidInput
+from qwell.physics.propagators.settings import HAMILTONIANS
 from qwell.studies.probes.asked import OfSpectra, OfTrajectories
 
 
-@click.group()
+@click.group(cls=Group)
 def probe() -> None:
     """Ask trained networks what they know: the experiments of the papers, one command each.
 
@@ -27,11 +28,14 @@ one_run = click.argument("model", metavar="RUN")
 runs = click.argument("models", metavar="RUN…", nargs=-1, required=True)
 one_set = click.option("--data", required=True, help="Data set of spectra, of any kernel.")
 sets = click.option("--data", multiple=True, required=True, help="Data set to measure on; repeat for more.")
-split_option = option(OfSpectra, "split", help="Of the data sets.")
-index_option = option(OfSpectra, "index", help="Of the potential drawn.")
-test_split_option = option(OfTrajectories, "split", help="Of the data sets.")
-frames_option = option(OfTrajectories, "frames", help="Frames to predict.")
-common = stacked(path_option("--out", help="Folder to write into.", default="RUN/probes"), as_json)
+split_option = option(OfSpectra, "split", help="Split of the data sets.")
+index_option = option(OfSpectra, "index", help="Row of the potential that is drawn.")
+test_split_option = option(OfTrajectories, "split", help="Split of the data sets.")
+frames_option = option(OfTrajectories, "frames", help="Number of frames to predict.")
+common = stacked(
+    path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes"),
+    as_json,
+)
 
 
 def _open(path: str) -> Any:
@@ -65,9 +69,15 @@ def cross_kernel(models: tuple[str, ...], data: tuple[str, ...], out: Path | Non
 
 @probe.command()
 @click.argument("models", metavar="[RUN…]", nargs=-1)
-@click.option("--train", "training", multiple=True, required=True, help="Training set to search; repeatable.")
+@click.option(
+    "--train",
+    "training",
+    multiple=True,
+    required=True,
+    help="Data set whose training split is searched; repeatable.",
+)
 @sets
-@option(OfSpectra, "device", help="Where products are made, in float64.")
+@option(OfSpectra, "device", help="Device that computes the products of potentials, in float64.")
 @common
 def similarity(
     models: tuple[str, ...],
@@ -104,7 +114,7 @@ def ablation(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, *
 @one_set
 @split_option
 @index_option
-@option(OfSpectra, "layers", help="Attention layers to show.")
+@option(OfSpectra, "layers", help="Number of attention layers to show.")
 @common
 def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Where self-attention looks, with the potential along both margins (Fig. 9)."""
@@ -118,7 +128,7 @@ def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @one_set
 @split_option
 @index_option
-@option(OfSpectra, "samples", help="Potentials the table averages over.")
+@option(OfSpectra, "samples", help="Number of potentials that the table averages over.")
 @common
 def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
@@ -131,7 +141,7 @@ def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @one_run
 @one_set
 @split_option
-@option(OfSpectra, "candidates", help="Potentials tried with each other.")
+@option(OfSpectra, "candidates", help="Number of potentials that are tried with each other.")
 @common
 def crossing(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
@@ -173,8 +183,8 @@ def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, 
 @one_run
 @click.option("--data", required=True, help="Trajectories that windows are cut from.")
 @test_split_option
-@option(OfTrajectories, "samples", help="Windows of each kind.")
-@option(OfTrajectories, "seed", help="Of the choice of windows.")
+@option(OfTrajectories, "samples", help="Number of windows of each kind.")
+@option(OfTrajectories, "seed", help="Seed of the choice of windows.")
 @common
 def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
@@ -185,7 +195,12 @@ def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
 
 @probe.command()
 @runs
-@option(OfTrajectories, "hamiltonian", help="Of the truth, which is made on the spot.")
+@option(
+    OfTrajectories,
+    "hamiltonian",
+    type=Names(lambda: HAMILTONIANS),
+    help="Kinetic energy of the truth, which is made on the spot: lattice or spectral.",
+)
 @frames_option
 @common
 def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None) -> None:
