@@ -6,6 +6,7 @@ What is worth saying and no error is a `QwellWarning`, which the commands print 
 """
 
 import warnings
+from collections.abc import Iterable
 
 
 class QwellError(Exception):
@@ -24,6 +25,21 @@ class QwellWarning(UserWarning):
 def warn(message: str) -> None:
     """Say a `QwellWarning`, once a message."""
     warnings.warn(message, QwellWarning, stacklevel=3)
+
+
+def near(name: object, known: Iterable[str]) -> str | None:
+    """The one of the known names that is most like a name, if one is like it."""
+    from difflib import get_close_matches  # costs milliseconds, and only mistakes need it
+
+    return next(iter(get_close_matches(str(name), list(known), n=1)), None)
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """What to say of a name that is none of those known: which of them may be meant, and all there are."""
+    names = list(known)
+    meant = near(name, names)
+    hint = f"did you mean {meant!r}? If not, " if meant else ""
+    return f"unknown {what} {name!r}; {hint}choose one of {', '.join(names)}"
 
 
 class InvalidInput(QwellError, ValueError):

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,22 @@ def file_sha256(path: Path) -> str:
 def dump_json(obj: object) -> bytes:
     """Canonical JSON: sorted keys, one-space indent, no NaN, final newline."""
     return (json.dumps(obj, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def json_text(obj: object) -> str:
+    """JSON for people and scripts: in the order given, null for NaN and infinity, text for paths."""
+    return json.dumps(_plain(obj), indent=1, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """The same with null for what is no number, as JSON has none, and paths as text."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def seal(content: Mapping[str, Any]) -> bytes:

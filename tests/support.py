@@ -77,8 +77,10 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """The answer of a command with `--json`."""
-        return json.loads(self.stdout)
+        """The results in the answer of a command with `--json`, whose shape is always the same."""
+        answer = json.loads(self.stdout)
+        assert list(answer) == ["command", "version", "inputs", "results", "warnings"], answer
+        return answer["results"]
 
 
 def run(*arguments: object, cwd: Path, code: int | None = 0, **environment: str) -> Done:

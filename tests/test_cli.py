@@ -1,6 +1,5 @@
 """The commands as typed: what they print, and that bad input is one line and the right exit code."""
 
-import json
 import os
 import shutil
 import signal
@@ -88,7 +87,7 @@ def test_evaluate_on_another_kernel(home: Path, tmp_path: Path) -> None:
     answer = run(
         "qtrain", "evaluate", home / "runs/m3-mlp", "--data", "store/rbf.zarr", "--json", cwd=tmp_path
     )
-    rows = {row["name"].split()[0]: row for row in json.loads(answer.stdout)["rows"]}
+    rows = {row["name"].split()[0]: row for row in answer.json["rows"]}
     assert rows["direct"]["nmse"] < 1e-20 < rows["Galerkin,"]["nmse"] < rows["mlp"]["nmse"] < 1
     assert len(rows["mlp"]["mae_per_level"]) == 10
 

@@ -1,6 +1,5 @@
 """`qdata simulate`, `windows`, `animate`, and what other commands say of trajectories, as typed."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +81,8 @@ def test_presets_and_what_may_be_changed(home: Path) -> None:
         "--propagator",
         "split-operator",
     )
-    changed = run("qdata", "simulate", "--preset", "demo", *options, "--dry-run", "--json", cwd=home).stdout
-    recipe = json.loads(changed)["recipe"]
+    changed = run("qdata", "simulate", "--preset", "demo", *options, "--dry-run", "--json", cwd=home).json
+    recipe = changed["recipe"]
     assert recipe["propagation"]["method"] == "split-operator" and recipe["propagation"]["frames"] == 20
     assert recipe["dtype"] == "float64" and recipe["propagation"]["substep"] == 0.01
     assert not (home / "store/demo.zarr").exists()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -21,7 +23,7 @@ from qwell.studies.variational.config import VariationalConfig
 from qwell.train.config import EigenConfig
 
 CLI = Path(qdata.__file__).parent
-GROUPS = {"qdata": qdata.cli, "qtrain": qtrain.cli}
+GROUPS: dict[str, LazyGroup] = {"qdata": qdata.cli, "qtrain": qtrain.cli}
 
 
 def test_no_default_is_typed_by_hand() -> None:
@@ -90,6 +92,65 @@ def test_an_option_says_what_its_field_says() -> None:
     typed = CliRunner().invoke(command, ["--count", "1", "--sizes", "5,6", "--free", "--fast"]).output
     assert typed.strip().endswith(repr(Settings(1, sizes=(5, 6), walls=False, fast=True)))
     assert CliRunner().invoke(command, []).exit_code == 2
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """A command, or all commands of a group, with what is typed for each."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for sub in command.list_commands(context):
+            one = command.get_command(context, sub)
+            assert one is not None
+            yield from commands(one, f"{name} {sub}")
+    else:
+        yield name, command
+
+
+ALL = dict(one for program in GROUPS for one in commands(GROUPS[program], program))
+# Words that begin a help text which only makes sense after another one, or says nothing.
+LEANING = {
+    "also", "and", "but", "instead", "it", "its", "likewise", "of", "or", "same", "such", "that", "the",
+    "their", "them", "these", "they", "this", "those", "where", "whether", "which", "with",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_texts_stand_alone(name: str) -> None:
+    """Every command and option says what it is, in a sentence that needs no other one."""
+    assert len((ALL[name].help or "").split()) >= 4, name
+    for one in ALL[name].params:
+        if isinstance(one, click.Option):
+            said = (one.help or "").split("  [")[0]
+            words = said.split()
+            assert len(words) >= 3, (one.opts, said)
+            assert said[0].isupper() and said.endswith((".", "…")), (one.opts, said)
+            assert words[0].strip(".,:;").lower() not in LEANING, (one.opts, said)
+
+
+@pytest.mark.parametrize("program", GROUPS)
+def test_every_command_stands_in_one_section_of_the_help(program: str) -> None:
+    titles = {"qdata": ["Make", "Look", "Change", "Share"], "qtrain": ["Train", "Ask", "Solve", "Papers"]}
+    group = GROUPS[program]
+    named = [name for section in group.sections.values() for name in section]
+    assert list(group.sections) == titles[program] and all(group.sections.values())
+    reached = {id(one) for one in _with_groups(group)}
+    for path in CLI.glob(f"{program}_*.py"):
+        for name, one in vars(import_module(f"qwell.cli.{path.stem}")).items():
+            assert not isinstance(one, click.Command) or id(one) in reached, f"{path}: {name}"
+    assert len(named) == len(set(named))
+    said = CliRunner().invoke(group, ["--help"]).output
+    places = [said.index(f"\n{title}:\n") for title in titles[program]]
+    assert places == sorted(places) and all(f"  {name} " in said for name in named)
+
+
+def _with_groups(command: click.Command) -> Iterator[click.Command]:
+    """A command, and all that are in it."""
+    yield command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context := click.Context(command)):
+            one = command.get_command(context, name)
+            assert one is not None
+            yield from _with_groups(one)
 
 
 @pytest.mark.parametrize("program", GROUPS)

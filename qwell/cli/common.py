@@ -23,12 +23,6 @@ from qwell.cli.signals import number_of, signals_end_work
 from qwell.errors import InvalidInput, QwellError, QwellWarning
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-
-
-def echo_json(obj: Any) -> None:
-    """Print plain JSON."""
-    click.echo(json.dumps(obj, indent=1))
 
 
 def parse_settings(settings: tuple[str, ...], example: str) -> dict[str, Any]:
@@ -102,7 +96,12 @@ def run(group: click.Group, name: str) -> None:
     `--debug` anywhere on the command line keeps the traceback, `--log-file FILE` anywhere keeps a log.
     """
     _open_missing_streams()
-    with _warnings_in_a_line(name), signals_end_work(name), Display(name).shown(), ExitStack() as held:
+    with (
+        _warnings_in_a_line(name) as said,
+        signals_end_work(name),
+        Display(name).shown(),
+        ExitStack() as held,
+    ):
         try:
             arguments, debug, log = _taken_out(sys.argv[1:])
             held.enter_context(logged_to(log))
@@ -111,7 +110,7 @@ def run(group: click.Group, name: str) -> None:
             code = error.exit_code
         else:
             LOG.info("$ %s", shlex.join([name, *arguments]))
-            code = _run(group, name, arguments, debug)
+            code = _run(group, name, arguments, debug, said)
             LOG.info("exit code %d", code)
     sys.exit(code)
 
@@ -133,9 +132,9 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
     return rest, debug, log
 
 
-def _run(group: click.Group, name: str, arguments: list[str], debug: bool) -> int:
+def _run(group: click.Group, name: str, arguments: list[str], debug: bool, said: list[str]) -> int:
     try:
-        code = group.main(arguments, prog_name=name, standalone_mode=False)
+        code = group.main(arguments, prog_name=name, standalone_mode=False, obj=said)
     except Failed as failed:
         return failed.code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -222,19 +221,25 @@ def _open_missing_streams() -> None:
 
 
 @contextmanager
-def _warnings_in_a_line(name: str) -> Iterator[None]:
-    """Our own warnings are said as errors are, in a line; those of others stay as they are."""
+def _warnings_in_a_line(name: str) -> Iterator[list[str]]:
+    """Our own warnings are said as errors are, in a line, and kept; those of others stay as they are.
+
+    Yields the list of those that were said, which grows.
+    """
     with warnings.catch_warnings():
+        said: list[str] = []
         show = warnings.showwarning
 
         def ours(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if issubclass(category, QwellWarning):
+                said.append(str(message))
                 say(f"{name}: {message}")
             else:
                 show(message, category, *where)
 
+        warnings.filterwarnings("default", category=QwellWarning)  # said once, whatever -W asks for
         warnings.showwarning = ours  # type: ignore[assignment]
-        yield
+        yield said
 
 
 def version_option(name: str) -> Callable[[Any], Any]:

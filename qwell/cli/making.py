@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, goes_on_with, parse_bytes, parse_range, parse_settings
-from qwell.cli.options import given, option, path_option, stacked
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
+from qwell.cli.options import Names, given, option, path_option, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
@@ -21,7 +22,7 @@ from qwell.store.backends import SHARDED, check_suffix, storage_of
 def out_path(out: Path | None, storage: str | None, name: str) -> Path:
     """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
     if storage is not None and storage not in SHARDED:
-        raise InvalidInput(f"unknown format {storage!r}; choose one of {', '.join(SHARDED)}")
+        raise InvalidInput(unknown("format", storage, SHARDED))
     if out is None:
         return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
     if storage is not None:
@@ -45,7 +46,6 @@ class Making:
     shards: str | None
     storage: str | None
     out: Path | None
-    as_json: bool
 
 
 def making_options(recipe: Any, multiple: int, out: str) -> Any:
@@ -58,19 +58,23 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
     """
     options = stacked(
         option(
-            recipe.plan, "shard_rows", "--shard-size", help=f"Rows a shard, a multiple of {multiple}."
+            recipe.plan, "shard_rows", "--shard-size", help=f"Rows of a shard, a multiple of {multiple}."
         ),
-        option(Workers, "count", "--workers", help="Processes; 0: in this one."),
-        click.option("--max-memory", metavar="SIZE", help="Of all local processes together, e.g. 2GB."),
-        option(
-            Workers, "scheduler", metavar="ADDRESS", help="Use a running Dask scheduler, tcp://host:port."
+        option(Workers, "count", "--workers", help="Processes that work together; 0 works in this one."),
+        click.option(
+            "--max-memory", metavar="SIZE", help="Memory of all local processes together, e.g. 2GB."
         ),
         option(
-            Workers, "cluster", metavar="NAME", help=f"Start jobs of {', '.join(BATCH_SYSTEMS)}."
+            Workers, "scheduler", metavar="ADDRESS",
+            help="Address of a running Dask scheduler to use, tcp://host:port."
+        ),
+        option(
+            Workers, "cluster", type=Names(lambda: BATCH_SYSTEMS),
+            help=f"Batch system to start jobs of: {', '.join(BATCH_SYSTEMS)}."
         ),
         click.option(
             "--cluster-option", "cluster_options", multiple=True, metavar="KEY=VALUE",
-            help="Of the cluster's jobs, e.g. queue=short.",
+            help="Setting of the jobs of --cluster, e.g. queue=short; repeatable.",
         ),
         click.option("--resume", is_flag=True, help="Continue an interrupted generation."),
         click.option(
@@ -84,9 +88,10 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
             help="Make only these shards (array jobs); then `qdata finalise` the whole.",
         ),
         click.option(
-            "--format", "storage", help="zarr or hdf5; where it is not given, the suffix of --out decides."
+            "--format", "storage", type=Names(lambda: SHARDED),
+            help="Format of the data set, zarr or hdf5; by default the suffix of --out decides."
         ),
-        path_option("--out", help="Where.", default=out),
+        path_option("--out", help="Path of the new data set.", default=out),
         as_json,
     )  # fmt: skip
 
@@ -111,7 +116,7 @@ def make(recipe: Any, making: Making) -> None:
     options = parse_settings(making.cluster_options, "--cluster-option queue=short")
     who = Workers(making.count, making.scheduler, making.cluster, options, parse_bytes(making.max_memory))
     if making.dry_run:
-        _dry_run(recipe, path, plan, who, making.as_json)
+        _dry_run(recipe, path, plan, who)
         return
     shards = making.shards
     part = parse_range(shards, len(plan.shards())) if shards else slice(None)
@@ -128,8 +133,8 @@ def make(recipe: Any, making: Making) -> None:
             manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
     seconds = round(time.perf_counter() - clock, 3)
     if shards:
-        answer = {
-            "path": str(path),
+        results: dict[str, Any] = {
+            "path": path,
             "shards": [part.start, part.stop],
             "of": len(plan.shards()),
             "rows": rows,
@@ -139,36 +144,33 @@ def make(recipe: Any, making: Making) -> None:
             f" when all are made, `qdata finalise {path}`"
         )
     else:
-        answer = {"path": str(path), "digest": manifest.digest, "rows": rows}
+        results = {"path": path, "digest": manifest.digest, "rows": rows}
         counts = " + ".join(f"{layout.rows:,}" for layout in plan.splits.values())
         text = (
             f"{path}: {counts} rows, {plan.bytes / 1e6:,.1f} MB"
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
-    if making.as_json:
-        echo_json({**answer, "seconds": seconds})
-    else:
-        click.echo(text)
+    answer({**results, "seconds": seconds}, text, _inputs(recipe, path))
 
 
-def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any, as_json: bool) -> None:
+def _inputs(recipe: Any, path: Path) -> dict[str, Any]:
+    return {"path": path, "recipe": recipe.to_json()}
+
+
+def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any) -> None:
     """Say what would be made; with a batch system, also the script of its jobs."""
     rows = sum(layout.rows for layout in plan.splits.values())
     count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
-    answer = {"path": str(path), "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
+    results = {"path": path, "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
     seconds = round(1 + rows * recipe.seconds_per_row / count, 1)
-    answer |= {"seconds_estimated": seconds, "workers": count}
-    answer |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
-    if workers.cluster:
-        answer["job_script"] = job_script(workers)
-    if as_json:
-        echo_json(answer)
-        return
-    click.echo(
-        f"{path}: {rows:,} rows in {answer['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-        f" about {answer['seconds_estimated']:g} s on {count} cores"
-        f" with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
+    results |= {"seconds_estimated": seconds, "workers": count}
+    results |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
+    text = (
+        f"{path}: {rows:,} rows in {results['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
+        f" about {seconds:g} s on {count} cores with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
         " Nothing was written."
     )
     if workers.cluster:
-        click.echo(f"\nEach of {count} jobs:\n\n{answer['job_script']}")
+        results["job_script"] = job_script(workers)
+        text += f"\n\nEach of {count} jobs:\n\n{results['job_script']}"
+    answer(results, text, _inputs(recipe, path))

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qwell.cli.common import parse_numbers
+from qwell.errors import unknown
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Any], Any]
+
+
+class LibraryOption(click.Option):
+    """An option whose default is the library's.
+
+    Arguments:
+        library_default: what counts where the option is not typed; None if that depends on other things.
+    """
+
+    def __init__(self, *args: Any, library_default: Any = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.library_default = library_default
 
 
 class Numbers(click.ParamType):
@@ -52,6 +68,45 @@ class Words(click.ParamType):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
 
+class Names(click.ParamType):
+    """A name of a table, which the shell completes; whether there is such a name, the library says.
+
+    Arguments:
+        known: gives the names; not called before somebody asks for completion.
+    """
+
+    name = "name"
+
+    def __init__(self, known: Callable[[], Iterable[str]]) -> None:
+        self.known = known
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
+
+
+def models(task: str) -> Names:
+    """Names in the zoo of a task, "spectra" or "dynamics"."""
+
+    def known() -> Iterable[str]:
+        from qwell.models.registry import list_models
+
+        return list_models(task)
+
+    return Names(known)
+
+
+def systems() -> Iterable[str]:
+    """Names of states whose potentials are known."""
+    from qwell.studies.inverse.systems import SYSTEMS
+
+    return SYSTEMS
+
+
 TYPES: dict[str, Any] = {
     "int": int,
     "float": float,
@@ -86,6 +141,8 @@ def option(owner: Callable[..., Any], name: str, *flags: str, help: str, **attri
     return click.option(
         *(flags or (f"--{name.replace('_', '-')}",)),
         name,
+        cls=LibraryOption,
+        library_default=None if asked.default is inspect.Parameter.empty else asked.default,
         required=asked.default is inspect.Parameter.empty,
         help=f"{help}  [default: {words}]" if words else help,
         **{**settings, **attributes},
@@ -134,20 +191,36 @@ def stacked(*options: Decorator) -> Decorator:
     return decorate
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """A group that knows which command may be meant by another name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named first, and the other arguments; UsageError if there is none."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"{unknown('command', args[0], known)}.")
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(Group):
     """A group that imports a command's module when the command is asked for, and not for its own help.
 
     Arguments:
-        places: name → (module:attribute, what the group's help says of it).
+        sections: title → name of a command → (module:attribute, what the group's help says of it).
     """
 
-    def __init__(self, *args: Any, places: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Mapping[str, tuple[str, str]]], **attributes: Any
+    ) -> None:
         super().__init__(*args, **attributes)
-        self.places = places
+        self.sections = sections
+        self.places = {name: place for section in sections.values() for name, place in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, sorted."""
-        return sorted({*self.commands, *self.places})
+        """All names, section by section."""
+        return list(self.places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command, imported now if it was not yet."""
@@ -156,11 +229,19 @@ class LazyGroup(click.Group):
             self.add_command(getattr(import_module(module), attribute), cmd_name)
         return super().get_command(ctx, cmd_name)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands that begin so, without importing any; then the group's own options."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=words)
+            for name, (_, words) in self.places.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        said = {name: words for name, (_, words) in self.places.items()}
-        said |= {
-            name: one.get_short_help_str(1000) for name, one in self.commands.items() if name not in said
-        }
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, said[name]) for name in self.list_commands(ctx)])
+        """Write the sections of commands without importing any."""
+        for title, section in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, words) for name, (_, words) in section.items()])

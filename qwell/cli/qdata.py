@@ -7,74 +7,91 @@ import click
 from qwell.cli.common import CONTEXT, log_option, run, version_option
 from qwell.cli.options import LazyGroup
 
-PLACES = {
-    "generate": (
-        "qwell.cli.qdata_generate:generate",
-        "Make random potentials from a Gaussian process, and their lowest energies.",
-    ),
-    "densities": (
-        "qwell.cli.qdata_generate:densities",
-        "Random potentials in cells, and the density of the wave that starts at their left end.",
-    ),
-    "finalise": (
-        "qwell.cli.qdata_generate:finalise",
-        "Make a data set of the shards that `qdata generate --shards` made; exit code 2 if some are missing.",
-    ),
-    "import": (
-        "qwell.cli.qdata_generate:import_",
-        "Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.",
-    ),
-    "simulate": (
-        "qwell.cli.qdata_simulate:simulate",
-        "Propagate wave packets on a ring, every packet in every potential; or a ready-made set of them.",
-    ),
-    "windows": (
-        "qwell.cli.qdata_simulate:windows",
-        "What networks learn from: windows of trajectories, how many, and how many touch the potential.",
-    ),
-    "plot": (
-        "qwell.cli.qdata_draw:plot",
-        "Draw a page of samples: potentials with levels or densities, or wave packets in space and time.",
-    ),
-    "animate": ("qwell.cli.qdata_draw:animate", "Film one simulation: |ψ|², Re ψ, and the potential."),
-    "info": ("qwell.cli.qdata_store:info", "Say what a data set holds, how it was made, and its version."),
-    "verify": (
-        "qwell.cli.qdata_store:verify",
-        "Check a data set: manifest, names, sizes and sha256 of every file.",
-    ),
-    "stats": (
-        "qwell.cli.qdata_store:stats",
-        "Mean, standard deviation and range of every field; with --json also of every element of a row.",
-    ),
-    "list": (
-        "qwell.cli.qdata_store:list_",
-        "List the data sets in a directory or at an address, without reading arrays.",
-    ),
-    "convert": (
-        "qwell.cli.qdata_store:convert",
-        "Write the same rows in another format: Zarr to HDF5, HDF5 to Zarr, or into a single HDF5 file.",
-    ),
-    "subset": ("qwell.cli.qdata_store:subset", "Keep a random part of the training rows."),
-    "merge": (
-        "qwell.cli.qdata_store:merge",
-        "Put data sets with the same fields one after the other, split by split.",
-    ),
-    "push": (
-        "qwell.cli.qdata_store:push",
-        "Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).",
-    ),
-    "pull": (
-        "qwell.cli.qdata_store:pull",
-        "Copy a data set from an address (s3://, gs://, az://, ssh://, https://) to PATH, or into store/.",
-    ),
-    "card": (
-        "qwell.cli.qdata_store:card",
-        "Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs.",
-    ),
+SECTIONS = {
+    "Make": {
+        "generate": (
+            "qwell.cli.qdata_generate:generate",
+            "Make random potentials from a Gaussian process, and their lowest energies.",
+        ),
+        "densities": (
+            "qwell.cli.qdata_generate:densities",
+            "Random potentials in cells, and the density of the wave that starts at their left end.",
+        ),
+        "simulate": (
+            "qwell.cli.qdata_simulate:simulate",
+            "Propagate wave packets on a ring, every packet in every potential; or a ready-made set of them.",
+        ),
+        "import": (
+            "qwell.cli.qdata_generate:import_",
+            "Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.",
+        ),
+        "finalise": (
+            "qwell.cli.qdata_generate:finalise",
+            "Make a data set of the shards that `qdata … --shards` made; exit code 2 if some are missing.",
+        ),
+    },
+    "Look": {
+        "info": (
+            "qwell.cli.qdata_store:info",
+            "Say what a data set holds, how it was made, and its version.",
+        ),
+        "list": (
+            "qwell.cli.qdata_store:list_",
+            "List the data sets in a directory or at an address, without reading arrays.",
+        ),
+        "stats": (
+            "qwell.cli.qdata_store:stats",
+            "Mean, standard deviation and range of every field; with --json also of every element of a row.",
+        ),
+        "plot": (
+            "qwell.cli.qdata_draw:plot",
+            "Draw a page of samples: potentials with levels or densities, or wave packets in space and time.",
+        ),
+        "animate": (
+            "qwell.cli.qdata_draw:animate",
+            "Film one simulation: |ψ|², Re ψ, and the potential.",
+        ),
+        "windows": (
+            "qwell.cli.qdata_simulate:windows",
+            "What networks learn from: windows of trajectories, how many, and how many touch the potential.",
+        ),
+        "verify": (
+            "qwell.cli.qdata_store:verify",
+            "Check a data set: manifest, names, sizes and sha256 of every file.",
+        ),
+    },
+    "Change": {
+        "convert": (
+            "qwell.cli.qdata_store:convert",
+            "Write the same rows in another format: Zarr to HDF5, HDF5 to Zarr, or into a single HDF5 file.",
+        ),
+        "subset": (
+            "qwell.cli.qdata_store:subset",
+            "Keep a random part of the training rows.",
+        ),
+        "merge": (
+            "qwell.cli.qdata_store:merge",
+            "Put data sets with the same fields one after the other, split by split.",
+        ),
+    },
+    "Share": {
+        "push": (
+            "qwell.cli.qdata_store:push",
+            "Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).",
+        ),
+        "pull": (
+            "qwell.cli.qdata_store:pull",
+            "Copy a data set from s3://, gs://, az://, ssh:// or https:// to PATH, or into store/.",
+        ),
+        "card": (
+            "qwell.cli.qdata_store:card",
+            "Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs.",
+        ),
+    },
 }
 
 
-@click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
+@click.group(cls=LazyGroup, sections=SECTIONS, context_settings=CONTEXT)
 @version_option("qdata")
 @log_option
 def cli() -> None:

@@ -12,7 +12,7 @@ from qwell.cli.options import given, option, path_option
 from qwell.store.reader import open_dataset
 from qwell.studies.pages import MOST, film_of, page, save_figure, shown_split
 
-split_option = click.option("--split", help="The first that has rows, where it is not given.")
+split_option = click.option("--split", help="Split to draw from; by default the first that has rows.")
 
 
 @click.command()
@@ -20,10 +20,10 @@ split_option = click.option("--split", help="The first that has rows, where it i
 @split_option
 @click.option(
     "--rows", metavar="A:B",
-    help="Which rows, the first ones where it is not given; at most"
+    help="Rows to draw, by default the first ones; at most"
     f" {MOST['spectra']} are drawn, {MOST['trajectories']} of trajectories.",
 )  # fmt: skip
-@path_option("--out", help="PNG, SVG or PDF.", default="<name>-samples.png")
+@path_option("--out", help="File of the picture, PNG, SVG or PDF.", default="<name>-samples.png")
 def plot(path: str, split: str | None, rows: str | None, out: Path | None) -> None:
     """Draw a page of samples: potentials with levels or densities, or wave packets in space and time."""
     data = open_dataset(path)
@@ -38,10 +38,10 @@ def plot(path: str, split: str | None, rows: str | None, out: Path | None) -> No
 @click.command()
 @click.argument("path")
 @split_option
-@option(film_of, "row", help="Which simulation.")
-@option(film_of, "every", help="Frames of the data a picture.")
-@option(film_of, "fps", help="Pictures a second.")
-@path_option("--out", help="GIF or MP4.", default="<name>-<row>.gif")
+@option(film_of, "row", help="Row of the simulation in its split.")
+@option(film_of, "every", help="Frames of the data from one picture to the next.")
+@option(film_of, "fps", help="Pictures in a second of the film.")
+@path_option("--out", help="File of the film, GIF or MP4.", default="<name>-<row>.gif")
 def animate(path: str, split: str | None, out: Path | None, **options: Any) -> None:
     """Film one simulation: |ψ|², Re ψ, and the potential. MP4 needs ffmpeg."""
     data = open_dataset(path).require("trajectories")

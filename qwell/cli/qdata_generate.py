@@ -7,33 +7,48 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, goes_on_with
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import goes_on_with
 from qwell.cli.making import Making, make, making_options
-from qwell.cli.options import given, option, path_option
+from qwell.cli.options import Names, given, option, path_option
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
 from qwell.datagen.recipes.imported import import_spectra, read_spectra
 from qwell.datagen.recipes.spectra import SpectraRecipe
+from qwell.physics.kernels import KERNELS
 from qwell.physics.potentials import BLOCK
+from qwell.physics.spectrum import SOLVERS
 from qwell.progress import stage
+from qwell.store.schema import DTYPES
 
 
 @click.command()
-@option(SpectraRecipe, "kernel", metavar="NAME", help="rbf, m5, m3, exp or matern (with --nu).")
+@option(
+    SpectraRecipe,
+    "kernel",
+    type=Names(lambda: KERNELS),
+    help="Kernel of the Gaussian process: rbf, m5, m3, exp or matern (with --nu).",
+)
 @option(SpectraRecipe, "n", help="Potentials in the training split.")
-@option(SpectraRecipe, "sigma", help="Standard deviation of V, ħ²/(m·length²).")
-@option(SpectraRecipe, "length", help="Correlation length, half box = 1.")
-@option(SpectraRecipe, "nu", help="Smoothness of the matern kernel.")
-@option(SpectraRecipe, "mesh", help="Intervals M; M + 1 points.")
-@option(SpectraRecipe, "levels", help="Lowest energies kept.")
+@option(SpectraRecipe, "sigma", help="Standard deviation of the potential, ħ²/(m·length²).")
+@option(SpectraRecipe, "length", help="Correlation length of the potential, in units of half the box.")
+@option(SpectraRecipe, "nu", help="Smoothness ν of --kernel matern.")
+@option(SpectraRecipe, "mesh", help="Intervals of the mesh; a potential has one point more.")
+@option(SpectraRecipe, "levels", help="Number of energies to keep, the lowest ones.")
 @option(SpectraRecipe, "validation", help="Potentials in the validation split.")
-@option(SpectraRecipe, "seed", help="Of the random streams.")
-@option(SpectraRecipe, "solver", help="scipy (reference) or lanes (batched, ~50x faster).")
-@option(SpectraRecipe, "densities", help="Also keep the squared wave functions.")
+@option(SpectraRecipe, "seed", help="Seed of the random potentials.")
+@option(
+    SpectraRecipe, "solver", type=Names(lambda: SOLVERS),
+    help="Solver of the eigenvalue problem: scipy (reference) or lanes (batched, ~50x faster).",
+)  # fmt: skip
+@option(SpectraRecipe, "densities", help="Keep the squared wave functions, too.")
 @option(
     SpectraRecipe, "matter", metavar="FORMULA",
-    help="Energies of a total potential: case1, case2 or a formula of V, x, sigma.",
+    help="Matter that changes the potential before it is solved: case1, case2 or a formula of V, x, sigma.",
 )  # fmt: skip
-@option(SpectraRecipe, "dtype", help="Of stored potentials: float32 or float64.")
+@option(
+    SpectraRecipe, "dtype", type=Names(lambda: DTYPES),
+    help="Number format of stored potentials: float32 or float64.",
+)  # fmt: skip
 @making_options(SpectraRecipe, BLOCK, "store/<kernel>[-<matter>].zarr")
 def generate(making: Making, **recipe: Any) -> None:
     """Make random potentials from a Gaussian process, and their lowest energies."""
@@ -41,18 +56,21 @@ def generate(making: Making, **recipe: Any) -> None:
 
 
 @click.command()
-@option(DensitiesRecipe, "n", help="Rows to train on.")
-@option(DensitiesRecipe, "validation", help="Rows to validate on.")
-@option(DensitiesRecipe, "test", help="Rows to test on.")
-@option(DensitiesRecipe, "potential", help=f"{', '.join(SOURCES[:-1])} or {SOURCES[-1]}.")
-@option(DensitiesRecipe, "length", help="Correlation length of kernels.")
-@option(DensitiesRecipe, "cells", help="Cells of a potential.")
-@option(DensitiesRecipe, "cell", help="Length of a cell.")
-@option(DensitiesRecipe, "energy", help="E, units 2m/ħ² = 1.")
-@option(DensitiesRecipe, "slope", help="ψ'(0); ψ(0) is 1.")
-@option(DensitiesRecipe, "current", help="Its imaginary part.")
-@option(DensitiesRecipe, "noise", help="Relative, on every density.")
-@option(DensitiesRecipe, "seed", help="Of the random streams.")
+@option(DensitiesRecipe, "n", help="Rows of the training split.")
+@option(DensitiesRecipe, "validation", help="Rows of the validation split.")
+@option(DensitiesRecipe, "test", help="Rows of the test split.")
+@option(
+    DensitiesRecipe, "potential", type=Names(lambda: SOURCES),
+    help=f"What potentials are drawn from: {', '.join(SOURCES[:-1])} or {SOURCES[-1]} (kernels).",
+)  # fmt: skip
+@option(DensitiesRecipe, "length", help="Correlation length of potentials that are drawn from a kernel.")
+@option(DensitiesRecipe, "cells", help="Number of cells in which a potential is constant.")
+@option(DensitiesRecipe, "cell", help="Length of one cell.")
+@option(DensitiesRecipe, "energy", help="Energy of the wave, in units with 2m/ħ² = 1.")
+@option(DensitiesRecipe, "slope", help="Real part of ψ' at the left end, where ψ is 1.")
+@option(DensitiesRecipe, "current", help="Imaginary part of ψ' at the left end: the current.")
+@option(DensitiesRecipe, "noise", help="Relative standard deviation of noise on every density.")
+@option(DensitiesRecipe, "seed", help="Seed of the random potentials.")
 @making_options(DensitiesRecipe, BLOCK, "store/densities.zarr")
 def densities(making: Making, **recipe: Any) -> None:
     """Random potentials in cells, and the density of the wave that starts at their left end."""
@@ -62,35 +80,38 @@ def densities(making: Making, **recipe: Any) -> None:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @as_json
-def finalise(path: Path, as_json: bool) -> None:
-    """Make a data set of the shards that `qdata generate --shards` made; exit code 2 if some are missing."""
+def finalise(path: Path) -> None:
+    """Make a data set of the shards that `qdata … --shards` made; exit code 2 if some are missing."""
     from qwell.datagen.pipeline import finalise as finish
 
     manifest = finish(path)
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
-    if as_json:
-        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
-    else:
-        click.echo(
-            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, version {manifest.digest[:12]}"
-        )
+    counts = " + ".join(f"{n:,}" for n in rows.values())
+    results = {"path": path, "digest": manifest.digest, "rows": rows}
+    answer(results, f"{path}: {counts} rows, version {manifest.digest[:12]}")
 
 
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
-@option(read_spectra, "potential", help="Name of the potentials in the file.")
-@option(read_spectra, "energy", help="Name of the energies, if there are any.")
-@option(import_spectra, "levels", help="Energies to solve for.")
-@option(import_spectra, "solver", help="scipy or lanes.")
-@option(import_spectra, "dtype", help="Of stored potentials: float32 or float64.")
+@option(read_spectra, "potential", help="Name of the array of potentials in .npz or HDF5.")
+@option(read_spectra, "energy", help="Name of the array of energies in .npz or HDF5, if there is one.")
+@option(import_spectra, "levels", help="Number of energies to solve for, where the file has none.")
+@option(
+    import_spectra, "solver", type=Names(lambda: SOLVERS),
+    help="Solver, where the file has no energies: scipy or lanes.",
+)  # fmt: skip
+@option(
+    import_spectra, "dtype", type=Names(lambda: DTYPES),
+    help="Number format of stored potentials: float32 or float64.",
+)  # fmt: skip
 @option(import_spectra, "validation", help="Rows drawn for validation.")
-@option(import_spectra, "seed", help="Of the choice of rows for validation.")
+@option(import_spectra, "seed", help="Seed of the choice of the rows of --validation.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted import.")
 @click.option("--force", is_flag=True, help="Replace an existing data set (kept until the new one is whole).")
-@path_option("--out", help="Where.", default="store/<name of the file>.zarr")
+@path_option("--out", help="Path of the new data set.", default="store/<name of the file>.zarr")
 @as_json
 def import_(
-    source: Path, potential: str | None, energy: str | None, out: Path | None, as_json: bool, **options: Any
+    source: Path, potential: str | None, energy: str | None, out: Path | None, **options: Any
 ) -> None:
     """Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.
 
@@ -110,11 +131,10 @@ def import_(
             **given(options),
         )
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}
-    if as_json:
-        echo_json({"path": str(path), "digest": manifest.digest, "rows": rows})
-    else:
-        energies = "as given" if "energy" in arrays else f"by {manifest.plan.recipe['solver']}"
-        click.echo(
-            f"{path}: {' + '.join(f'{n:,}' for n in rows.values())} rows, energies {energies},"
-            f" version {manifest.digest[:12]}"
-        )
+    counts = " + ".join(f"{n:,}" for n in rows.values())
+    energies = "as given" if "energy" in arrays else f"by {manifest.plan.recipe['solver']}"
+    answer(
+        {"path": path, "digest": manifest.digest, "rows": rows},
+        f"{path}: {counts} rows, energies {energies}, version {manifest.digest[:12]}",
+        {"source": source, "path": path, "recipe": manifest.plan.recipe},
+    )

@@ -7,58 +7,99 @@ from typing import Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, parse_settings
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
-from qwell.cli.options import given, option, path_option
+from qwell.cli.options import Names, given, option, path_option
 from qwell.datagen.presets import PRESETS, adapted, grid, preset
 from qwell.datagen.recipes.trajectories import BLOCK, Family, TrajectoriesRecipe
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, near
 from qwell.physics.barriers import SHAPES, Potential
-from qwell.physics.propagators.settings import Propagation
+from qwell.physics.packets import ENVELOPES
+from qwell.physics.propagators.settings import HAMILTONIANS, METHODS, PRECISIONS, Propagation
 from qwell.physics.ring import Ring
 from qwell.progress import stage
 from qwell.store.materialize import materialize as write_windows
 from qwell.store.reader import open_dataset
+from qwell.store.schema import DTYPES
 from qwell.store.tables import read_table
 from qwell.store.windows import LEARNED, Curriculum, statistics
 
 
 @click.command()
-@click.option("--preset", "name", metavar="NAME", help=f"One of {', '.join(PRESETS)}.")
-@option(Family, "x0", help="Mean positions, like 10,40 or 10:70:30.")
-@option(Family, "s0", help="Standard deviations of |ψ|².")
-@option(Family, "e0", help="Kinetic energies, Hartree.")
-@option(Family, "packet", help="gaussian, triangle or square.")
+@click.option(
+    "--preset",
+    "name",
+    type=Names(lambda: PRESETS),
+    help=f"Ready-made set of simulations: one of {', '.join(PRESETS)}.",
+)
+@option(Family, "x0", help="Mean positions of the packets, Bohr, like 10,40 or 10:70:30.")
+@option(Family, "s0", help="Standard deviations of |ψ|² of the packets, Bohr.")
+@option(Family, "e0", help="Kinetic energies of the packets, Hartree.")
+@option(
+    Family,
+    "packet",
+    type=Names(lambda: ENVELOPES),
+    help="Shape of the packets: gaussian, triangle or square.",
+)
 @option(grid, "hb", help="Heights of rectangular barriers in the middle of the box, Hartree.")
-@option(grid, "wb", help="Their widths, Bohr.")
+@option(grid, "wb", help="Widths of the rectangular barriers of --hb, Bohr.")
 @click.option(
     "--potential",
     "potentials",
     multiple=True,
     metavar="FILE|SHAPE",
-    help="Instead: one potential a row of a .npy, .csv …; or a shape with its numbers, like"
+    type=Names(lambda: SHAPES),
+    help="Potentials instead of --hb: the rows of a .npy, .csv …; or a shape with its numbers, like"
     " triangle:height=8:width=20. Repeatable.",
 )
 @option(Ring, "box", help="Length of the ring, Bohr.")
-@option(Ring, "points", help="Of the mesh.")
+@option(Ring, "points", help="Points of the mesh on the ring.")
 @option(Propagation, "dt", help="Time between frames, atomic units.")
-@option(Propagation, "frames", help="Frames after the first.")
+@option(Propagation, "frames", help="Number of frames after the first.")
 @option(
     Propagation,
     "method",
     "--propagator",
-    help="chebyshev, split-operator, space-splitting or eigen (exact).",
+    type=Names(lambda: METHODS),
+    help="Propagator: chebyshev, split-operator, space-splitting or eigen (exact).",
 )
-@option(Propagation, "hamiltonian", help="spectral, or lattice (the dynamics paper's).")
-@option(Propagation, "tolerance", help="Bound on the error of chebyshev.")
-@option(Propagation, "substep", help="Of the splittings.")
-@option(Propagation, "device", help="cpu; cuda for --propagator eigen.")
-@option(Propagation, "precision", help="Of the computation: float64 or float32.")
-@option(TrajectoriesRecipe, "dtype", help="Of stored wave functions: float32 or float64.")
-@option(TrajectoriesRecipe, "split", help="That is filled: train or test.")
-@option(TrajectoriesRecipe, "validation", help="Further simulations, numbers drawn between.")
-@option(TrajectoriesRecipe, "seed", help="Of the further simulations.")
-@option(Curriculum, "v_scale", help="Of the windows' third channel.")
+@option(
+    Propagation,
+    "hamiltonian",
+    type=Names(lambda: HAMILTONIANS),
+    help="Kinetic energy: spectral, or lattice (the dynamics paper's).",
+)
+@option(Propagation, "tolerance", help="Bound on the error of --propagator chebyshev.")
+@option(
+    Propagation, "substep", help="Time step of --propagator split-operator and space-splitting, atomic units."
+)
+@option(Propagation, "device", help="Device that computes: cpu, or cuda for --propagator eigen.")
+@option(
+    Propagation,
+    "precision",
+    type=Names(lambda: PRECISIONS),
+    help="Precision of the computation: float64 or float32.",
+)
+@option(
+    TrajectoriesRecipe,
+    "dtype",
+    type=Names(lambda: DTYPES),
+    help="Number format of stored wave functions: float32 or float64.",
+)
+@option(
+    TrajectoriesRecipe,
+    "split",
+    type=Names(lambda: ("train", "test")),
+    help="Split that the simulations go to: train or test.",
+)
+@option(
+    TrajectoriesRecipe,
+    "validation",
+    help="Further simulations for validation, with numbers drawn between the others.",
+)
+@option(TrajectoriesRecipe, "seed", help="Seed of the simulations of --validation.")
+@option(Curriculum, "v_scale", help="What windows divide potentials by in their third channel, Hartree.")
 @making_options(TrajectoriesRecipe, BLOCK, "store/<preset>.zarr")
 def simulate(making: Making, name: str | None, potentials: tuple[str, ...], **options: Any) -> None:
     """Propagate wave packets on a ring, every packet in every potential; or a ready-made set of them.
@@ -79,43 +120,41 @@ def simulate(making: Making, name: str | None, potentials: tuple[str, ...], **op
 def _potentials(text: str) -> list[Potential]:
     """A shape with its numbers, or the rows of a file."""
     shape, *settings = text.split(":")
-    if shape in SHAPES:
+    file = Path(text)
+    if shape in SHAPES or (near(shape, SHAPES) and not file.exists()):
         return [Potential(shape, parse_settings(tuple(settings), f"{shape}:height=5:width=7"))]
-    return [Potential("values", {"values": row.tolist()}) for row in read_table(Path(text))]
+    return [Potential("values", {"values": row.tolist()}) for row in read_table(file)]
 
 
 @click.command()
 @click.argument("path")
-@click.option("--split", default=LEARNED, show_default=True, help="Of the data set.")
-@option(write_windows, "n", help="Windows to write, drawn at random; all where it is not given.")
-@click.option("--materialize", is_flag=True, help="Write them into a data set of their own.")
-@path_option("--out", help="Where.", default="store/<name>-windows.zarr")
-@click.option("--force", is_flag=True, help="Replace an existing data set.")
+@click.option("--split", default=LEARNED, show_default=True, help="Split of the data set.")
+@option(
+    write_windows, "n", help="Number of windows that --materialize writes, drawn at random; by default all."
+)
+@click.option("--materialize", is_flag=True, help="Write the windows into a data set of their own.")
+@path_option("--out", help="Path of the data set of --materialize.", default="store/<name>-windows.zarr")
+@click.option("--force", is_flag=True, help="Replace a data set that is at --out.")
 @as_json
-def windows(
-    path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool, as_json: bool
-) -> None:
+def windows(path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool) -> None:
     """What networks learn from: windows of trajectories, how many, and how many touch the potential.
 
     They are gathered while training; files are only for other programs. Rows come in random order, the frames
     seen as `input` (history, window, channel), the frame to predict as `target` (window, part).
     """
     data = open_dataset(path).require("trajectories")
-    answer: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
-    if materialize:
-        target = out_path(out, None, f"{data.stem}-windows")
-        count = answer["windows"] if n is None else n
-        with stage("windows", count) as done:
-            manifest = write_windows(data, split, target, n, force=force, progress=done)
-        answer |= {"written": str(target), "rows": count, "digest": manifest.digest}
-    if as_json:
-        echo_json(answer)
-        return
+    results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
     c = Curriculum.from_json(data.recipe["curriculum"])
-    click.echo(
-        f"{path} {split}: {answer['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
-        f" {answer['per_simulation']:,} a simulation; {100 * answer['touching']:.1f} % touch the potential"
-        f" ({100 * answer['touching_unweighted']:.1f} % of all do)"
+    text = (
+        f"{path} {split}: {results['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
+        f" {results['per_simulation']:,} a simulation; {100 * results['touching']:.1f} % touch the potential"
+        f" ({100 * results['touching_unweighted']:.1f} % of all do)"
     )
     if materialize:
-        click.echo(f"{answer['written']}: {answer['rows']:,} rows, version {answer['digest'][:12]}")
+        target = out_path(out, None, f"{data.stem}-windows")
+        count = results["windows"] if n is None else n
+        with stage("windows", count) as done:
+            manifest = write_windows(data, split, target, n, force=force, progress=done)
+        results |= {"written": target, "rows": count, "digest": manifest.digest}
+        text += f"\n{target}: {count:,} rows, version {manifest.digest[:12]}"
+    answer(results, text)

@@ -7,56 +7,67 @@ import click
 from qwell.cli.common import CONTEXT, log_option, run, version_option
 from qwell.cli.options import LazyGroup
 
-PLACES = {
-    "eigen": (
-        "qwell.cli.qtrain_eigen:eigen",
-        "Train an eigenvalue network: potentials in, lowest energies out.",
-    ),
-    "evaluate": (
-        "qwell.cli.qtrain_eigen:evaluate",
-        "Measure a trained model on a data set, beside the ladder of baselines and the direct solvers.",
-    ),
-    "predict": (
-        "qwell.cli.qtrain_eigen:predict",
-        "Predict the lowest energies of your own potentials with a trained model.",
-    ),
-    "models": (
-        "qwell.cli.qtrain_eigen:models",
-        "List the models of the zoo, their options and numbers of parameters; or trained ones.",
-    ),
-    "dynamics": ("qwell.cli.qtrain_dynamics:dynamics", "Train an emulator: what was, to what comes next."),
-    "rollout": (
-        "qwell.cli.qtrain_dynamics:rollout",
-        "Feed an emulator with its own predictions, and compare with the truth: all cases, every frame.",
-    ),
-    "probe": (
-        "qwell.cli.qtrain_probe:probe",
-        "Ask trained networks what they know: the experiments of the papers, one command each.",
-    ),
-    "variational": (
-        "qwell.cli.qtrain_variational:variational",
-        "Ground and excited states by the variational principle, with a network as the trial function.",
-    ),
-    "derivatives": (
-        "qwell.cli.qtrain_variational:derivatives",
-        "Time derivatives of networks, ours and by automatic differentiation (Fig.",
-    ),
-    "potential": (
-        "qwell.cli.qtrain_potential:potential",
-        "Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.",
-    ),
-    "reproduce": (
-        "qwell.cli.qtrain_reproduce:reproduce",
-        "Do a paper again: data, trainings, experiments, and a report with its statements.",
-    ),
-    "introspect": (
-        "qwell.cli.qtrain_introspect:introspect",
-        "Learn densities, distil the hidden states, and test what is left against the Schrödinger equation.",
-    ),
+SECTIONS = {
+    "Train": {
+        "eigen": (
+            "qwell.cli.qtrain_eigen:eigen",
+            "Train an eigenvalue network: potentials in, lowest energies out.",
+        ),
+        "dynamics": (
+            "qwell.cli.qtrain_dynamics:dynamics",
+            "Train an emulator: what was, to what comes next.",
+        ),
+        "introspect": (
+            "qwell.cli.qtrain_introspect:introspect",
+            "Learn densities, distil hidden states, and test what is left against the Schrödinger equation.",
+        ),
+    },
+    "Ask": {
+        "evaluate": (
+            "qwell.cli.qtrain_eigen:evaluate",
+            "Measure a trained model on a data set, beside the ladder of baselines and the direct solvers.",
+        ),
+        "predict": (
+            "qwell.cli.qtrain_eigen:predict",
+            "Predict the lowest energies of your own potentials with a trained model.",
+        ),
+        "rollout": (
+            "qwell.cli.qtrain_dynamics:rollout",
+            "Feed an emulator with its own predictions, and compare with the truth: all cases, every frame.",
+        ),
+        "probe": (
+            "qwell.cli.qtrain_probe:probe",
+            "Ask trained networks what they know: the experiments of the papers, one command each.",
+        ),
+        "models": (
+            "qwell.cli.qtrain_eigen:models",
+            "List the models of the zoo, their options and numbers of parameters; or trained ones.",
+        ),
+    },
+    "Solve": {
+        "variational": (
+            "qwell.cli.qtrain_variational:variational",
+            "Ground and excited states by the variational principle, with a network as the trial function.",
+        ),
+        "potential": (
+            "qwell.cli.qtrain_potential:potential",
+            "Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.",
+        ),
+        "derivatives": (
+            "qwell.cli.qtrain_variational:derivatives",
+            "Time derivatives of networks, ours and by automatic differentiation.",
+        ),
+    },
+    "Papers": {
+        "reproduce": (
+            "qwell.cli.qtrain_reproduce:reproduce",
+            "Do a paper again: data, trainings, experiments, and a report with its statements.",
+        ),
+    },
 }
 
 
-@click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
+@click.group(cls=LazyGroup, sections=SECTIONS, context_settings=CONTEXT)
 @version_option("qtrain")
 @log_option
 def cli() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import finish, open_kind
-from qwell.cli.common import as_json, parse_settings
+from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
+from qwell.cli.common import parse_settings
 from qwell.cli.options import given, option, path_option
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
 from qwell.studies.probes.asked import OfTrajectories
@@ -19,11 +19,11 @@ from qwell.train.config import DynamicsConfig
 
 @click.command()
 @click.option("--data", help="Data set of trajectories: store/paper-barrier.zarr …")
-@training_options(DynamicsConfig, "Windows, or trajectories for models on the ring,")
+@training_options(DynamicsConfig, "dynamics", "Windows, or trajectories for models on the ring,")
 @option(DynamicsConfig, "decay", help="Weight decay of AdamW.")
-@option(DynamicsConfig, "clip", help="Norm of each tensor's gradient; 0: any.")
-@option(DynamicsConfig, "unroll", help="Frames the loss runs models on the ring on for.")
-@option(DynamicsConfig, "rollout", help="Frames of validating rollouts.")
+@option(DynamicsConfig, "clip", help="Largest norm of each tensor's gradient; 0 allows any.")
+@option(DynamicsConfig, "unroll", help="Frames that the loss runs models on the ring on for.")
+@option(DynamicsConfig, "rollout", help="Frames of the rollouts that validate.")
 @click.pass_context
 def dynamics(
     context: click.Context, data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
@@ -59,15 +59,13 @@ def dynamics(
 @click.command()
 @click.argument("model", metavar="RUN")
 @click.option("--data", multiple=True, required=True, help="Trajectories to be predicted; repeat for more.")
-@option(OfTrajectories, "split", help="Of the data sets.")
-@option(OfTrajectories, "frames", help="Frames to predict.")
-@option(OfTrajectories, "row", help="Of the simulation drawn.")
-@path_option("--out", help="Folder to write into.", default="RUN/probes")
+@option(OfTrajectories, "split", help="Split of the data sets.")
+@option(OfTrajectories, "frames", help="Number of frames to predict.")
+@option(OfTrajectories, "row", help="Row of the simulation that is drawn.")
+@path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes")
 @device_option
 @as_json
-def rollout(
-    model: str, data: tuple[str, ...], out: Path | None, device: str, as_json: bool, **options: Any
-) -> None:
+def rollout(model: str, data: tuple[str, ...], out: Path | None, device: str, **options: Any) -> None:
     """Feed an emulator with its own predictions, and compare with the truth: all cases, every frame."""
     from qwell.studies.probes.rollouts import rollouts
     from qwell.train.devices import choose_device
@@ -76,4 +74,4 @@ def rollout(
     asked = {**given(options), "device": str(choose_device(device))}
     found = rollouts(model, opened, **asked)
     name = "rollout" if len(opened) > 1 else f"rollout-{opened[0].stem}"
-    finish(replace(found, name=name), model, out, as_json)
+    answer_with(replace(found, name=name), probes_folder(model, out))

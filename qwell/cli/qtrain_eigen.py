@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwell.cli.common import as_json, echo_json, parse_settings
-from qwell.cli.options import given, option
+from qwell.cli.answers import answer, as_json
+from qwell.cli.common import parse_settings
+from qwell.cli.options import Names, given, option
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
-from qwell.train.config import MEASURED, EigenConfig
+from qwell.train.config import MEASURED, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
     from qwell.train.evaluate import Evaluation
@@ -19,18 +20,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--data", help="Data set of spectra: store/m3.zarr, store/m3.h5, s3://team/m3.zarr …")
-@training_options(EigenConfig, "Potentials")
+@training_options(EigenConfig, "spectra", "Potentials")
 @option(
     EigenConfig,
     "density_weight",
-    help="Of the loss on densities, with data made with --densities; 1 helps mlp, and spoils hamiltonian.",
+    help="Weight of the loss on densities, for data made with --densities; 1 helps mlp, spoils hamiltonian.",
 )
-@option(EigenConfig, "precision", help="float32, tf32 (GPU), bf16 or float64 (slow).")
 @option(
-    EigenConfig, "stream", help="auto, resident (in memory), mirror (decoded on disk) or pool (streamed)."
+    EigenConfig, "precision", type=Names(lambda: PRECISIONS),
+    help="Precision of the training: float32, tf32 (GPU), bf16 or float64 (slow).",
+)  # fmt: skip
+@option(
+    EigenConfig,
+    "stream",
+    type=Names(lambda: TIERS),
+    help="Source of rows: auto, resident (in memory), mirror (decoded on disk) or pool (streamed).",
 )
 @click.option(
-    "--watch", multiple=True, metavar="DATA", help="Further data set to measure while training; repeatable."
+    "--watch",
+    multiple=True,
+    metavar="DATA",
+    help="Further data set to measure the network on while it is trained; repeatable.",
 )
 @click.pass_context
 def eigen(
@@ -70,23 +80,23 @@ def eigen(
             if len(opened["validation"]):
                 evaluation = evaluate(target.path, opened, solvers=solvers(opened))
                 write_report(target, evaluation)
-                _print_table(evaluation)
+                click.echo(_table(evaluation))
                 click.echo(f"report: {target.path / 'report.md'}")
             click.echo(f"model:  {target.model}")
 
 
-def _print_table(evaluation: Evaluation) -> None:
-    click.echo(f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})")
-    click.echo(evaluation.markdown())
+def _table(evaluation: Evaluation) -> str:
+    head = f"{evaluation.split} of {evaluation.data.path} (version {evaluation.data.digest[:12]})"
+    return f"{head}\n{evaluation.markdown()}"
 
 
 @click.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="RUN")
 @click.option("--data", required=True, help="Data set of spectra, of any kernel.")
-@click.option("--split", default=MEASURED, show_default=True, help="Of the data set.")
+@click.option("--split", default=MEASURED, show_default=True, help="Split of the data set to measure on.")
 @device_option
 @as_json
-def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) -> None:
+def evaluate(model: str, data: str, split: str, device: str) -> None:
     """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
     from qwell.store.reader import open_dataset
     from qwell.studies.problem import solvers
@@ -95,80 +105,77 @@ def evaluate(run_path: Path, data: str, split: str, device: str, as_json: bool) 
     from qwell.train.evaluate import per_level_table
 
     opened = open_dataset(data).require("spectra")
-    answer = measure(run_path, opened, split=split, device=choose_device(device), solvers=solvers(opened))
-    if as_json:
-        echo_json(answer.to_json())
-        return
-    _print_table(answer)
-    click.echo("\n" + per_level_table(answer.rows[-1]))
+    found = measure(model, opened, split=split, device=choose_device(device), solvers=solvers(opened))
+    answer(found.to_json(), f"{_table(found)}\n\n{per_level_table(found.rows[-1])}")
 
 
 @click.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="RUN")
 @click.option(
-    "--potential", type=click.Path(path_type=Path), required=True, help="One a row: .npy, or .csv by commas."
+    "--potential",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File of potentials, one in each row: .npy, or .csv by commas.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write the energies there, .npy or .csv, instead of printing.",
+    help="File to write the energies into, .npy or .csv, instead of printing them.",
 )
 @device_option
 @as_json
-def predict(run_path: Path, potential: Path, out: Path | None, device: str, as_json: bool) -> None:
+def predict(model: str, potential: Path, out: Path | None, device: str) -> None:
     """Predict the lowest energies of your own potentials with a trained model."""
     from qwell.store.tables import read_table, write_table
     from qwell.train.devices import choose_device
     from qwell.train.eigen import predict as infer
     from qwell.train.runs import load_model
 
-    model = load_model(run_path, choose_device(device), task="spectra")
-    energies = infer(model, read_table(potential))
+    network = load_model(model, choose_device(device), task="spectra")
+    energies = infer(network, read_table(potential))
+    units = "hbar^2/(m length^2)"
     if out:
         write_table(out, energies)
-        click.echo(f"{out}: energies of {len(energies):,} potentials")
-    elif as_json:
-        echo_json({"energy": energies.tolist(), "units": "hbar^2/(m length^2)"})
+        written = {"written": out, "rows": len(energies), "units": units}
+        answer(written, f"{out}: energies of {len(energies):,} potentials")
     else:
-        for row in energies:
-            click.echo("  ".join(f"{e:.4f}" for e in row))
+        rows = energies.tolist()
+        text = "\n".join("  ".join(f"{e:.4f}" for e in row) for row in rows)
+        answer({"energy": rows, "units": units}, text)
 
 
 @click.command()
 @click.option("--pretrained", "trained", is_flag=True, help="List the trained models that come with qwell.")
 @as_json
-def models(trained: bool, as_json: bool) -> None:
+def models(trained: bool) -> None:
     """List the models of the zoo, their options and numbers of parameters; or trained ones."""
     from dataclasses import asdict
 
     from qwell.models.registry import ZOO, create_model
 
     if trained:
-        _list_pretrained(as_json)
+        _list_pretrained()
         return
     table: dict[str, dict[str, Any]] = {}
     for name, entry in ZOO.items():
         model = create_model(name)
         count = sum(p.numel() for p in model.parameters())
         table[name] = {"summary": entry.summary, "parameters": count, "options": asdict(entry.config())}
-    if as_json:
-        echo_json(table)
-        return
+    lines = []
     for name, row in table.items():
-        click.echo(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
-        click.echo("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+        lines.append(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
+        lines.append("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
+    answer(table, "\n".join(lines))
 
 
-def _list_pretrained(as_json: bool) -> None:
+def _list_pretrained() -> None:
     from qwell.models.registry import pretrained, read_config
 
     table = {name: read_config(folder) for name, folder in pretrained().items()}
-    if as_json:
-        echo_json(table)
-        return
+    lines = []
     for name, described in table.items():
         about = described["metadata"]
-        click.echo(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
-        click.echo("  " + "  ".join(f"{name} {value:.5g}" for name, value in about["measured"].items()))
-        for command in about["commands"]:
-            click.echo(f"  $ {command}")
+        lines.append(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
+        lines.append("  " + "  ".join(f"{name} {value:.5g}" for name, value in about["measured"].items()))
+        lines += [f"  $ {command}" for command in about["commands"]]
+    answer(table, "\n".join(lines))

@@ -7,34 +7,46 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import open_kind, print_finding
-from qwell.cli.common import as_json, goes_on_with
-from qwell.cli.options import given, option
+from qwell.cli.answers import answer_with, as_json, open_kind
+from qwell.cli.common import goes_on_with
+from qwell.cli.options import Names, given, option
 from qwell.cli.progress import logged_run, say
 from qwell.cli.training import absolute, check_resume, resume_option, run_option
-from qwell.studies.introspect.config import STAGES, IntrospectConfig
+from qwell.studies.introspect.config import STAGES, UPDATES, IntrospectConfig
 
 
 @click.command()
 @click.option("--data", help="Data set of densities: store/densities.zarr …")
-@option(IntrospectConfig, "translator", help="taylor or gru.")
-@option(IntrospectConfig, "dimensions", help="Latent numbers to scan.")
-@option(IntrospectConfig, "update", help="Of latents: linear, or free (a control).")
-@click.option("--until", default=STAGES[-1], show_default=True, help=f"The last stage: {', '.join(STAGES)}.")
-@option(IntrospectConfig, "seeds", help="Distillers of each.")
-@option(IntrospectConfig, "starts", help="Beginnings of each distiller.")
-@option(IntrospectConfig, "translator_steps", help="Updates of the translator.")
-@option(IntrospectConfig, "distiller_steps", help="Updates of each distiller.")
-@option(IntrospectConfig, "seed", help="Of weights and batches.")
+@option(
+    IntrospectConfig, "translator", type=Names(lambda: ("taylor", "gru")),
+    help="Network that learns densities from potentials: taylor or gru.",
+)  # fmt: skip
+@option(IntrospectConfig, "dimensions", help="Numbers of latent variables to try.")
+@option(
+    IntrospectConfig, "update", type=Names(lambda: UPDATES),
+    help="Change of latent variables from cell to cell: linear, or free (a control).",
+)  # fmt: skip
+@click.option(
+    "--until",
+    type=Names(lambda: STAGES),
+    default=STAGES[-1],
+    show_default=True,
+    help=f"Last stage to do: {', '.join(STAGES)}.",
+)
+@option(IntrospectConfig, "seeds", help="Distillers for each number of latent variables.")
+@option(IntrospectConfig, "starts", help="Beginnings of each distiller, of which the best goes on.")
+@option(IntrospectConfig, "translator_steps", help="Number of updates of the translator.")
+@option(IntrospectConfig, "distiller_steps", help="Number of updates of each distiller.")
+@option(IntrospectConfig, "seed", help="Seed of the first weights and of batches.")
 @run_option("runs/<data>-introspect")
 @resume_option
 @as_json
 @click.pass_context
 def introspect(
     context: click.Context, data: str | None, out: Path | None, resume: Path | None, until: str,
-    as_json: bool, **options: Any,
+    **options: Any,
 ) -> None:  # fmt: skip
-    """Learn densities, distil the hidden states, and test what is left against the Schrödinger equation.
+    """Learn densities, distil hidden states, and test what is left against the Schrödinger equation.
 
     Each stage (translator, every distiller) is kept in the run; a run that was interrupted goes on where it
     was. Latents and learned update matrices are written to exported.npz.
@@ -63,4 +75,5 @@ def introspect(
             say(f"  {stage}, step {step:,}: {loss:.2e}")
 
     with logged_run(run), goes_on_with(f"`qtrain introspect --resume {run.path}`", "qtrain"):
-        print_finding(ask(config, opened, run, report, until), run.path, as_json)
+        found = ask(config, opened, run, report, until)
+        answer_with(found, run.path, {**config.to_json(), "until": until, "run": run.path})

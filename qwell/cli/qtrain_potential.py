@@ -8,41 +8,73 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import print_finding
-from qwell.cli.common import as_json
-from qwell.cli.options import Numbers, given, option
+from qwell.cli.answers import answer_with, as_json
+from qwell.cli.options import Names, Numbers, given, option, systems
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
-from qwell.studies.inverse.config import FinderConfig, StateConfig
+from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, FinderConfig, StateConfig
 
 
 @click.command()
-@option(StateConfig, "system", help="hydrogen-1s, -2s, -2p, oscillator-0 … -5, oscillator-2d, -3d, morse.")
-@option(StateConfig, "data", help="Data set of spectra: a state of one of its potentials, not --system.")
-@option(StateConfig, "file", help="x, ψ [, V] in columns, text or .npy.")
-@option(StateConfig, "row", help="Of the data set.")
-@option(StateConfig, "level", help="Of the data set.")
-@option(StateConfig, "split", help="Of the data set.")
-@option(StateConfig, "derivative", help="ψ'' on grids: difference (the data set's own), spline or spectral.")
-@option(FinderConfig, "method", help="variance (ours), mpnn, qpnn or qpnn-ms.")
-@option(FinderConfig, "recipe", help="Of the paper's methods: text or scripts.")
-@option(FinderConfig, "field", help="paper, plain, radius or coulomb.")
-@option(FinderConfig, "layers", help="Hidden widths of smooth fields.")
-@option(FinderConfig, "activation", help="Of smooth fields.")
-@option(FinderConfig, "penalty", "--lambda", type=Numbers(), help="λ; several, e.g. 0,1e-3,1, for a sweep.")
-@option(FinderConfig, "shrink", help="δ: the first weights' factor.")
-@option(FinderConfig, "pins", "--r0", help="Where V is known, e.g. --r0 1,0,0; several with semicolons.")
-@option(StateConfig, "values", "--v0", help="V at --r0, for files that do not have it.")
-@option(FinderConfig, "samples", help="Points to learn from.")
-@option(FinderConfig, "temper", help="Share of points from |ψ|^½.")
-@option(FinderConfig, "epochs", help="Of the paper's methods.")
-@option(FinderConfig, "adam_steps", help="Of Adam, by variance.")
-@option(FinderConfig, "newton_steps", help="Of Gauss–Newton, by variance.")
-@option(FinderConfig, "seed", help="Of the first weights and points.")
-@option(FinderConfig, "seeds", help="How many beginnings.")
+@option(
+    StateConfig,
+    "system",
+    type=Names(systems),
+    help="State of a known system: hydrogen-1s, -2s, -2p, oscillator-0 … -5, oscillator-2d, -3d, morse.",
+)
+@option(StateConfig, "data", help="Data set of spectra, for a state of one of its potentials.")
+@option(StateConfig, "file", help="File with the columns x, ψ and, if it is known, V, text or .npy.")
+@option(StateConfig, "row", help="Row of the potential in the data set.")
+@option(StateConfig, "level", help="Level of the state, of a data set.")
+@option(StateConfig, "split", help="Split of the data set.")
+@option(
+    StateConfig,
+    "derivative",
+    type=Names(lambda: DERIVATIVES),
+    help="Formula for ψ'' on grids: difference (the data set's own), spline or spectral.",
+)
+@option(
+    FinderConfig,
+    "method",
+    type=Names(lambda: METHODS),
+    help="Method: variance (ours), mpnn, qpnn or qpnn-ms (the paper's).",
+)
+@option(
+    FinderConfig,
+    "recipe",
+    type=Names(lambda: RECIPES),
+    help="Recipe of the paper's methods: of its text or of its scripts.",
+)
+@option(
+    FinderConfig,
+    "field",
+    type=Names(lambda: FIELDS),
+    help="Network for the potential: paper, plain, radius or coulomb.",
+)
+@option(FinderConfig, "layers", help="Hidden widths of the network.")
+@option(FinderConfig, "activation", help="Activation of the network.")
+@option(
+    FinderConfig,
+    "penalty",
+    "--lambda",
+    type=Numbers(),
+    help="Weight λ of the penalty in the paper's methods; several, e.g. 0,1e-3,1, for a sweep.",
+)
+@option(FinderConfig, "shrink", help="Factor δ on the first weights of the paper's network.")
+@option(
+    FinderConfig, "pins", "--r0", help="Points where V is known, e.g. --r0 1,0,0; several with semicolons."
+)
+@option(StateConfig, "values", "--v0", help="V at the points --r0, for a file without V.")
+@option(FinderConfig, "samples", help="Number of points to learn from.")
+@option(FinderConfig, "temper", help="Share of the points that are drawn from |ψ|^½, by variance.")
+@option(FinderConfig, "epochs", help="Number of epochs of the paper's methods.")
+@option(FinderConfig, "adam_steps", help="Number of steps of Adam, by variance.")
+@option(FinderConfig, "newton_steps", help="Number of steps of Gauss–Newton, by variance.")
+@option(FinderConfig, "seed", help="Seed of the first weights and of the points.")
+@option(FinderConfig, "seeds", help="Number of beginnings, with one seed after another.")
 @run_option("runs/<system>-<method>")
 @as_json
-def potential(penalty: tuple[float, ...] | None, out: Path | None, as_json: bool, **options: Any) -> None:
+def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: Any) -> None:
     """Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.
 
     Writes a run: the network, report.md with errors three ways, energies, and what needs no training, and
@@ -61,11 +93,13 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, as_json: bool
         config = replace(config, penalty=penalty[0])
     config = config.resolved(state)
     path = run_path(out, f"{state.name}-{config.method}")
-    run = Run.create(path, {"command": "potential", "state": asked.to_json(), "potential": config.to_json()})
+    settings = {"state": asked.to_json(), "potential": config.to_json()}
+    run = Run.create(path, {"command": "potential", **settings})
+    inputs = {**settings, "penalties": penalty, "run": run.path}
     with logged_run(run):
         if penalty and len(penalty) > 1:
-            print_finding(penalty_sweep(config, state, penalty, run.log), run.path, as_json)
+            answer_with(penalty_sweep(config, state, penalty, run.log), run.path, inputs)
             return
         found, finding = search(config, state, run.log)
         found[0].potential.save(run)
-        print_finding(finding, run.path, as_json)
+        answer_with(finding, run.path, inputs)

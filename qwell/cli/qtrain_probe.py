@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import finish, open_kind
-from qwell.cli.common import as_json
-from qwell.cli.options import given, option, path_option, stacked
+from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
+from qwell.cli.options import Group, Names, given, option, path_option, stacked
 from qwell.errors import InvalidInput
+from qwell.physics.propagators.settings import HAMILTONIANS
 from qwell.studies.probes.asked import OfSpectra, OfTrajectories
 
 
-@click.group()
+@click.group(cls=Group)
 def probe() -> None:
     """Ask trained networks what they know: the experiments of the papers, one command each.
 
@@ -28,11 +28,14 @@ one_run = click.argument("model", metavar="RUN")
 runs = click.argument("models", metavar="RUN…", nargs=-1, required=True)
 one_set = click.option("--data", required=True, help="Data set of spectra, of any kernel.")
 sets = click.option("--data", multiple=True, required=True, help="Data set to measure on; repeat for more.")
-split_option = option(OfSpectra, "split", help="Of the data sets.")
-index_option = option(OfSpectra, "index", help="Of the potential drawn.")
-test_split_option = option(OfTrajectories, "split", help="Of the data sets.")
-frames_option = option(OfTrajectories, "frames", help="Frames to predict.")
-common = stacked(path_option("--out", help="Folder to write into.", default="RUN/probes"), as_json)
+split_option = option(OfSpectra, "split", help="Split of the data sets.")
+index_option = option(OfSpectra, "index", help="Row of the potential that is drawn.")
+test_split_option = option(OfTrajectories, "split", help="Split of the data sets.")
+frames_option = option(OfTrajectories, "frames", help="Number of frames to predict.")
+common = stacked(
+    path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes"),
+    as_json,
+)
 
 
 def _open(path: str) -> Any:
@@ -43,12 +46,12 @@ def _open(path: str) -> Any:
 @runs
 @index_option
 @common
-def learning_curves(models: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any) -> None:
+def learning_curves(models: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Errors against updates and training potentials, of one run or many (Fig. 3)."""
     from qwell.studies.probes.learning_curves import learning_curves as ask
     from qwell.train.runs import Run
 
-    finish(ask([Run.open(path) for path in models], **given(asked)), models[0], out, as_json)
+    answer_with(ask([Run.open(path) for path in models], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command("cross-kernel")
@@ -57,20 +60,24 @@ def learning_curves(models: tuple[str, ...], out: Path | None, as_json: bool, **
 @split_option
 @index_option
 @common
-def cross_kernel(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def cross_kernel(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Networks on kernels, σ and data sets they have not seen: a matrix of errors (Figs. 4, 5)."""
     from qwell.studies.probes.cross_kernel import cross_kernel as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
 @click.argument("models", metavar="[RUN…]", nargs=-1)
-@click.option("--train", "training", multiple=True, required=True, help="Training set to search; repeatable.")
+@click.option(
+    "--train",
+    "training",
+    multiple=True,
+    required=True,
+    help="Data set whose training split is searched; repeatable.",
+)
 @sets
-@option(OfSpectra, "device", help="Where products are made, in float64.")
+@option(OfSpectra, "device", help="Device that computes the products of potentials, in float64.")
 @common
 def similarity(
     models: tuple[str, ...],
@@ -78,7 +85,6 @@ def similarity(
     data: tuple[str, ...],
     device: str | None,
     out: Path | None,
-    as_json: bool,
 ) -> None:
     """The nearest training potential of each validation potential; with runs, errors too (Figs. 6, 7)."""
     from qwell.studies.probes.similarity import similarity as ask
@@ -88,7 +94,7 @@ def similarity(
         raise InvalidInput("without a run there is no place for the answer; name a folder with --out")
     where = given({"device": device and str(choose_device(device))})
     finding = ask([_open(d) for d in training], [_open(d) for d in data], models, **where)
-    finish(finding, models[0] if models else "", out, as_json)
+    answer_with(finding, probes_folder(models[0] if models else "", out))
 
 
 @probe.command()
@@ -96,13 +102,11 @@ def similarity(
 @sets
 @split_option
 @common
-def ablation(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def ablation(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """What depth and self-attention are worth: R_D and R_SA from runs of res_sa (Fig. 8)."""
     from qwell.studies.probes.ablation import ablation as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -110,13 +114,13 @@ def ablation(
 @one_set
 @split_option
 @index_option
-@option(OfSpectra, "layers", help="Attention layers to show.")
+@option(OfSpectra, "layers", help="Number of attention layers to show.")
 @common
-def attention(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Where self-attention looks, with the potential along both margins (Fig. 9)."""
     from qwell.studies.probes.attention import attention as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -124,26 +128,26 @@ def attention(model: str, data: str, out: Path | None, as_json: bool, **asked: A
 @one_set
 @split_option
 @index_option
-@option(OfSpectra, "samples", help="Potentials the table averages over.")
+@option(OfSpectra, "samples", help="Number of potentials that the table averages over.")
 @common
-def densities(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
     from qwell.studies.probes.densities import densities as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
 @one_run
 @one_set
 @split_option
-@option(OfSpectra, "candidates", help="Potentials tried with each other.")
+@option(OfSpectra, "candidates", help="Number of potentials that are tried with each other.")
 @common
-def crossing(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def crossing(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
     from qwell.studies.probes.crossing import crossing as ask
 
-    finish(ask(model, _open(data), **given(asked)), model, out, as_json)
+    answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -152,13 +156,11 @@ def crossing(model: str, data: str, out: Path | None, as_json: bool, **asked: An
 @split_option
 @index_option
 @common
-def matter(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def matter(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Networks trained on energies in a medium: levels, effect, and a matrix of errors (Figs. 13, 14)."""
     from qwell.studies.probes.matter import matter as ask
 
-    finish(ask(models, [_open(d) for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -167,42 +169,46 @@ def matter(
 @test_split_option
 @frames_option
 @common
-def emulators(
-    models: tuple[str, ...], data: tuple[str, ...], out: Path | None, as_json: bool, **asked: Any
-) -> None:
+def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
     from qwell.studies.probes.rollouts import emulators as ask
 
-    finish(ask(models, [open_kind(d, "trajectories") for d in data], **given(asked)), models[0], out, as_json)
+    answer_with(
+        ask(models, [open_kind(d, "trajectories") for d in data], **given(asked)),
+        probes_folder(models[0], out),
+    )
 
 
 @probe.command()
 @one_run
 @click.option("--data", required=True, help="Trajectories that windows are cut from.")
 @test_split_option
-@option(OfTrajectories, "samples", help="Windows of each kind.")
-@option(OfTrajectories, "seed", help="Of the choice of windows.")
+@option(OfTrajectories, "samples", help="Number of windows of each kind.")
+@option(OfTrajectories, "seed", help="Seed of the choice of windows.")
 @common
-def gradients(model: str, data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
     from qwell.studies.probes.gradients import gradients as ask
 
-    finish(ask(model, open_kind(data, "trajectories"), **given(asked)), model, out, as_json)
+    answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
 @runs
-@option(OfTrajectories, "hamiltonian", help="Of the truth, which is made on the spot.")
+@option(
+    OfTrajectories,
+    "hamiltonian",
+    type=Names(lambda: HAMILTONIANS),
+    help="Kinetic energy of the truth, which is made on the spot: lattice or spectral.",
+)
 @frames_option
 @common
-def sweep(
-    models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None, as_json: bool
-) -> None:
+def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None) -> None:
     """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
     from qwell.studies.probes.generalisation import sweep as ask
 
     asked = given({"hamiltonian": hamiltonian, "frames": frames})
-    finish(ask(models, **asked), models[0], out, as_json)
+    answer_with(ask(models, **asked), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -211,12 +217,12 @@ def sweep(
 @test_split_option
 @frames_option
 @common
-def packets(model: str, data: str, frames: int | None, out: Path | None, as_json: bool, **asked: Any) -> None:
+def packets(model: str, data: str, frames: int | None, out: Path | None, **asked: Any) -> None:
     """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
     from qwell.studies.probes.generalisation import packets as ask
 
     asked |= {"frames": frames}
-    finish(ask(model, open_kind(data, "trajectories"), **given(asked)), model, out, as_json)
+    answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
 
 
 @probe.command()
@@ -225,8 +231,8 @@ def packets(model: str, data: str, frames: int | None, out: Path | None, as_json
 @test_split_option
 @frames_option
 @common
-def hyper(models: tuple[str, ...], data: str, out: Path | None, as_json: bool, **asked: Any) -> None:
+def hyper(models: tuple[str, ...], data: str, out: Path | None, **asked: Any) -> None:
     """Emulators with other history, window and hidden size (Fig. S7)."""
     from qwell.studies.probes.generalisation import hyper as ask
 
-    finish(ask(models, open_kind(data, "trajectories"), **given(asked)), models[0], out, as_json)
+    answer_with(ask(models, open_kind(data, "trajectories"), **given(asked)), probes_folder(models[0], out))

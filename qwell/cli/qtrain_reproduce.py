@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 from qwell.cli.common import goes_on_with
-from qwell.cli.options import path_option
+from qwell.cli.options import Group, Names, path_option
 from qwell.cli.progress import logged_to, tell
 from qwell.papers.plan import Paper
 from qwell.papers.reproduce import PAPERS, outline
 from qwell.papers.reproduce import reproduce as do
 
 
-@click.group()
+@click.group(cls=Group)
 def reproduce() -> None:
     """Do a paper again: data, trainings, experiments, and a report with its statements."""
 
@@ -55,9 +55,12 @@ def command_of(paper: Paper[Any]) -> click.Command:
         "--scale",
         default="demo",
         show_default=True,
-        help="demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
+        type=Names(lambda: paper.scales),
+        help="Size of all: demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
     )
-    @path_option("--out", help="Folder.", default="reproduction/<paper>-<scale>")
+    @path_option(
+        "--out", help="Folder that everything is written into.", default="reproduction/<paper>-<scale>"
+    )
     @click.option(
         "--jobs",
         type=click.IntRange(1),

@@ -8,14 +8,18 @@ from typing import Any
 
 import click
 
-from qwell.cli.answers import print_finding
-from qwell.cli.common import as_json
-from qwell.cli.options import given, option, path_option
-from qwell.cli.progress import logged_run, say
+from qwell.cli.answers import answer_with, as_json
+from qwell.cli.options import Names, given, option, path_option
+from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, warn
 from qwell.studies.variational.config import (
+    DTYPES,
+    FORMS,
+    OPTIMISERS,
     OSCILLATORS,
+    RULES,
+    SETUPS,
     SampledConfig,
     TimesConfig,
     VariationalConfig,
@@ -26,37 +30,63 @@ from qwell.studies.variational.potentials import WELLS
 
 @click.command()
 @click.option(
-    "--potential", required=True,
-    help=f"One of {', '.join(WELLS)}; {', '.join(OSCILLATORS)} (Monte Carlo); or a formula"
+    "--potential", required=True, type=Names(lambda: (*WELLS, *OSCILLATORS)),
+    help=f"Potential: one of {', '.join(WELLS)}; {', '.join(OSCILLATORS)} (Monte Carlo); or a formula"
     " in x [y, z], e.g. 'x**2/2 + 0.1*x**4'.",
 )  # fmt: skip
 @option(
     VariationalConfig.of_setup,
     "setup",
-    help="ours, or paper: its Ω, rectangles, Adam.",
+    type=Names(lambda: SETUPS),
+    help="Defaults of the other options: ours, or the paper's region, rectangles and Adam.",
 )
-@option(VariationalConfig, "layers", help="Hidden widths, e.g. 10,10,10.")
-@option(VariationalConfig, "region", help="Where φ lives, e.g. --region=-6,6.")
-@option(VariationalConfig, "kinks", help="Where V' jumps, e.g. 0 for abs(x).")
-@option(VariationalConfig, "points", help="Of the rule of integration.")
-@option(VariationalConfig, "rule", help="legendre or rectangle.")
-@option(VariationalConfig, "form", help="Of the functional: gradient, ½∫φ'², or laplacian, −½∫φφ''.")
-@option(VariationalConfig, "walls", "--walls/--free", help="Whether φ vanishes at the region's ends.")
-@option(VariationalConfig, "optimizer", help="adam, adam+lbfgs or adam+lbfgs+linear.")
-@option(VariationalConfig, "adam_steps", help="Of Adam.")
-@option(VariationalConfig, "lbfgs_steps", help="Of L-BFGS.")
-@option(VariationalConfig, "linear_steps", help="Of the linear method.")
-@option(VariationalConfig, "rate", help="Adam's learning rate.")
-@option(VariationalConfig, "dtype", help="float64 or float32.")
-@option(VariationalConfig, "levels", help="States, from the lowest.")
-@option(VariationalConfig, "seed", help="Of the first weights.")
-@option(VariationalConfig, "seeds", help="How many beginnings.")
-@option(SampledConfig, "dimensions", help="Of a formula: 1, 2 or 3.")
-@option(SampledConfig, "walkers", help="Of Monte Carlo.")
-@option(SampledConfig, "steps", help="Of Monte Carlo.")
+@option(VariationalConfig, "layers", help="Hidden widths of the network, e.g. 10,10,10.")
+@option(VariationalConfig, "region", help="Region in which the wave function lives, e.g. --region=-6,6.")
+@option(VariationalConfig, "kinks", help="Points where the slope of the potential jumps, e.g. 0 for abs(x).")
+@option(VariationalConfig, "points", help="Number of points of the integration.")
+@option(
+    VariationalConfig,
+    "rule",
+    type=Names(lambda: RULES),
+    help="Rule of the integration: legendre or rectangle.",
+)
+@option(
+    VariationalConfig,
+    "form",
+    type=Names(lambda: FORMS),
+    help="Form of the kinetic energy: gradient, ½∫φ'², or laplacian, −½∫φφ''.",
+)
+@option(
+    VariationalConfig,
+    "walls",
+    "--walls/--free",
+    help="Let the wave function vanish at the ends of the region, or leave it free there.",
+)
+@option(
+    VariationalConfig,
+    "optimizer",
+    type=Names(lambda: OPTIMISERS),
+    help="Optimisers, one after another: adam, adam+lbfgs or adam+lbfgs+linear.",
+)
+@option(VariationalConfig, "adam_steps", help="Number of steps of Adam.")
+@option(VariationalConfig, "lbfgs_steps", help="Number of steps of L-BFGS.")
+@option(VariationalConfig, "linear_steps", help="Number of steps of the linear method.")
+@option(VariationalConfig, "rate", help="Largest learning rate of Adam.")
+@option(
+    VariationalConfig,
+    "dtype",
+    type=Names(lambda: DTYPES),
+    help="Precision of the computation: float64 or float32.",
+)
+@option(VariationalConfig, "levels", help="Number of states, from the lowest on.")
+@option(VariationalConfig, "seed", help="Seed of the first weights.")
+@option(VariationalConfig, "seeds", help="Number of beginnings, with one seed after another.")
+@option(SampledConfig, "dimensions", help="Number of dimensions of a formula: 1, 2 or 3.")
+@option(SampledConfig, "walkers", help="Number of walkers of Monte Carlo, in 2 and 3 dimensions.")
+@option(SampledConfig, "steps", help="Number of steps of Monte Carlo, in 2 and 3 dimensions.")
 @run_option("runs/<potential>")
 @as_json
-def variational(potential: str, out: Path | None, as_json: bool, **options: Any) -> None:
+def variational(potential: str, out: Path | None, **options: Any) -> None:
     """Ground and excited states by the variational principle, with a network as the trial function.
 
     Writes a run: networks, report.md with energies, norms, residuals and an independent solver's answer, and
@@ -65,12 +95,12 @@ def variational(potential: str, out: Path | None, as_json: bool, **options: Any)
     typed = given(options)
     if is_sampled(potential, **given({"dimensions": typed.get("dimensions")})):
         _refuse(typed, {f.name for f in fields(SampledConfig)}, "Monte Carlo has no option")
-        _sampled(SampledConfig(potential, **typed), out, as_json)
+        _sampled(SampledConfig(potential, **typed), out)
         return
     typed.pop("dimensions", None)
     own = {f.name for f in fields(VariationalConfig)} | {"setup"}
     _refuse(typed, own, "only potentials of 2 or 3 dimensions, by Monte Carlo, have the option")
-    _searched(VariationalConfig.of_setup(potential, **typed), out, as_json)
+    _searched(VariationalConfig.of_setup(potential, **typed), out)
 
 
 def _refuse(typed: dict[str, Any], own: set[str], words: str) -> None:
@@ -79,45 +109,50 @@ def _refuse(typed: dict[str, Any], own: set[str], words: str) -> None:
         raise InvalidInput(f"{words} --{alien[0].replace('_', '-')}; leave it out")
 
 
-def _searched(config: VariationalConfig, out: Path | None, as_json: bool) -> None:
+def _searched(config: VariationalConfig, out: Path | None) -> None:
     from qwell.studies.variational.report import search, warnings_of
     from qwell.train.runs import Run, run_path
 
     path = run_path(out, config.well.name)
-    run = Run.create(path, {"command": "variational", "variational": config.to_json()})
+    settings = {"variational": config.to_json()}
+    run = Run.create(path, {"command": "variational", **settings})
     with logged_run(run):
         states, finding = search(config, run.log)
         states.save(run)
-        print_finding(finding, run.path, as_json)
         errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
         for line in warnings_of(states, errors):
-            say(f"qtrain: {line}")
+            warn(line)
+        answer_with(finding, run.path, {**settings, "run": run.path})
 
 
-def _sampled(config: SampledConfig, out: Path | None, as_json: bool) -> None:
+def _sampled(config: SampledConfig, out: Path | None) -> None:
     from qwell.studies.variational.report import search_sampled
     from qwell.studies.variational.sampled import problem_of
     from qwell.train.runs import Run, run_path
 
     path = run_path(out, problem_of(config.potential, config.dimensions).name)
-    run = Run.create(path, {"command": "variational", "sampled": config.to_json()})
+    settings = {"sampled": config.to_json()}
+    run = Run.create(path, {"command": "variational", **settings})
     with logged_run(run):
         state, finding = search_sampled(config, run.log)
         state.save(run)
-        print_finding(finding, run.path, as_json)
+        answer_with(finding, run.path, {**settings, "run": run.path})
 
 
 @click.command()
-@option(TimesConfig, "sizes", help="Numbers of inputs, and outputs.")
-@option(TimesConfig, "orders", help="Also laplacian.")
-@option(TimesConfig, "batch", help="Points an evaluation.")
-@option(TimesConfig, "patience", help="Seconds for each number.")
-@option(TimesConfig, "threads", help="Of torch.")
-@path_option("--out", help="Folder to write into.", default="runs/derivatives")
+@option(TimesConfig, "sizes", help="Numbers of inputs, and of outputs, to time.")
+@option(TimesConfig, "orders", help="Derivatives to time, of hessian, diagonal, first and laplacian.")
+@option(TimesConfig, "batch", help="Number of points in one evaluation.")
+@option(TimesConfig, "patience", help="Seconds to spend on each measured number.")
+@option(TimesConfig, "threads", help="Threads of the processor that torch uses.")
+@path_option("--out", help="Folder to write figures, tables and numbers into.", default="runs/derivatives")
 @as_json
-def derivatives(out: Path | None, as_json: bool, **options: Any) -> None:
-    """Time derivatives of networks, ours and by automatic differentiation (Fig. 7, Eq. 43)."""
+def derivatives(out: Path | None, **options: Any) -> None:
+    """Time derivatives of networks, ours and by automatic differentiation.
+
+    These are Fig. 7 and Eq. 43 of the derivatives paper.
+    """
     from qwell.studies.derivative_times import derivative_times
 
     finding = derivative_times(TimesConfig(**given(options)))
-    print_finding(finding, out or Path("runs") / finding.name, as_json)
+    answer_with(finding, out or Path("runs") / finding.name)

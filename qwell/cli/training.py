@@ -12,51 +12,59 @@ from typing import Any
 import click
 
 from qwell.cli.common import Failed, goes_on_with
-from qwell.cli.options import option, path_option, stacked
+from qwell.cli.options import Names, models, option, path_option, stacked
 from qwell.cli.progress import logged_run, say, tell
 from qwell.errors import InvalidInput
 from qwell.progress import stage
-from qwell.train.config import DEVICE, TrainingConfig
+from qwell.train.config import DEVICE, SCHEDULES, TrainingConfig
 
-device_option = click.option("--device", default=DEVICE, show_default=True, help="auto, cpu, cuda, cuda:1 …")
+device_option = click.option(
+    "--device", default=DEVICE, show_default=True, help="Device that computes: auto, cpu, cuda, cuda:1 …"
+)
 
 
 def run_option(default: str) -> Any:
     """Where a run goes; `default` says where if it is not given."""
-    return path_option("--out", help="Run directory.", default=default)
+    return path_option("--out", help="Directory of the run.", default=default)
 
 
 resume_option = click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run; takes all else from it."
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Run to continue, which also has all other settings.",
 )
 
 
-def training_options(config: type[TrainingConfig], batch: str) -> Any:
-    """The options of every training; `batch` says what a batch is of."""
+def training_options(config: type[TrainingConfig], task: str, batch: str) -> Any:
+    """The options of every training: of a task of the zoo; `batch` says what a batch is of."""
     return stacked(
-        option(config, "model", help="Name in the zoo; see `qtrain models`."),
+        option(config, "model", type=models(task), help="Network to train, a name of `qtrain models`."),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE",
-            help="Option of the model, e.g. hidden=512.",
+            help="Option of the network, e.g. hidden=512; repeatable.",
         ),
-        option(config, "updates", help="Updates of the weights."),
-        option(config, "batch", help=f"{batch} an update."),
+        option(config, "updates", help="Number of updates of the weights."),
+        option(config, "batch", help=f"{batch} in each update."),
         option(config, "first_rate", help="Learning rate at the start."),
         option(config, "last_rate", help="Learning rate at the end."),
-        option(config, "schedule", help="How it gets there: geometric, cosine or linear."),
+        option(
+            config, "schedule", type=Names(lambda: SCHEDULES),
+            help="Curve of the learning rate from first to last: geometric, cosine or linear.",
+        ),
         option(config, "warm_up", help="Share of the updates in which the learning rate first rises from 0."),
         option(
             config, "ema",
             help="Decay of a running average of the weights, which is measured and saved, e.g. 0.999.",
         ),
         option(config, "threads", help="Threads of the processor that the training uses."),
-        option(config, "seed", help="Of weights and batch order."),
+        option(config, "seed", help="Seed of the first weights and of the order of batches."),
         device_option,
-        option(config, "compile", help="Compile the model (torch.compile; needs a C++ compiler)."),
-        option(config, "tensorboard", help="Also write TensorBoard events into the run."),
-        option(config, "log_every", help="Updates between lines of metrics.jsonl."),
-        option(config, "evaluate_every", help="Updates between validations."),
-        option(config, "checkpoint_every", help="Updates between checkpoints."),
+        option(config, "compile", help="Compile the network (torch.compile; needs a C++ compiler)."),
+        option(config, "tensorboard", help="Write TensorBoard events into the run, too."),
+        option(config, "log_every", help="Updates between two lines of metrics.jsonl."),
+        option(config, "evaluate_every", help="Updates between two validations."),
+        option(config, "checkpoint_every", help="Updates between two checkpoints."),
         run_option("runs/<data>-<model>"),
         resume_option,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qwell.errors import InvalidInput, MissingExtra, WorkerError
+from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
 from qwell.store.schema import Plan
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Workers:
         if self.scheduler and self.cluster:
             raise InvalidInput("give --scheduler (one that runs) or --cluster (jobs to start), not both")
         if self.cluster and self.cluster not in BATCH_SYSTEMS:
-            raise InvalidInput(f"unknown cluster {self.cluster!r}; choose one of {', '.join(BATCH_SYSTEMS)}")
+            raise InvalidInput(unknown("cluster", self.cluster, BATCH_SYSTEMS))
 
     @property
     def local(self) -> bool:

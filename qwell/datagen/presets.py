@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
@@ -116,7 +116,7 @@ PRESETS: dict[str, Callable[[], TrajectoriesRecipe]] = {
 def preset(name: str) -> TrajectoriesRecipe:
     """A ready-made recipe; InvalidInput lists the names there are."""
     if name not in PRESETS:
-        raise InvalidInput(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+        raise InvalidInput(unknown("preset", name, PRESETS))
     return replace(PRESETS[name](), name=name)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.models.activations import ACTIVATIONS
 
 
@@ -32,7 +32,7 @@ def perceptron(
     Raises InvalidInput for an unknown activation or widths below 1.
     """
     if activation not in ACTIVATIONS:
-        raise InvalidInput(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        raise InvalidInput(unknown("activation", activation, ACTIVATIONS))
     if not all(width >= 1 for width in layers):
         raise InvalidInput(f"layers are {list(layers)}; widths are at least 1")
     generator = torch.Generator().manual_seed(seed)

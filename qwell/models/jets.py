@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.models.activations import ACTIVATIONS, Curve, curve_of
 
 ORDERS = ("first", "laplacian", "diagonal", "hessian")
@@ -84,9 +84,9 @@ def derivatives(
             normalisations, attention); another dtype or width; an unknown order or method.
     """
     if order not in ORDERS:
-        raise InvalidInput(f"unknown order {order!r}; choose one of {', '.join(ORDERS)}")
+        raise InvalidInput(unknown("order", order, ORDERS))
     if method not in METHODS:
-        raise InvalidInput(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+        raise InvalidInput(unknown("method", method, METHODS))
     layers = _layers(network, parameters)
     _check(layers, x)
     if method == "auto":

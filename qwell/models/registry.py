@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import nn
 
-from qwell.errors import CheckpointError, InvalidInput, UnknownModel, warn
+from qwell.errors import CheckpointError, InvalidInput, UnknownModel, unknown, warn
 from qwell.files import atomic_write, file_sha256, read_sealed, seal
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
 from qwell.models.emulators import (
@@ -111,7 +111,7 @@ def list_models(task: str | None = None) -> dict[str, str]:
 def entry_of(name: str) -> Entry:
     """Look a model up; UnknownModel lists the names there are."""
     if name not in ZOO:
-        raise UnknownModel(f"unknown model {name!r}; choose one of {', '.join(ZOO)}")
+        raise UnknownModel(unknown("model", name, ZOO))
     return ZOO[name]
 
 
@@ -128,8 +128,8 @@ def create_model(name: str, **config: Any) -> Network:
     """
     entry = entry_of(name)
     known = {f.name: f for f in fields(entry.config)}
-    if unknown := sorted(set(config) - set(known)):
-        raise InvalidInput(f"model {name!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    if alien := sorted(set(config) - set(known)):
+        raise InvalidInput(unknown(f"option of model {name!r},", alien[0], known))
     values = {}
     for key, value in config.items():
         default = known[key].default

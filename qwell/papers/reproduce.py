@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import qwell
-from qwell.errors import InvalidInput, QwellError
+from qwell.errors import InvalidInput, QwellError, unknown
 from qwell.files import atomic_write
 from qwell.papers.derivatives import DERIVATIVES
 from qwell.papers.dynamics import DYNAMICS
@@ -159,7 +159,7 @@ def _note(command: Command, seconds: float, log: Path | None = None) -> None:
 def _checked(paper: Paper[Any], scale: str, out: Path) -> dict[str, Any]:
     """What a folder is to say it reproduces; InvalidInput if it says something else."""
     if scale not in paper.scales:
-        raise InvalidInput(f"unknown scale {scale!r}; choose one of {', '.join(paper.scales)}")
+        raise InvalidInput(unknown("scale", scale, paper.scales))
     sizes = asdict(paper.scales[scale])
     about = {"paper": paper.name, "scale": scale, **sizes, "qwell": qwell.__version__}
     path = out / "reproduction.json"

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
 
 
@@ -129,7 +129,7 @@ class Potential:
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
-            raise InvalidInput(f"unknown potential {self.shape!r}; choose one of {', '.join(SHAPES)}")
+            raise InvalidInput(unknown("shape", self.shape, SHAPES))
 
     def on(self, ring: Ring) -> np.ndarray:
         """V on the ring, (N,) float64."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
 
 ENVELOPES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -37,7 +37,7 @@ def packet(ring: Ring, kind: str, x0: float, s0: float, e0: float, wrap: bool = 
     Raises InvalidInput for an unknown kind, values out of range, or momenta that the mesh cannot carry.
     """
     if kind not in ENVELOPES:
-        raise InvalidInput(f"unknown packet {kind!r}; choose one of {', '.join(ENVELOPES)}")
+        raise InvalidInput(unknown("packet", kind, ENVELOPES))
     if not (0 <= x0 < ring.box and ring.dx <= s0 < ring.box and e0 >= 0):
         raise InvalidInput(
             f"the packet has x0 = {x0}, s0 = {s0}, e0 = {e0}; expected 0 <= x0 < {ring.box:g},"

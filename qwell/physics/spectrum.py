@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.grid import Grid
 
 SOLVERS = ("scipy", "lanes")
@@ -53,7 +53,7 @@ def eigenvalues(potential: np.ndarray, grid: Grid, levels: int, solver: str = "s
             energies[~tractable] = eigenvalues(potential[~tractable], grid, levels)
         return energies
     if solver != "scipy":
-        raise InvalidInput(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
+        raise InvalidInput(unknown("solver", solver, SOLVERS))
     diagonal, off = hamiltonian(potential, grid)
     energies = np.empty((len(potential), levels))
     for row, d in zip(energies, diagonal, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import DatasetKindError, InvalidInput, VersionMismatch
+from qwell.errors import DatasetKindError, InvalidInput, VersionMismatch, unknown
 from qwell.store.arrays import FieldArray, Files
 from qwell.store.backends import BACKENDS, SHARDED
 from qwell.store.manifest import Manifest
@@ -109,7 +109,7 @@ class Dataset:
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
-            raise InvalidInput(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
+            raise InvalidInput(f"{self.path} has no split: {unknown('split', split, self.splits)}")
         return self.splits[split]
 
     def require(self, kind: str) -> Dataset:

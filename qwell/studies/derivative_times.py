@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, jacfwd, jacrev, jvp, vmap
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.figures.variational import timing_figure
 from qwell.models.fields import perceptron
 from qwell.models.jets import ORDERS, derivatives
@@ -157,8 +157,8 @@ def derivative_times(config: TimesConfig) -> Finding:
     """
     if len(config.sizes) < 3 or min(*config.sizes, config.batch, config.threads) < 1:
         raise InvalidInput("at least three sizes are needed, and all numbers must be at least 1")
-    if unknown := sorted(set(config.orders) - set(ORDERS)):
-        raise InvalidInput(f"unknown order {unknown[0]!r}; choose of {', '.join(ORDERS)}")
+    if alien := sorted(set(config.orders) - set(ORDERS)):
+        raise InvalidInput(unknown("order", alien[0], ORDERS))
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from qwell.errors import InvalidInput
 from qwell.figures import canvas
-from qwell.files import atomic_write, write_error
+from qwell.files import atomic_write, json_text, write_error
 from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.tables import aligned
@@ -74,17 +73,8 @@ class Finding:
             raise write_error(error, folder) from error
         answer = {"experiment": self.name, "title": self.title, **self.numbers}
         last = folder / f"{self.name}.json"
-        atomic_write(last, (json.dumps(_plain(answer), indent=1, allow_nan=False) + "\n").encode())
+        atomic_write(last, (json_text(answer) + "\n").encode())
         return last
-
-
-def _plain(value: Any) -> Any:
-    """The same with null for what is no number, as JSON has none."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def text(cell: Cell) -> str:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import CheckpointError, InvalidInput, unknown
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 TIERS = ("auto", "resident", "mirror", "pool")
@@ -106,7 +106,7 @@ class Config:
         """Raise InvalidInput for a setting that is none of these."""
         for value in self._given((name,)).values():
             if value not in allowed:
-                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+                raise InvalidInput(unknown(name, value, allowed))
 
 
 def _tuples(value: Any) -> Any:

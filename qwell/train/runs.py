@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound, WriteError
+from qwell.errors import CheckpointError, InvalidInput, MissingExtra, RunExists, RunNotFound, WriteError, near
 from qwell.files import DirectoryLock, atomic_write, make_directory, read_sealed, seal, write_error
 from qwell.models import registry
 from qwell.models.layers import Network
@@ -175,9 +175,11 @@ def model_folder(path: str | Path) -> Path:
         )
     if (path / CONFIG).is_file() and (path / WEIGHTS).is_file():
         return path
+    meant = near(path, known)
+    hint = f"did you mean {meant!r}? If not, " if meant else ""
     raise RunNotFound(
-        f"there is no trained model at {path}; give a run (runs/…), a folder with config.json, or one of"
-        f" {', '.join(known)}"
+        f"there is no trained model at {path}; {hint}give a run (runs/…), a folder with config.json, or one"
+        f" of {', '.join(known)}"
     )
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.files import DirectoryLock, atomic_write, file_sha256, make_directory, whole_file
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset
@@ -348,7 +348,7 @@ def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
     Raises InvalidInput for an unknown tier.
     """
     if tier not in TIERS:
-        raise InvalidInput(f"unknown stream tier {tier!r}; choose one of {', '.join(TIERS)}")
+        raise InvalidInput(unknown("stream tier", tier, TIERS))
     if tier == "auto":
         size = Records(data, options.get("split", "train"), options.get("fields", FIELDS)).bytes
         if size < _free_memory(torch.device(options.get("device", "cpu"))) / 2:

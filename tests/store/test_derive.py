@@ -172,7 +172,7 @@ def test_a_merge_says_what_was_drawn_with_the_same_seed(stored: Path, tmp_path: 
     subset(exp1, tmp_path / "part.zarr", 10)
     assert len(same_draws([both, open_dataset(tmp_path / "part.zarr")])) == 1
     said = run("qdata", "merge", exp1.path, m5.path, "--out", "again.zarr", "--json", cwd=tmp_path)
-    assert said.stderr == f"warning: {same_draws([exp1, m5])[0]}\n" and said.json["digest"] == both.digest
+    assert said.stderr == f"qdata: {same_draws([exp1, m5])[0]}\n" and said.json["digest"] == both.digest
 
 
 def test_a_data_set_is_not_merged_with_itself(stored: Path, tmp_path: Path) -> None:

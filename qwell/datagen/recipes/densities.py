@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.cells import HIGHEST, integrate
 from qwell.physics.kernels import KERNELS
 from qwell.physics.potentials import BLOCK, STREAMS, factor
@@ -59,7 +59,7 @@ class DensitiesRecipe:
 
     def __post_init__(self) -> None:
         if self.potential not in SOURCES:
-            raise InvalidInput(f"unknown potential {self.potential!r}; choose one of {', '.join(SOURCES)}")
+            raise InvalidInput(unknown("potential", self.potential, SOURCES))
         for name, least in (("n", 1), ("validation", 0), ("test", 0), ("seed", 0), ("cells", 2)):
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from qwell.datagen.recipes.spectra import DEFAULT_SHARD_ROWS, spectra_plan
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.grid import Grid
 from qwell.physics.spectrum import SOLVERS, eigenvalues
 from qwell.store.backends import storage_of
@@ -114,7 +114,7 @@ def _check(
         if bad := np.flatnonzero((np.diff(energy, axis=1) <= 0).any(axis=1)).tolist():
             raise InvalidInput(f"the energies of row {bad[0]} are not in ascending order")
     elif solver not in SOLVERS:
-        raise InvalidInput(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
+        raise InvalidInput(unknown("solver", solver, SOLVERS))
     if not 1 <= levels <= points - 2:
         raise InvalidInput(f"levels is {levels}; potentials on {points} points have 1 to {points - 2}")
     if not 0 <= validation < n:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics import potentials
 from qwell.physics.grid import Grid
 from qwell.physics.kernels import KERNELS, covariance
@@ -70,7 +70,7 @@ class SpectraRecipe:
         ]
         for name, value, allowed in choices:
             if value not in allowed:
-                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+                raise InvalidInput(unknown(name, value, allowed))
         for name, count, least in [
             ("n", self.n, 1),
             ("validation", self.validation, 0),

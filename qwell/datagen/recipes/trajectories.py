@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
 from qwell.physics.propagators.chebyshev import error_bound, frame_blocks
@@ -128,9 +128,9 @@ class TrajectoriesRecipe:
         if not self.families:
             raise InvalidInput("there is nothing to simulate; name a preset, or packets and a potential")
         if self.dtype not in DTYPES:
-            raise InvalidInput(f"unknown dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}")
+            raise InvalidInput(unknown("dtype", self.dtype, DTYPES))
         if self.split not in SPLITS or self.split == "validation":
-            raise InvalidInput(f"split is {self.split!r}; choose train or test")
+            raise InvalidInput(unknown("split", self.split, ("train", "test")))
         for name, count in (("validation", self.validation), ("seed", self.seed)):
             if count < 0:
                 raise InvalidInput(f"{name} is {count}; it must be at least 0")

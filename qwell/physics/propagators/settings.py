@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
 
 # The family: name → where its function is, (ψ, V, ring, how) → frames as `propagate` gives them. Each is
@@ -65,7 +65,7 @@ class Propagation:
             ("precision", self.precision, PRECISIONS),
         ):
             if value not in allowed:
-                raise InvalidInput(f"unknown {name} {value!r}; choose one of {', '.join(allowed)}")
+                raise InvalidInput(unknown(name, value, allowed))
         if self.tolerance is None:
             object.__setattr__(self, "tolerance", TOLERANCES[self.precision])
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import CheckpointError, InvalidInput, unknown
 from qwell.models.introspective import Distiller, TaylorCell, Translator
 from qwell.physics.cells import HIGHEST
 from qwell.store.dataset import Dataset
@@ -44,7 +44,7 @@ def resumed(run: Run) -> tuple[IntrospectConfig, Dataset]:
 def check_asked(data: Dataset, until: str) -> None:
     """Raise InvalidInput for an unknown stage, or if a data set lacks training, validation or test rows."""
     if until not in STAGES:
-        raise InvalidInput(f"unknown stage {until!r}; choose one of {', '.join(STAGES)}")
+        raise InvalidInput(unknown("stage", until, STAGES))
     if missing := [s for s in SPLITS if s not in data.splits or not len(data[s])]:
         raise InvalidInput(
             f"{data.path} has no rows of {missing[0]}; they are needed to choose and to report"

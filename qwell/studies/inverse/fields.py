@@ -13,7 +13,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.models.fields import perceptron
 from qwell.studies.inverse.config import FIELDS
 
@@ -75,7 +75,7 @@ class SmoothField(Field):
     ) -> None:
         super().__init__()
         if kind not in FIELDS[1:]:
-            raise InvalidInput(f"unknown field {kind!r}; choose one of {', '.join(FIELDS)}")
+            raise InvalidInput(unknown("field", kind, FIELDS))
         self.kind, self.centre, self.width, self.height = kind, centre, width, height
         inputs = dimensions + (kind == "radius")
         self.network = perceptron(inputs, layers, activation=activation, seed=seed)

@@ -14,7 +14,7 @@ from scipy.fft import dst, idst
 from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.studies.inverse.config import DERIVATIVES
 from qwell.studies.inverse.systems import System
 from qwell.studies.metropolis import Chain
@@ -32,7 +32,7 @@ def second_derivative(wave: np.ndarray, dx: float, how: str = "difference") -> n
     if how == "spectral":
         k = np.pi * np.arange(1, len(wave) - 1) / (dx * (len(wave) - 1))
         return np.asarray(-idst(k**2 * dst(wave[1:-1], type=1), type=1))
-    raise InvalidInput(f"unknown derivative {how!r}; choose one of {', '.join(DERIVATIVES)}")
+    raise InvalidInput(unknown("derivative", how, DERIVATIVES))
 
 
 class GridSystem(System):

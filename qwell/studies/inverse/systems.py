@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, unknown
 from qwell.physics.wells import MORSE_ENERGY, morse, morse_laplacian, morse_wave
 from qwell.studies.metropolis import Chain, Metropolis
 
@@ -175,5 +175,5 @@ SYSTEMS: dict[str, System] = {
 def system_of(name: str) -> System:
     """A system by its name; InvalidInput lists the names there are."""
     if name not in SYSTEMS:
-        raise InvalidInput(f"unknown system {name!r}; choose one of {', '.join(SYSTEMS)}")
+        raise InvalidInput(unknown("system", name, SYSTEMS))
     return SYSTEMS[name]

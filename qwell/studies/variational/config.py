@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwell.errors import InvalidInput
-from qwell.studies.variational.potentials import WELLS, Well, well_of
+from qwell.errors import InvalidInput, unknown
+from qwell.studies.variational.potentials import OSCILLATORS, WELLS, Well, well_of
 from qwell.train.config import Config, left_open
 
 OPTIMISERS = ("adam", "adam+lbfgs", "adam+lbfgs+linear")
 RULES, FORMS, DTYPES = ("legendre", "rectangle"), ("gradient", "laplacian"), ("float64", "float32")
-OSCILLATORS = ("oscillator-2d", "oscillator-3d", "coupled-2d", "coupled-3d")
 SETUPS = ("ours", "paper")
 
 
@@ -124,7 +123,7 @@ class VariationalConfig(Config):
     def of_setup(cls, potential: str, setup: str = SETUPS[0], **changes: Any) -> VariationalConfig:
         """A set-up with changes: "ours", the defaults, or "paper"; InvalidInput for another."""
         if setup not in SETUPS:
-            raise InvalidInput(f"unknown setup {setup!r}; choose {' or '.join(SETUPS)}")
+            raise InvalidInput(unknown("setup", setup, SETUPS))
         return cls.paper(potential, **changes) if setup == "paper" else cls(potential, **changes)
 
     @classmethod

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, near, unknown
 from qwell.physics.elements import eigenstates
 from qwell.physics.formula import Formula
 from qwell.physics.wells import MORSE_ENERGY, MORSE_FORMULA, morse_wave
 
 Function = Callable[[np.ndarray], np.ndarray]
+OSCILLATORS = ("oscillator-2d", "oscillator-3d", "coupled-2d", "coupled-3d")  # of Monte Carlo
 SMALL, LARGE = (10,) * 6, (20, 20, 10, 10, 10, 10)
 
 
@@ -74,13 +75,16 @@ WELLS = {
 def well_of(text: str, region: tuple[float, float] | None = None, kinks: tuple[float, ...] = ()) -> Well:
     """A named well, or one of a formula in x, which needs a region.
 
-    Raises InvalidInput for a formula that cannot be read, a missing or empty region, or kinks outside it.
+    Raises InvalidInput for a formula that cannot be read or looks like a misspelt name, a missing or empty
+    region, or kinks outside it.
     """
     if text in WELLS:
         well = WELLS[text]
         if region is None and not kinks:
             return well
         found = replace(well, region=region or well.region, kinks=kinks or well.kinks)
+    elif near(text, names := (*WELLS, *OSCILLATORS)):
+        raise InvalidInput(unknown("potential", text, names))
     else:
         formula = _parse(text).text
         if region is None:
