@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from qwell.errors import DatasetLocked, QwellError, WriteError
@@ -105,7 +105,12 @@ def atomic_write(
 def file_sha256(path: Path) -> str:
     """sha256 of a file's content, in hexadecimal, as `sha256sum` prints it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return stream_sha256(file)
+
+
+def stream_sha256(file: BinaryIO) -> str:
+    """sha256 of what is left to read of an open file, in hexadecimal."""
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def dump_json(obj: object) -> bytes:

@@ -114,11 +114,14 @@ def available_cores() -> int:
 
 
 def warm_up(modules: list[str]) -> None:
-    """Start the server from which local workers are forked, so that it imports while we go on."""
+    """Start the server from which local workers are forked, so that it imports while we go on.
+
+    A recipe that is written in a script names `__main__`: the script is not run again for that.
+    """
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         # glibc keeps the buffers of a shard for the next, instead of faulting fresh pages in: 8 % with lanes
         os.environ.setdefault(name, str(2**28))
-    needed = ["distributed", "distributed.nanny", *modules]
+    needed = ["distributed", "distributed.nanny", *(m for m in modules if m != "__main__")]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()

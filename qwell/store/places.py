@@ -22,7 +22,7 @@ from qwell.errors import (
     QwellError,
     TransferError,
 )
-from qwell.files import file_sha256, whole_file
+from qwell.files import file_sha256, stream_sha256, whole_file
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
 
@@ -189,6 +189,21 @@ class Place:
             path = Path(folder) / "content"
             path.write_bytes(content)
             self.put(path, name)
+
+    def has(self, name: str, record: FileRecord) -> bool:
+        """Whether the file here is the one recorded: of its size and its sha256, for which it is read.
+
+        Raises TransferError.
+        """
+
+        def action() -> bool:
+            with self.fs.open(self._at(name), "rb", block_size=2**22, cache_type="readahead") as file:
+                return file.size == record.size and stream_sha256(file) == record.sha256
+
+        try:
+            return self._try(f"cannot read {self.url}/{name}", action)
+        except FileNotFoundError:
+            return False
 
     def sizes(self) -> dict[str, int]:
         """Names (relative) and sizes of all files below."""

@@ -67,6 +67,8 @@ def push(
 ) -> Transfer:
     """Copy a finished data set to a place; repeated after an interruption, it sends what is missing.
 
+    What is there already is read and kept if its sha256 is that of the manifest.
+
     Arguments:
         path: of the data set.
         url: where to; ends in "/" for a place to put it into under its own name.
@@ -92,9 +94,17 @@ def push(
         return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
     present = _make_room(place, data, force)
 
-    kept = {name for name, record in files.items() if present.get(name) == record.size}
-    kept_bytes = sum(files[name].size for name in kept)
-    progress(kept_bytes)
+    kept: set[str] = set()
+
+    def look(name: str) -> int:
+        """Keep what an interrupted push left, if it is this file; its bytes."""
+        if not place.has(name, files[name]):
+            return 0
+        kept.add(name)
+        return files[name].size
+
+    left = [name for name, record in files.items() if present.get(name) == record.size]
+    kept_bytes = in_parallel(look, left, progress)
     sent = in_parallel(lambda name: _send(data, name, place), sorted(files.keys() - kept), progress)
     if (data.root / PROVENANCE).is_file():
         place.put(data.root / PROVENANCE, PROVENANCE)

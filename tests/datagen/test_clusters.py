@@ -119,6 +119,38 @@ def test_a_worker_that_runs_out_of_memory(tmp_path: Path) -> None:
     assert len(open_dataset(path)["train"]) == 400_000
 
 
+SCRIPT = """
+import shutil
+from dataclasses import replace
+from qwell import SpectraRecipe, generate
+
+class Recipe(SpectraRecipe):
+    modules = [__name__]  # as of somebody who writes a recipe of his own
+
+print("begun", file=open("begun.txt", "a"))
+shutil.rmtree("mine.zarr.partial", ignore_errors=True)
+for recipe, path in ((SpectraRecipe, "x.zarr"), (Recipe, "mine.zarr")):
+    generate(recipe("m3", n=2000, mesh=20, levels=3), path, shard_rows=1000)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["script.py", "-"])
+def test_a_script_needs_no_guard(how: str, tmp_path: Path) -> None:
+    """Without `if __name__ == "__main__":`, local workers do not run the script again."""
+    recipe = SpectraRecipe("m3", n=2000, mesh=20, levels=3)
+    pipeline.generate(recipe, tmp_path / "reference.zarr", workers=0, shard_rows=1000)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    with (tmp_path / "script.py").open() as script:
+        done = subprocess.run(
+            [sys.executable, how], stdin=script, capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "begun.txt").read_text() == "begun\n"
+    assert content(tmp_path / "x.zarr") == content(tmp_path / "mine.zarr")
+    assert content(tmp_path / "x.zarr") == content(tmp_path / "reference.zarr")
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_is_restarted(tmp_path: Path, reference: dict[str, bytes]) -> None:
     path, port = tmp_path / "m3.zarr", free_port()

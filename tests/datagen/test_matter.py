@@ -85,6 +85,7 @@ def test_formulas_mean_what_they_say(formula: str, value: np.ndarray) -> None:
         "9**9**9**9",
         "log(V)",
         "1/x",
+        "V + " + "9" * 290,
     ],
 )
 def test_everything_else_is_refused(formula: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from qwell.errors import (
     TransferError,
     VersionMismatch,
 )
-from qwell.store import places
+from qwell.store import places, transfer
 from qwell.store.catalog import catalog
 from qwell.store.places import PUSHING, place_of
 from qwell.store.reader import open_dataset
@@ -129,6 +129,26 @@ def test_an_interrupted_push_sends_only_the_rest(
     arrived = sum(files[name].size for name in done)
     assert again.kept == arrived and again.sent == sum(r.size for r in files.values()) - arrived
     assert PUSHING not in place_of(url).sizes()
+
+
+def test_a_repeated_push_replaces_a_stale_file_of_the_same_size(
+    stored: Path, other: dict[str, Path], base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is left behind when a push over another version (--force) is interrupted and repeated."""
+    url, size = f"{base}/{stored.name}", shard_file(stored).stat().st_size
+    stale = shard_file(other[stored.suffix])
+    assert stale.stat().st_size == size
+    push(other[stored.suffix], url)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            transfer, "in_parallel", lambda *arguments: (_ for _ in ()).throw(TransferError("cable"))
+        )
+        with pytest.raises(TransferError, match="cable"):
+            push(stored, url, force=True)
+    again = push(stored, url)
+    assert again.sent >= size
+    assert list(verify_remote(url)[1]) == []
+    assert not push(stored, url).sent
 
 
 def test_another_version_is_never_overwritten_unasked(

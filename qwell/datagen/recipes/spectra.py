@@ -97,7 +97,12 @@ class SpectraRecipe:
             effect = Matter(self.matter)
             object.__setattr__(self, "matter", effect.formula)
             extremes = np.linspace(-4, 4, 9)[:, None] * np.full(self.mesh + 1, self.sigma)
-            effect(extremes, grid.x, self.sigma)
+            largest = np.abs(effect(extremes, grid.x, self.sigma)).max()
+            if largest > np.finfo(np.float32).max:
+                raise InvalidInput(
+                    f"the matter effect makes potentials up to {largest:.1e}; what networks read is float32,"
+                    f" up to {np.finfo(np.float32).max:.1e}: write a formula with smaller numbers"
+                )
 
     @property
     def grid(self) -> Grid:
