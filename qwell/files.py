@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 from qwell.errors import DatasetLocked, QwellError, WriteError
@@ -108,7 +109,7 @@ def file_sha256(path: Path) -> str:
         return stream_sha256(file)
 
 
-def stream_sha256(file: BinaryIO) -> str:
+def stream_sha256(file: BufferedIOBase) -> str:
     """sha256 of what is left to read of an open file, in hexadecimal."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from qwell.errors import InvalidInput
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of, save_pretrained, saved_options
 from qwell.physics.grid import Grid
+from qwell.physics.matter import symmetries_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -84,6 +85,22 @@ def fitting_options(data: Dataset) -> dict[str, int]:
     return {"points": fields["potential"].shape[0], "levels": fields["energy"].shape[0]}
 
 
+def _without_broken_laws(config: EigenConfig, data: Dataset) -> dict[str, Any]:
+    """The options of a model, where laws that the data set's medium breaks are not put in.
+
+    Raises InvalidInput if one of them is asked for.
+    """
+    names = {one.name for one in fields(entry_of(config.model).config)}
+    holds = symmetries_of(data.recipe, data.coordinates["x"])
+    broken = [name for name, law in holds.items() if name in names and not law]
+    for name in broken:
+        if config.options.get(name):
+            raise InvalidInput(
+                f"{name}=true puts in a law that the medium of {data.path} breaks; leave it out"
+            )
+    return dict.fromkeys(broken, False) | config.options
+
+
 def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) -> Run:
     """Check a recipe against its data and begin a run directory for it.
 
@@ -100,7 +117,8 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
     data = data_of(config, "spectra", data)
     check_model(config, "spectra")
     entry = entry_of(config.model)
-    model = create_model(config.model, **fitting_options(data), **config.options)
+    options = _without_broken_laws(config, data)
+    model = create_model(config.model, **fitting_options(data), **options)
     decided = {**PAPER, "first_rate": entry.first_rate, **entry.recipe, "threads": sensible_threads(model)}
     config = replace(config, options=asdict(model.config)).resolved(**decided)
     if missing := set(config.fields) - set(data["train"].fields):

@@ -12,7 +12,7 @@ from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import InvalidInput
 from qwell.physics.grid import Grid
-from qwell.physics.matter import CASES, Matter, matter_of
+from qwell.physics.matter import CASES, Matter, matter_of, symmetries_of
 from qwell.physics.spectrum import eigenstates, eigenvalues
 from qwell.store.derive import merge, subset
 from qwell.store.reader import open_dataset
@@ -140,3 +140,14 @@ def test_verify_reads_the_formula_again_also_in_parts_and_sums(tmp_path: Path) -
     merge([open_dataset(tmp_path / f"{k}.zarr") for k in ("m3", "exp")], tmp_path / "mixed.zarr")
     with pytest.raises(InvalidInput, match="different matter effects"):
         solve_again(open_dataset(tmp_path / "mixed.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("formula", "shift", "mirror"),
+    [(None, True, True), ("case1", True, False), ("case2", False, True), ("V*x + sigma", False, False),
+     ("V + cos(pi*x)", True, True), ("sqrt(V)", False, False)],
+)  # fmt: skip
+def test_symmetries_of_media(formula: str | None, shift: bool, mirror: bool) -> None:
+    """Energies follow a shift and know no left and right, unless the medium does."""
+    found = symmetries_of({"matter": formula, "sigma": 100.0}, np.linspace(-1, 1, 41))
+    assert found == {"centred": shift, "mirrored": mirror}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -276,6 +277,18 @@ def test_learning_curves_take_the_runs_own_numbers(runs: dict[str, Path]) -> Non
     for row, name in zip(found.numbers["runs"], ("rbf", "two"), strict=True):
         history = Run.open(runs[name]).metrics()
         assert row["validation_nmse"] == history[-1]["validation_nmse"] and row["n"] == 2000
+
+
+def test_laws_that_a_medium_breaks_are_not_put_in(sets: dict[str, Dataset], tmp_path: Path) -> None:
+    """In case 2 a constant more of v is not a constant more of E."""
+    data = sets["exp-case2"]
+    options = begin(EigenConfig(data=str(data.path), model="mlp", batch=50), tmp_path / "run").config[
+        "options"
+    ]
+    assert options["centred"] is False and options["mirrored"] is True
+    asked = replace(config, options={"centred": True})
+    with pytest.raises(InvalidInput, match="centred=true puts in a law that the medium"):
+        begin(asked, tmp_path / "other")
 
 
 def test_matter_compares_like_with_like(sets: dict[str, Dataset], runs: dict[str, Path]) -> None:

@@ -81,9 +81,9 @@ def crossing(
     v = path_between(shifted[i], shifted[j], mixing)
     predicted, (energy, density) = predict(model, v), states(v)
     truly = find_crossing(energy)[0]
-    step, depth = find_crossing(predicted)
+    seen, depth = find_crossing(predicted)
     crosses = bool(np.isfinite(depth))
-    step = step if crosses else truly  # densities are then asked for where the crossing is
+    step = seen if crosses else truly  # densities are then asked for where the crossing is
     places = [step - beside, step, step + beside]
     estimate = gradient_densities(model, v[places], levels=2)
     own = density[[truly - beside, truly, truly + beside], :2]
@@ -95,8 +95,7 @@ def crossing(
     ]
     for name, after in (("first excited", 1), ("ground", 0)):
         title = f"overlap, ground state before with {name} state after"
-        seen, true = ((d[0, 0], d[2, after]) for d in (estimate, own))
-        rows.append([title, _overlap(*seen), _overlap(*true)])
+        rows.append([title, *(_overlap(d[0, 0], d[2, after]) for d in (estimate, own))])
     keys = ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same")
     numbers = {
         "model": str(path), "digest": data.digest, "split": split, "pair": [i, j], "found_by": found_by,
