@@ -282,9 +282,8 @@ def test_learning_curves_take_the_runs_own_numbers(runs: dict[str, Path]) -> Non
 def test_laws_that_a_medium_breaks_are_not_put_in(sets: dict[str, Dataset], tmp_path: Path) -> None:
     """In case 2 a constant more of v is not a constant more of E."""
     data = sets["exp-case2"]
-    options = begin(EigenConfig(data=str(data.path), model="mlp", batch=50), tmp_path / "run").config[
-        "options"
-    ]
+    config = EigenConfig(data=str(data.path), digest=data.digest, model="mlp", batch=50)
+    options = begin(config, tmp_path / "run").config["options"]
     assert options["centred"] is False and options["mirrored"] is True
     asked = replace(config, options={"centred": True})
     with pytest.raises(InvalidInput, match="centred=true puts in a law that the medium"):
