@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "density_weight",
     help="Weight of the loss on densities, for data made with --densities; 1 helps mlp, spoils hamiltonian.",
 )
+@option(EigenConfig, "mirror", help="Mirror half of every batch: the energies of v(−x) are those of v(x).")
 @option(
     EigenConfig, "precision", type=Names(lambda: PRECISIONS),
     help="Precision of the training: float32, tf32 (GPU), bf16 or float64 (slow).",

@@ -178,6 +178,7 @@ class EigenConfig(TrainingConfig):
         ema: decay of a running average of the weights, which is measured and saved instead of them; 0: none.
         threads: of the processor that the training uses.
         density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
+        mirror: half of every batch is mirrored, v(−x), which has the energies of v(x).
         seed: of weights and order of batches.
         precision: "float32", "tf32" or "bf16".
         compile: pass the model through torch.compile.
@@ -195,6 +196,7 @@ class EigenConfig(TrainingConfig):
     schedule: str | None = left_open("the model's: geometric, and cosine for mlp", absent="geometric")
     warm_up: float | None = left_open("the model's: 0, and 0.05 for mlp", absent=0.0)
     density_weight: float = 0.0
+    mirror: bool = False
     stream: str = "auto"
 
     def __post_init__(self) -> None:

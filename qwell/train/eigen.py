@@ -92,6 +92,8 @@ def _without_broken_laws(config: EigenConfig, data: Dataset) -> dict[str, Any]:
     """
     names = {one.name for one in fields(entry_of(config.model).config)}
     holds = symmetries_of(data.recipe, data.coordinates["x"])
+    if config.mirror and not holds["mirrored"]:
+        raise InvalidInput(f"the medium of {data.path} tells left from right; leave --mirror out")
     broken = [name for name, law in holds.items() if name in names and not law]
     for name in broken:
         if config.options.get(name):
@@ -193,7 +195,7 @@ def train_eigen(
         optimizer = make_optimizer(model, known(config.first_rate))
         grid = Grid(len(data.coordinates["x"]) - 1)
         densities = (config.density_weight, grid) if config.density_weight else None
-        step = make_step(model, optimizer, config.precision, config.compile, team, densities)
+        step = make_step(model, optimizer, config.precision, config.compile, team, densities, config.mirror)
         power = float((first["energy"] ** 2).mean())
         try:
             with threads(config.threads):

@@ -74,6 +74,7 @@ def make_step(
     compile: bool = False,
     team: Team | None = None,
     densities: tuple[float, Grid] | None = None,
+    mirror: bool = False,
 ) -> Step:
     """An update as a function (potential, energy[, density]) → loss.
 
@@ -84,6 +85,7 @@ def make_step(
         compile: pass the model through torch.compile.
         team: the processes that share the batch; gradients are averaged over them.
         densities: w and the grid of the potentials, see `density_loss`; None leaves densities out.
+        mirror: turn round the first half of every batch, potentials and densities.
 
     On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards; the
     arguments of later calls must be the same tensors (as `Stream` gives them).
@@ -99,6 +101,9 @@ def make_step(
         optimizer.zero_grad(set_to_none=True)
         if precision == "float64":
             potential, energy = potential.double(), energy.double()
+        if mirror:
+            potential = _half_mirrored(potential)
+            density = density if density is None else _half_mirrored(density)
         if density is not None:
             potential = potential.detach().requires_grad_()
         with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
@@ -115,6 +120,12 @@ def make_step(
 
     recorded = device.type == "cuda" and getattr(model, "recordable", True)
     return _recorded(step, model, optimizer) if recorded else step
+
+
+def _half_mirrored(rows: Tensor) -> Tensor:
+    """The rows (b, …, points), the first b // 2 of them turned round: v(−x)."""
+    half = len(rows) // 2
+    return torch.cat([rows[:half].flip(-1), rows[half:]])
 
 
 def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:

@@ -40,7 +40,7 @@ from qwell.train.eigen import begin, predict, predict_split, train_eigen
 from qwell.train.evaluate import evaluate
 from qwell.train.runs import Run, free_run_path, load_model
 from qwell.train.schedules import rate
-from qwell.train.steps import density_loss
+from qwell.train.steps import density_loss, make_optimizer, make_step
 
 SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
 
@@ -376,6 +376,26 @@ def test_run_records_what_it_was_trained_on(dataset: Dataset, tmp_path: Path) ->
     about = json.loads((run.model / "config.json").read_text())["metadata"]
     assert about["digest"] == dataset.digest and about["updates"] == 2
     assert run.config["about"]["torch"] == torch.__version__
+
+
+def test_half_of_a_batch_is_mirrored() -> None:
+    """The loss of a mirrored step is that of the same step on rows turned round by hand, densities too."""
+    g = torch.Generator().manual_seed(0)
+    v, energy = torch.randn(5, 11, generator=g), torch.randn(5, 3, generator=g)
+    turned = torch.cat([v[:2].flip(1), v[2:]])
+    losses = []
+    for potential, mirror in ((v, True), (turned, False), (v, False)):
+        torch.manual_seed(1)
+        model = torch.nn.Linear(11, 3)
+        losses.append(float(make_step(model, make_optimizer(model, 1e-3), mirror=mirror)(potential, energy)))
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_mirrored_batches_are_refused_where_left_is_not_right(tmp_path: Path) -> None:
+    recipe = SpectraRecipe("m3", n=300, validation=10, matter="case1", solver="lanes")
+    generate(recipe, tmp_path / "x.zarr", workers=0)
+    with pytest.raises(InvalidInput, match="tells left from right; leave --mirror out"):
+        begin(config(open_dataset(tmp_path / "x.zarr"), mirror=True), tmp_path / "run")
 
 
 def test_density_loss_is_the_sum_over_levels_in_the_mean() -> None:
