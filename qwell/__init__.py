@@ -6,7 +6,25 @@
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; at run time names come by `__getattr__`
+    from qwell.datagen.pipeline import generate as generate
+    from qwell.datagen.presets import preset as preset
+    from qwell.datagen.recipes.densities import DensitiesRecipe as DensitiesRecipe
+    from qwell.datagen.recipes.spectra import SpectraRecipe as SpectraRecipe
+    from qwell.datagen.recipes.trajectories import TrajectoriesRecipe as TrajectoriesRecipe
+    from qwell.models.jets import derivatives as derivatives
+    from qwell.models.jets import hessian_vector as hessian_vector
+    from qwell.models.registry import create_model as create_model
+    from qwell.models.registry import list_models as list_models
+    from qwell.models.registry import load_pretrained as load_pretrained
+    from qwell.models.registry import pretrained as pretrained
+    from qwell.models.registry import save_pretrained as save_pretrained
+    from qwell.store.reader import open_dataset as open_dataset
+    from qwell.store.windows import Windows as Windows
+    from qwell.train.rollout import rollout as rollout
+    from qwell.train.runs import load_model as load_model
 
 __version__ = "0.1.0"
 

@@ -161,3 +161,13 @@ def test_learning_never_loads_dask_or_generators() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_type_checkers_see_what_is_public() -> None:
+    """The imports for type checkers in `qwell/__init__.py` are the names that come at first use."""
+    import qwell
+
+    tree = ast.parse(Path(qwell.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.asname: node.module for node in imports for alias in node.names} == qwell._PUBLIC

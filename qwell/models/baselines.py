@@ -55,7 +55,8 @@ class Linear(Network):
         self.map = nn.Linear(config.points, config.levels)
 
     def forward(self, potential: Tensor) -> Tensor:
-        return self.map(potential)
+        energies: Tensor = self.map(potential)
+        return energies
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -148,4 +149,5 @@ class MLP(Network):
         energy = self.layers(potential / scale) * scale
         if self.config.offset:
             energy = energy + self.mean_spectrum
-        return energy if mean is None else energy + mean
+        answer: Tensor = energy if mean is None else energy + mean
+        return answer

@@ -80,7 +80,8 @@ class LinearEmulator(WindowEmulator):
         self._begin()
 
     def forward(self, windows: Tensor) -> Tensor:
-        return self.head(windows[:, -1].flatten(1)).unflatten(1, (-1, PARTS))
+        frame: Tensor = self.head(windows[:, -1].flatten(1)).unflatten(1, (-1, PARTS))
+        return frame
 
 
 class DenseEmulator(WindowEmulator):
@@ -95,7 +96,8 @@ class DenseEmulator(WindowEmulator):
 
     def forward(self, windows: Tensor) -> Tensor:
         frames = torch.relu(self.embed(windows.flatten(2)))
-        return self.head(torch.relu(self.mix(frames.flatten(1)))).unflatten(1, (-1, PARTS))
+        frame: Tensor = self.head(torch.relu(self.mix(frames.flatten(1)))).unflatten(1, (-1, PARTS))
+        return frame
 
 
 class ConvEmulator(WindowEmulator):
@@ -113,7 +115,8 @@ class ConvEmulator(WindowEmulator):
     def forward(self, windows: Tensor) -> Tensor:
         points = windows.transpose(1, 2).flatten(2)  # (b, w, h·c)
         features = torch.relu(self.filters(points)).flatten(1)
-        return self.head(torch.relu(self.mix(features))).unflatten(1, (-1, PARTS))
+        frame: Tensor = self.head(torch.relu(self.mix(features))).unflatten(1, (-1, PARTS))
+        return frame
 
 
 class GRUEmulator(WindowEmulator):
@@ -142,7 +145,7 @@ class GRUEmulator(WindowEmulator):
         """The next state, (…, k), from a projected frame W e + a, (…, 3k), and the state before (None: 0)."""
         k = self.config.k
         back = self.from_state.bias.expand_as(projected) if state is None else self.from_state(state)
-        z, r = torch.sigmoid(projected[..., : 2 * k] + back[..., : 2 * k]).split(k, dim=-1)
+        z, r = torch.sigmoid(projected[..., : 2 * k] + back[..., : 2 * k]).chunk(2, dim=-1)
         n = torch.relu(projected[..., 2 * k :] + r * back[..., 2 * k :])
         return (1 - z) * n if state is None else torch.lerp(n, state, z)
 
@@ -152,4 +155,5 @@ class GRUEmulator(WindowEmulator):
         for frame in projected.unbind(1):
             state = self.advance(frame, state)
         assert state is not None  # there is at least one frame
-        return self.head(torch.cat([state, state], dim=-1)).unflatten(1, (-1, PARTS))
+        following: Tensor = self.head(torch.cat([state, state], dim=-1)).unflatten(1, (-1, PARTS))
+        return following

@@ -66,9 +66,11 @@ class Hamiltonian(Network):
         """H(v)/energy_scale, (b, n, n), symmetric."""
         weighted = self.kept * (potential / self.config.energy_scale).unsqueeze(1)
         coupling = weighted @ self.folded.T
-        return (self.kinetic + self.kinetic.T) / 2 + weighted @ self.kept.T - coupling @ coupling.mT
+        matrix: Tensor = (self.kinetic + self.kinetic.T) / 2 + weighted @ self.kept.T - coupling @ coupling.mT
+        return matrix
 
     def forward(self, potential: Tensor) -> Tensor:
         with torch.autocast(potential.device.type, enabled=False):  # eigenvalues need their digits
             energies = torch.linalg.eigvalsh(self.matrix(potential.to(self.kinetic.dtype)))
-        return energies[:, : self.config.levels] * self.config.energy_scale
+        answer: Tensor = energies[:, : self.config.levels] * self.config.energy_scale
+        return answer

@@ -91,7 +91,8 @@ class ResidualBlock(nn.Module):
         self.expand = nn.Conv1d(bottleneck, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.expand(torch.relu(self.mix(torch.relu(self.reduce(x)))))
+        out: Tensor = x + self.expand(torch.relu(self.mix(torch.relu(self.reduce(x)))))
+        return out
 
 
 class SelfAttention(nn.Module):
@@ -115,4 +116,5 @@ class SelfAttention(nn.Module):
         return torch.softmax(self.query(x).transpose(1, 2) @ self.key(x), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale * self.output(self.value(x) @ self.map(x).transpose(1, 2))
+        out: Tensor = x + self.scale * self.output(self.value(x) @ self.map(x).transpose(1, 2))
+        return out

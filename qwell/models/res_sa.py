@@ -100,7 +100,8 @@ class ResSA(Network):
 
     def forward(self, potential: Tensor) -> Tensor:
         x = self.blocks(potential.unsqueeze(1) / self.config.energy_scale)
-        return self.head(x) * self.config.energy_scale
+        energies: Tensor = self.head(x) * self.config.energy_scale
+        return energies
 
     def attention_maps(self, potential: Tensor) -> list[Tensor]:
         """The maps (b, p, p) of every self-attention layer, in order (Fig. 9)."""
@@ -120,6 +121,6 @@ class ResSA(Network):
         for number in range(1, len(self.config.channels) + 1):
             centres = centres[2:-2]
             if number in self.config.pooled:
-                centres = centres[: len(centres) // 2 * 2].unflatten(0, (-1, 2)).mean(1)
+                centres = centres[: len(centres) // 2 * 2].reshape(-1, 2).mean(1)
             positions.append(centres)
         return positions

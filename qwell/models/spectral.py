@@ -94,4 +94,5 @@ class Spectral(Network):
     def forward(self, potential: Tensor) -> Tensor:
         v = potential / self.config.energy_scale
         u = self.layers(self.lift(torch.stack([v, self.x.expand_as(v)], dim=1)))
-        return self.head(u @ self.basis.T) * self.config.energy_scale
+        energies: Tensor = self.head(u @ self.basis.T) * self.config.energy_scale
+        return energies

@@ -70,7 +70,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weights, value = self.attend(x)
         x = x + self.output((weights @ value).transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 class Transformer(Network):
@@ -92,10 +93,12 @@ class Transformer(Network):
         c = self.config
         v = potential / c.energy_scale
         v = torch.cat([v, v[:, -1:].expand(-1, c.tokens * c.patch - c.points)], dim=1)
-        return self.embed(v.unflatten(1, (c.tokens, c.patch))) + self.position
+        tokens: Tensor = self.embed(v.reshape(len(v), c.tokens, c.patch)) + self.position
+        return tokens
 
     def forward(self, potential: Tensor) -> Tensor:
-        return self.head(self.layers(self._tokens(potential))) * self.config.energy_scale
+        energies: Tensor = self.head(self.layers(self._tokens(potential))) * self.config.energy_scale
+        return energies
 
     def attention_maps(self, potential: Tensor) -> list[Tensor]:
         """The maps (b, t, t) of every layer, averaged over heads."""

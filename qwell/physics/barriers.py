@@ -57,12 +57,14 @@ def _ramp(ring: Ring, u: np.ndarray, height: float, width: float, falling: bool 
 
 
 def _triangle(ring: Ring, u: np.ndarray, height: float, width: float) -> np.ndarray:
-    return height * np.maximum(0.0, 1 - 2 * np.abs(u) / width)
+    shape: np.ndarray = height * np.maximum(0.0, 1 - 2 * np.abs(u) / width)
+    return shape
 
 
 def _trapezoid(ring: Ring, u: np.ndarray, height: float, width: float, top: float) -> np.ndarray:
     _expect(top < width, "the top of a trapezoid must be narrower than its width")
-    return height * np.clip((width - 2 * np.abs(u)) / (width - top), 0.0, 1.0)
+    shape: np.ndarray = height * np.clip((width - 2 * np.abs(u)) / (width - top), 0.0, 1.0)
+    return shape
 
 
 def _quadratic(ring: Ring, u: np.ndarray, height: float, width: float) -> np.ndarray:

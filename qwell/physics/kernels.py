@@ -28,18 +28,21 @@ def rbf(u: np.ndarray) -> np.ndarray:
 def m5(u: np.ndarray) -> np.ndarray:
     """(1 + √5 u + 5u²/3) exp(−√5 u)."""
     s = np.sqrt(5.0) * u
-    return (1.0 + s + s**2 / 3.0) * np.exp(-s)
+    k: np.ndarray = (1.0 + s + s**2 / 3.0) * np.exp(-s)
+    return k
 
 
 def m3(u: np.ndarray) -> np.ndarray:
     """(1 + √3 u) exp(−√3 u)."""
     s = np.sqrt(3.0) * u
-    return (1.0 + s) * np.exp(-s)
+    k: np.ndarray = (1.0 + s) * np.exp(-s)
+    return k
 
 
 def exp(u: np.ndarray) -> np.ndarray:
     """exp(−u)."""
-    return np.exp(-u)
+    k: np.ndarray = np.exp(-u)
+    return k
 
 
 def matern(u: np.ndarray, nu: float) -> np.ndarray:
@@ -53,7 +56,8 @@ def matern(u: np.ndarray, nu: float) -> np.ndarray:
     small = (s == 0) | np.isinf(bessel)  # K_ν overflows only where k = 1 − s²/4(ν−1) to 1e-10
     safe, bessel = np.where(small, 1.0, s), np.where(small, 1.0, bessel)
     log_k = (1.0 - nu) * np.log(2.0) - gammaln(nu) + nu * np.log(safe) + np.log(bessel) - safe
-    return np.where(small, 1.0 - s**2 / (4.0 * max(nu - 1.0, 1.0)), np.exp(log_k))
+    k: np.ndarray = np.where(small, 1.0 - s**2 / (4.0 * max(nu - 1.0, 1.0)), np.exp(log_k))
+    return k
 
 
 KERNELS: dict[str, Callable[..., np.ndarray]] = {"rbf": rbf, "m5": m5, "m3": m3, "exp": exp, "matern": matern}

@@ -35,7 +35,7 @@ BRACKET = 6 * WIDTH
 
 
 @compiled()
-def _minor(diagonal, w):
+def _minor(diagonal: np.ndarray, w: np.ndarray) -> None:
     """w[P] ← p_{M−1}(w[SHIFT]) in every lane."""
     for k in range(WIDTH):
         w[Q + k] = 1.0
@@ -63,7 +63,7 @@ def _minor(diagonal, w):
 
 
 @compiled()
-def _minor_and_count(diagonal, w):
+def _minor_and_count(diagonal: np.ndarray, w: np.ndarray) -> None:
     """As `_minor`, and w[COUNT] ← the number of eigenvalues below w[SHIFT]."""
     for k in range(WIDTH):
         w[Q + k] = 1.0
@@ -95,7 +95,7 @@ def _minor_and_count(diagonal, w):
 
 
 @compiled()
-def _isolate(diagonal, w, brackets, levels):
+def _isolate(diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, levels: int) -> None:
     """Bisect until the bracket LOW … HIGH of each level holds that eigenvalue alone, or is a point.
 
     Every lane bisects its own first bracket not yet done, and every shift narrows its other brackets too.
@@ -133,7 +133,9 @@ def _isolate(diagonal, w, brackets, levels):
 
 
 @compiled()
-def _refine(diagonal, w, brackets, level, roots):
+def _refine(
+    diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, level: np.ndarray, roots: np.ndarray
+) -> None:
     """Chandrupatla's method in every lane, one level after the other, each at the lane's own pace.
 
     roots[j, lane] ← the eigenvalue in the bracket of level j. A lane with all levels done idles.
@@ -188,7 +190,7 @@ def _refine(diagonal, w, brackets, level, roots):
 
 
 @compiled()
-def _solve(potential, scale, empty_box, energies):
+def _solve(potential: np.ndarray, scale: float, empty_box: np.ndarray, energies: np.ndarray) -> None:
     """Fill `energies` (n, levels) for `potential` (n, points), WIDTH rows at a time."""
     n, points = potential.shape
     levels = energies.shape[1]
@@ -244,4 +246,5 @@ def tractable(potential: np.ndarray, grid: Grid) -> np.ndarray:
     """
     inner = potential[:, 1:-1].astype(np.float64)
     growth = 2.0 * grid.dx**2 * (inner.max(axis=1) - inner.min(axis=1)) + 6.0
-    return grid.mesh * np.log(growth) < LOG_LARGEST
+    fits: np.ndarray = grid.mesh * np.log(growth) < LOG_LARGEST
+    return fits

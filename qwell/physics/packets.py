@@ -51,4 +51,5 @@ def packet(ring: Ring, kind: str, x0: float, s0: float, e0: float, wrap: bool = 
         )
     u = ring.displacement(x0) if wrap else ring.x - x0
     psi = ENVELOPES[kind](u, s0) * np.exp(1j * momentum * u)
-    return psi / np.sqrt((np.abs(psi) ** 2).sum() * ring.dx)
+    normed: np.ndarray = psi / np.sqrt((np.abs(psi) ** 2).sum() * ring.dx)
+    return normed

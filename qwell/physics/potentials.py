@@ -22,7 +22,8 @@ def factor(covariance: np.ndarray) -> np.ndarray:
     Returns: (p, p) float64 with K^{½}K^{½} = K to 1e-12 of the largest eigenvalue.
     """
     values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    return root
 
 
 def block(root: np.ndarray, seed: int, split: str, index: int) -> np.ndarray:
@@ -38,7 +39,8 @@ def block(root: np.ndarray, seed: int, split: str, index: int) -> np.ndarray:
     """
     stream = np.random.SeedSequence(seed, spawn_key=(STREAMS[split], index))
     normals = np.random.Generator(np.random.SFC64(stream)).standard_normal((BLOCK, len(root)))
-    return normals @ root
+    potentials: np.ndarray = normals @ root
+    return potentials
 
 
 def rows(root: np.ndarray, seed: int, split: str, start: int, stop: int) -> np.ndarray:

@@ -25,4 +25,5 @@ def as_complex(parts: np.ndarray, dtype: DTypeLike = np.complex128) -> np.ndarra
 def as_parts(psi: np.ndarray) -> np.ndarray:
     """(Re ψ, Im ψ) of complex arrays (…): (…, 2) in the same precision, a view of contiguous ones."""
     whole: Any = np.ascontiguousarray(psi)
-    return whole.view(whole.real.dtype).reshape(*np.shape(psi), PARTS)
+    parts: np.ndarray = whole.view(whole.real.dtype).reshape(*np.shape(psi), PARTS)
+    return parts

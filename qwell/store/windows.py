@@ -232,7 +232,8 @@ class Windows:
         return cls(psi, part["potential"][:], curriculum, split)
 
     def __len__(self) -> int:
-        return self.index.shape[0] * self.index.shape[1]
+        count: int = self.index.shape[0] * self.index.shape[1]
+        return count
 
     def at(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Simulation, first frame and left edge of windows by their number, 0 … len − 1."""

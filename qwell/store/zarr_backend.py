@@ -202,4 +202,5 @@ def _checked(file: Any, offset: int, size: int, what: str) -> bytes:
         raise ValueError(f"{what} lies outside the shard")
     if struct.pack("<I", google_crc32c.value(content)) != checksum:
         raise ValueError(f"the checksum of {what} is wrong")
-    return content
+    found: bytes = content
+    return found

@@ -154,7 +154,7 @@ def test_linear_fit_is_least_squares_and_mean_is_the_mean() -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="res_sa, hamiltonian, spectral, transformer, mlp, linear, mean"):
         create_model("resnet")
-    with pytest.raises(InvalidInput, match="no option 'width'"):
+    with pytest.raises(InvalidInput, match="unknown option of model 'mlp', 'width'"):
         create_model("mlp", width=3)
     with pytest.raises(InvalidInput, match="expected something like"):
         create_model("mlp", hidden="wide")

@@ -109,7 +109,9 @@ def _pieces(weights: np.ndarray, vector_bytes: int) -> np.ndarray:
 
 
 @compiled()
-def _next(diagonal, hopping, current, before, after):
+def _next(
+    diagonal: np.ndarray, hopping: float, current: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> None:
     """after ← 2 (H − Ē)/R current − before, on a ring with a ghost at both ends."""
     n = len(current) - 2
     for i in range(1, n + 1):
@@ -118,7 +120,7 @@ def _next(diagonal, hopping, current, before, after):
 
 
 @compiled()
-def _begin(part, diagonal, hopping, even, odd):
+def _begin(part: np.ndarray, diagonal: np.ndarray, hopping: float, even: np.ndarray, odd: np.ndarray) -> None:
     """even[0], odd[0] ← T_0 ψ, T_1 ψ of a real vector; rows have a ghost at both ends."""
     n = len(part)
     even[0, 1 : n + 1] = part
@@ -130,7 +132,7 @@ def _begin(part, diagonal, hopping, even, odd):
 
 
 @compiled()
-def _polynomials(diagonal, hopping, even, odd):
+def _polynomials(diagonal: np.ndarray, hopping: float, even: np.ndarray, odd: np.ndarray) -> None:
     """even[j], odd[j] ← the following T_k ψ, j = 1, 2 …"""
     for j in range(1, len(even)):
         _next(diagonal, hopping, odd[j - 1], even[j - 1], even[j])
@@ -138,7 +140,14 @@ def _polynomials(diagonal, hopping, even, odd):
 
 
 @compiled()
-def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
+def _on_lattice(
+    out: np.ndarray,
+    diagonal: np.ndarray,
+    hopping: float,
+    to_even: np.ndarray,
+    to_odd: np.ndarray,
+    phase: np.ndarray,
+) -> None:
     """Fill out[1:] (frames, N, 2) from out[0]; weights in pieces; phase (m, 2) holds cos Ēt and sin Ēt."""
     frames, n = out.shape[0] - 1, out.shape[1]
     pieces, m, half = to_even.shape
@@ -166,7 +175,9 @@ def _on_lattice(out, diagonal, hopping, to_even, to_odd, phase):
 
 
 @compiled()
-def _combine(transformed, local, current, before, after):
+def _combine(
+    transformed: np.ndarray, local: np.ndarray, current: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> None:
     """after ← transformed + local · current − before, all (n, N), local (N,)."""
     for i in range(current.shape[0]):
         for j in range(current.shape[1]):

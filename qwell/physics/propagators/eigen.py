@@ -20,7 +20,10 @@ from qwell.physics.ring import Ring
 def _states(potential: bytes, ring: Ring, hamiltonian: str) -> tuple[np.ndarray, np.ndarray]:
     """Energies (N,) and eigenvectors (N, N), column by column, float64."""
     kinetic = circulant(np.fft.ifft(kinetic_energy(ring, hamiltonian)).real)
-    return eigh(kinetic + np.diag(np.frombuffer(potential)), overwrite_a=True, check_finite=False)
+    states: tuple[np.ndarray, np.ndarray] = eigh(
+        kinetic + np.diag(np.frombuffer(potential)), overwrite_a=True, check_finite=False
+    )
+    return states
 
 
 def eigen(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:

@@ -143,4 +143,5 @@ def energy(psi: np.ndarray, potential: np.ndarray, ring: Ring, hamiltonian: str)
     weight = np.abs(np.fft.fft(psi)) ** 2
     kinetic = (weight @ kinetic_energy(ring, hamiltonian)) / weight.sum(axis=-1)
     density = np.abs(psi) ** 2
-    return kinetic + (density * potential).sum(axis=-1) / density.sum(axis=-1)
+    energy: np.ndarray = kinetic + (density * potential).sum(axis=-1) / density.sum(axis=-1)
+    return energy

@@ -22,7 +22,7 @@ from qwell.physics.ring import Ring
 # Inlined, so that no call of a function of its own remains: the linker would take another version of it in
 # the process that compiles (rounded differently in the last bit) than in all that load the compiled code.
 @compiled(inline="always")
-def _rotate(r, i, first, n, c, s):
+def _rotate(r: np.ndarray, i: np.ndarray, first: int, n: int, c: float, s: float) -> None:
     """(a, b) → (c a + i s b, c b + i s a) for n bonds: (first, first + 1), (first + 2, first + 3) …"""
     for k in range(n):
         j = first + 2 * k
@@ -32,7 +32,7 @@ def _rotate(r, i, first, n, c, s):
 
 
 @compiled(inline="always")
-def _turn(r, i, cosine, sine, n):
+def _turn(r: np.ndarray, i: np.ndarray, cosine: np.ndarray, sine: np.ndarray, n: int) -> None:
     """Multiply by cosine − i sine, point by point."""
     for j in range(n):
         a, b = r[j], i[j]
@@ -41,7 +41,18 @@ def _turn(r, i, cosine, sine, n):
 
 
 @compiled()
-def _evolve(out, half, whole, c2, s2, c1, s1, substeps, r, i):
+def _evolve(
+    out: np.ndarray,
+    half: np.ndarray,
+    whole: np.ndarray,
+    c2: float,
+    s2: float,
+    c1: float,
+    s1: float,
+    substeps: int,
+    r: np.ndarray,
+    i: np.ndarray,
+) -> None:
     """Fill out[1:] (frames, N, 2) from out[0]. half, whole: (2, N) cosines and sines of the local phases."""
     n = out.shape[1]
     for j in range(n):
