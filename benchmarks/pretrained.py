@@ -42,7 +42,8 @@ def commands(run: Run) -> list[str]:
     made = ["qdata", "generate", "--kernel", recipe["kernel"], "--n", str(recipe["n"])]
     made += ["--solver", recipe["solver"]]
     made += ["--matter", recipe["matter"]] if recipe.get("matter") else []
-    return [shlex.join(made), shlex.join([*trained, "--first-rate", f"{config['first_rate']:g}"])]
+    trained += ["--batch", str(config["batch"]), "--first-rate", f"{config['first_rate']:g}"]
+    return [shlex.join(made), shlex.join([*trained, *(["--mirror"] if config.get("mirror") else [])])]
 
 
 def measure(model: Network, about: dict[str, Any], store: Path) -> dict[str, float]:
