@@ -85,5 +85,6 @@ def join_team(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Team(dist.get_rank(), world), device
+        dist.barrier()  # a rank that leaves while another is still at work may be aborted by gloo
     finally:
         dist.destroy_process_group()
