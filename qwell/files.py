@@ -11,12 +11,13 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from qwell.errors import DatasetLocked, QwellError, WriteError
+
+PIECE = 1 << 20  # bytes read at a time
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere with --out",
@@ -103,15 +104,24 @@ def atomic_write(
         temporary.write_bytes(content)
 
 
+class Readable(Protocol):
+    """An open file, from which so many bytes are read."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 def file_sha256(path: Path) -> str:
     """sha256 of a file's content, in hexadecimal, as `sha256sum` prints it."""
     with path.open("rb") as file:
         return stream_sha256(file)
 
 
-def stream_sha256(file: BufferedIOBase) -> str:
-    """sha256 of what is left to read of an open file, in hexadecimal."""
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def stream_sha256(file: Readable) -> str:
+    """sha256 of what is left to read of an open file, in hexadecimal; files from afar may only read."""
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def dump_json(obj: object) -> bytes:

@@ -197,8 +197,10 @@ class Place:
         """
 
         def action() -> bool:
+            if self.fs.size(self._at(name)) != record.size:
+                return False
             with self.fs.open(self._at(name), "rb", block_size=2**22, cache_type="readahead") as file:
-                return file.size == record.size and stream_sha256(file) == record.sha256
+                return stream_sha256(file) == record.sha256
 
         try:
             return self._try(f"cannot read {self.url}/{name}", action)
