@@ -1,8 +1,8 @@
 """Everything that can go wrong with a data set on disk, provoked on purpose.
 
 Each scenario takes an empty directory, the suffix of a back end and how often to try, and returns how many
-tries were made and what came of them. A try that is not handled raises AssertionError. `campaign.py` counts
-them for docs/reliability.md, `test_faults.py` runs them with fewer tries.
+tries were made and what came of them. A try that is not handled raises AssertionError. `table.py` prints the
+table of docs/reliability.md from them, `test_faults.py` runs them with fewer tries.
 """
 
 from __future__ import annotations
@@ -569,7 +569,7 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-# name, scenario, tries in full, tries in the tests
+# name, scenario, tries in the table, tries in the tests
 SCENARIOS: list[tuple[str, Callable[[Path, str, int], Outcome], int, int]] = [
     ("`kill -9` of command and workers at a random moment", kill_generation, 25, 3),
     ("`kill -9` of the command alone", kill_coordinator, 15, 2),
