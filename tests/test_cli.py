@@ -152,7 +152,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         ),
         (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--precision", "int8"], "float32, tf32, bf16"),
         (["qtrain", "eigen", "--resume", "runs/none"], "no run at runs/none"),
-        (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "leave out --updates"),
+        (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "--updates has no effect"),
         (["qtrain", "evaluate", "nothing", "--data", "{home}/store/m3.zarr"], "no trained model"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "none.npy"], "there is no file"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], ".npy or .csv"),
