@@ -55,7 +55,7 @@ def test_times(tmp_path: Path) -> None:
     [
         (("variational", "--potential", "__import__('os')", "--region=-1,1"), "is not allowed"),
         (("variational", "--potential", "harmonic", "--region=1"), "two numbers"),
-        (("variational", "--potential", "harmonic", "--setup", "theirs"), "ours or paper"),
+        (("variational", "--potential", "harmonic", "--setup", "theirs"), "choose one of ours, paper"),
         (("variational", "--potential", "x**2", "--setup", "paper"), "the paper knows"),
         (("variational", "--potential", "harmonic", "--seeds", 0), "at least 1"),
         (("variational", "--potential", "coupled-3d", "--points", 99), "--points has no effect"),
