@@ -95,7 +95,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=home,
     )
     run("qdata", "densities", "--n", 30, "--workers", 0, "--out", "densities.zarr", cwd=home)
-    run("qtrain", "eigen", "--data", "m3.zarr", "--model", "mean", "--batch", 10, "--out", "run", cwd=home)
+    run("qtrain", "eigen", "--data", "m3.zarr", "--model", "mean", "--out", "run", cwd=home)
     np.save(home / "wells.npy", np.zeros((2, 101)))
     return home
 

@@ -135,7 +135,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         ([*GENERATE, "--out", "/proc/nowhere/m3.zarr"], "--out"),
         ([*GENERATE, "--shard-size", "10"], "multiple of 1000"),
         pytest.param(
-            [*GENERATE, "--scheduler", "tcp://127.0.0.1:1"], "dask scheduler", marks=pytest.mark.slow
+            [*GENERATE[:-2], "--scheduler", "tcp://127.0.0.1:1"], "dask scheduler", marks=pytest.mark.slow
         ),
         (["qdata", "info", "nothing.zarr"], "no data set at nothing.zarr"),
         (["qdata", "verify", "."], "not a qwell data set"),
@@ -152,7 +152,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         ),
         (["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--precision", "int8"], "float32, tf32, bf16"),
         (["qtrain", "eigen", "--resume", "runs/none"], "no run at runs/none"),
-        (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "leave out --updates"),
+        (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "--updates has no effect"),
         (["qtrain", "evaluate", "nothing", "--data", "{home}/store/m3.zarr"], "no trained model"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "none.npy"], "there is no file"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], ".npy or .csv"),

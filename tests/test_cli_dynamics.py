@@ -78,7 +78,7 @@ def test_pretrained_emulators_are_listed(home: Path) -> None:
         (("dynamics", "--data", "store/tests.zarr"), "no training split"),
         (("dynamics", "--data", "store/barriers.zarr", "--updates", "0"), "updates is 0"),
         (("dynamics", "--data", "store/barriers.zarr"), "rollout is 100"),
-        (("dynamics", "--resume", "runs/barriers-emulator_gru", "--updates", "3"), "leave out --updates"),
+        (("dynamics", "--resume", "runs/barriers-emulator_gru", "--updates", "3"), "--updates has no effect"),
         (("rollout", "runs/none", "--data", "store/tests.zarr"), "no trained model"),
         (("rollout", "hamiltonian-m3", "--data", "store/tests.zarr"), "give an emulator"),
         (("rollout", "emulator-unitary", "--data", "store/tests.zarr"), "choose at most 30"),

@@ -58,7 +58,7 @@ def test_times(tmp_path: Path) -> None:
         (("variational", "--potential", "harmonic", "--setup", "theirs"), "choose one of ours, paper"),
         (("variational", "--potential", "x**2", "--setup", "paper"), "the paper knows"),
         (("variational", "--potential", "harmonic", "--seeds", 0), "at least 1"),
-        (("variational", "--potential", "coupled-3d", "--points", 99), "no option --points"),
+        (("variational", "--potential", "coupled-3d", "--points", 99), "--points has no effect"),
         (("derivatives", "--sizes", "1,2"), "three sizes"),
         (("derivatives", "--orders", "third"), "unknown order"),
     ],

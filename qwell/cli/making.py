@@ -12,7 +12,7 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
-from qwell.cli.options import Names, given, option, path_option, stacked
+from qwell.cli.options import Names, given, option, path_option, refuse, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput, unknown
 from qwell.progress import stage
@@ -110,6 +110,7 @@ def make(recipe: Any, making: Making) -> None:
     """Make a data set, or say what would be made; print the answer."""
     from qwell.datagen.pipeline import generate, generate_shards
 
+    _refuse_idle(making)
     path = out_path(making.out, making.storage, recipe.name)
     size = given({"shard_rows": making.shard_rows})
     plan = recipe.plan(storage=storage_of(path), **size)
@@ -151,6 +152,18 @@ def make(recipe: Any, making: Making) -> None:
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
     answer({**results, "seconds": seconds}, text, _inputs(recipe, path))
+
+
+def _refuse_idle(making: Making) -> None:
+    """Raise InvalidInput for options that others leave without effect."""
+    if making.shards:
+        refuse("--shards goes on where it was, and replaces nothing", "resume", "force")
+    if not making.cluster:
+        refuse("it is a setting of the jobs of --cluster", "cluster_options")
+    if making.cluster or making.scheduler:
+        refuse("it limits the processes of this machine, and others do the work", "max_memory")
+    if making.scheduler:
+        refuse("a running --scheduler has its own workers", "count")
 
 
 def _inputs(recipe: Any, path: Path) -> dict[str, Any]:

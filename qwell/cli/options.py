@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwell.cli.common import parse_numbers
-from qwell.errors import unknown
+from qwell.errors import InvalidInput, unknown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -178,6 +178,30 @@ def path_option(*flags: str, help: str, default: str, **attributes: Any) -> Deco
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were typed."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def typed(*names: str) -> list[str]:
+    """The flags of those parameters of the command that runs which were typed."""
+    context = click.get_current_context()
+    by_hand = click.core.ParameterSource.COMMANDLINE
+    return [
+        max(one.opts, key=len)
+        for one in context.command.params
+        if one.name in names and context.get_parameter_source(one.name) is by_hand
+    ]
+
+
+def refuse(reason: str, *names: str) -> None:
+    """Refuse options that would have no effect on what is asked of the command that runs.
+
+    Arguments:
+        reason: why, in words, or what they belong to.
+        names: of the command's parameters; those that were not typed are no matter.
+
+    Raises InvalidInput for the first that was typed.
+    """
+    for flag in typed(*names):
+        raise InvalidInput(f"{flag} has no effect here: {reason}; leave it out")
 
 
 def stacked(*options: Decorator) -> Decorator:

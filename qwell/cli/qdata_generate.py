@@ -10,7 +10,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with
 from qwell.cli.making import Making, make, making_options
-from qwell.cli.options import Names, given, option, path_option
+from qwell.cli.options import Names, given, option, path_option, refuse
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
 from qwell.datagen.recipes.imported import import_spectra, read_spectra
 from qwell.datagen.recipes.spectra import SpectraRecipe
@@ -19,6 +19,7 @@ from qwell.physics.potentials import BLOCK
 from qwell.physics.spectrum import SOLVERS
 from qwell.progress import stage
 from qwell.store.schema import DTYPES
+from qwell.store.tables import SUFFIXES
 
 
 @click.command()
@@ -74,7 +75,10 @@ def generate(making: Making, **recipe: Any) -> None:
 @making_options(DensitiesRecipe, BLOCK, "store/densities.zarr")
 def densities(making: Making, **recipe: Any) -> None:
     """Random potentials in cells, and the density of the wave that starts at their left end."""
-    make(DensitiesRecipe(**given(recipe)), making)
+    made = DensitiesRecipe(**given(recipe))
+    if made.potential == SOURCES[0]:
+        refuse(f"it belongs to --potential {', '.join(SOURCES[1:])}", "length")
+    make(made, making)
 
 
 @click.command()
@@ -118,7 +122,17 @@ def import_(
     They are values on equally spaced points from wall to wall, in ħ²/(m·length²) with length half the box.
     Energies that come with them are kept; else they are solved for.
     """
+    if source.suffix in SUFFIXES:
+        refuse(
+            f"{source.suffix} holds one array without a name; names belong to .npz and HDF5",
+            "potential",
+            "energy",
+        )
     arrays = read_spectra(source, **given({"potential": potential, "energy": energy}))
+    if "energy" in arrays:
+        refuse(f"{source} has energies, which are kept", "levels", "solver")
+    if not options["validation"]:
+        refuse("it draws the rows of --validation", "seed")
     path = out or Path("store") / f"{source.stem}.zarr"
     again = goes_on_with("the same command and --resume", "qdata")
     with again, stage("rows", len(arrays["potential"])) as done:

@@ -10,7 +10,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
-from qwell.cli.options import Names, given, option, path_option
+from qwell.cli.options import Names, given, option, path_option, refuse
 from qwell.datagen.presets import PRESETS, adapted, grid, preset
 from qwell.datagen.recipes.trajectories import BLOCK, Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput, near
@@ -108,13 +108,23 @@ def simulate(making: Making, name: str | None, potentials: tuple[str, ...], **op
     computed and stored; not the packets and potentials.
     """
     typed = given(options)
+    if "hb" not in typed and name is None:
+        refuse("it belongs to --hb, the heights of the barriers", "wb")
     if name is None:
-        make(grid(tuple(one for text in potentials for one in _potentials(text)), **typed), making)
+        _make(grid(tuple(one for text in potentials for one in _potentials(text)), **typed), making)
         return
     own = [word for word in ("x0", "s0", "e0", "packet", "hb", "wb", "split") if word in typed]
     if alien := own + ["potential"] * bool(potentials):
         raise InvalidInput(f"--preset {name} has its own packets and potentials; leave out --{alien[0]}")
-    make(adapted(preset(name), typed), making)
+    _make(adapted(preset(name), typed), making)
+
+
+def _make(recipe: TrajectoriesRecipe, making: Making) -> None:
+    if recipe.propagation.method != Propagation.method:
+        refuse(f"it belongs to --propagator {Propagation.method}", "tolerance")
+    if not recipe.validation:
+        refuse("it draws the simulations of --validation", "seed")
+    make(recipe, making)
 
 
 def _potentials(text: str) -> list[Potential]:
@@ -142,6 +152,8 @@ def windows(path: str, split: str, n: int | None, materialize: bool, out: Path |
     They are gathered while training; files are only for other programs. Rows come in random order, the frames
     seen as `input` (history, window, channel), the frame to predict as `target` (window, part).
     """
+    if not materialize:
+        refuse("it belongs to --materialize", "n", "out", "force")
     data = open_dataset(path).require("trajectories")
     results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
     c = Curriculum.from_json(data.recipe["curriculum"])

@@ -11,7 +11,7 @@ import click
 
 from qwell.cli.answers import answer, as_json, wants_json
 from qwell.cli.common import Failed, goes_on_with
-from qwell.cli.options import given, option, path_option
+from qwell.cli.options import given, option, path_option, refuse
 from qwell.datagen.audit.audit import audit
 from qwell.errors import warn
 from qwell.progress import stage
@@ -85,6 +85,8 @@ def verify(path: str, full: bool, **sample: Any) -> None:
     from qwell.store.transfer import verify_remote
     from qwell.store.verify import verify_files
 
+    if not full:
+        refuse("it belongs to --full", "samples", "seed")
     if "://" in path:
         manifest, found = verify_remote(path)
         problems = list(found)
@@ -139,6 +141,8 @@ def convert(path: str, out: Path, single: bool, resume: bool, force: bool) -> No
     """Write the same rows in another format: Zarr to HDF5, HDF5 to Zarr, or into a single HDF5 file."""
     from qwell.store.derive import convert as make
 
+    if single:
+        refuse("a --single file is written at one go", "resume")
     _derive(
         path,
         out,
@@ -294,6 +298,8 @@ def card(path: str, url: str, license_: str, out: Path | None) -> None:
     from qwell.store.card import croissant, markdown
     from qwell.store.reader import open_dataset
 
+    if wants_json():
+        refuse("with --json the description is printed, and no file is written", "out")
     data = open_dataset(path)
     description = croissant(data, url, license_)
     files: dict[Path, str] = {}

@@ -11,7 +11,7 @@ import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.common import parse_settings
-from qwell.cli.options import given, option, path_option
+from qwell.cli.options import given, option, path_option, refuse
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.train.config import DynamicsConfig
@@ -24,13 +24,12 @@ from qwell.train.config import DynamicsConfig
 @option(DynamicsConfig, "clip", help="Largest norm of each tensor's gradient; 0 allows any.")
 @option(DynamicsConfig, "unroll", help="Frames that the loss runs models on the ring on for.")
 @option(DynamicsConfig, "rollout", help="Frames of the rollouts that validate.")
-@click.pass_context
 def dynamics(
-    context: click.Context, data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
+    data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
     resume: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train an emulator: what was, to what comes next. Defaults are the recipe its authors released."""
-    check_resume(context, data, resume, "store/demo.zarr")
+    check_resume(data, resume, "store/demo.zarr")
     from qwell.store.reader import open_dataset
     from qwell.train.beginning import data_of
     from qwell.train.devices import choose_device
@@ -43,6 +42,7 @@ def dynamics(
         opened = data_of(DynamicsConfig.from_json(target.config), "dynamics")
     else:
         assert data is not None  # checked above
+        _refuse_idle(options["model"] or DynamicsConfig.model)
         opened = open_dataset(data).require("trajectories")
         config = DynamicsConfig(
             data=absolute(data),
@@ -54,6 +54,18 @@ def dynamics(
     train = partial(train_dynamics, data=opened)
     run_training("dynamics", target, str(choose_device(device)), Team(), train, "validation_mae")
     click.echo(f"model:  {target.model}")
+
+
+def _refuse_idle(model: str) -> None:
+    """Raise InvalidInput for options that belong to emulators of the other sort."""
+    from qwell.models.propagating import RingEmulator
+    from qwell.models.registry import entry_of
+
+    build = entry_of(model).build
+    if isinstance(build, type) and issubclass(build, RingEmulator):
+        refuse(f"{model} is a model on the ring, and learns without weight decay", "decay")
+    else:
+        refuse(f"{model} sees windows; it belongs to models on the ring", "unroll")
 
 
 @click.command()

@@ -10,7 +10,8 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import parse_settings
-from qwell.cli.options import Names, given, option
+from qwell.cli.options import Names, given, option, refuse, typed
+from qwell.cli.progress import say
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
 from qwell.train.config import MEASURED, PRECISIONS, TIERS, EigenConfig
 
@@ -43,13 +44,12 @@ if TYPE_CHECKING:
     metavar="DATA",
     help="Further data set to measure the network on while it is trained; repeatable.",
 )
-@click.pass_context
 def eigen(
-    context: click.Context, data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
+    data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
     resume: Path | None, watch: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train an eigenvalue network: potentials in, lowest energies out. Defaults are the paper's recipe."""
-    check_resume(context, data, resume, "store/m3.zarr")
+    check_resume(data, resume, "store/m3.zarr")
     from qwell.store.reader import open_dataset
     from qwell.studies.problem import solvers
     from qwell.train.beginning import data_of
@@ -59,6 +59,7 @@ def eigen(
     from qwell.train.runs import Run, run_path
     from qwell.train.team import join_team
 
+    _refuse_idle(options["model"])
     with join_team(choose_device(device)) as (team, where):
         if resume:
             target = Run.open(resume)
@@ -84,6 +85,23 @@ def eigen(
                 click.echo(_table(evaluation))
                 click.echo(f"report: {target.path / 'report.md'}")
             click.echo(f"model:  {target.model}")
+
+
+def _refuse_idle(model: str | None) -> None:
+    """Raise InvalidInput for options of trainings, if a model is fitted without one.
+
+    How long it is trained and how often it is measured may be typed for all of the zoo, and then is said to
+    have no effect.
+    """
+    from qwell.models.registry import entry_of
+
+    if model is None or not entry_of(model).closed_form:
+        return
+    fitted = f"{model} is fitted in closed form, in no updates"
+    refuse(fitted, "batch", "first_rate", "last_rate", "schedule", "warm_up", "ema", "threads", "seed")
+    refuse(fitted, "compile", "tensorboard", "checkpoint_every", "density_weight", "stream")
+    if idle := typed("updates", "log_every", "evaluate_every"):
+        say(f"qtrain: {fitted}: {', '.join(idle)} {'have' if len(idle) > 1 else 'has'} no effect")
 
 
 def _table(evaluation: Evaluation) -> str:

@@ -41,9 +41,8 @@ from qwell.studies.introspect.config import STAGES, UPDATES, IntrospectConfig
 @run_option("runs/<data>-introspect")
 @resume_option
 @as_json
-@click.pass_context
 def introspect(
-    context: click.Context, data: str | None, out: Path | None, resume: Path | None, until: str,
+    data: str | None, out: Path | None, resume: Path | None, until: str,
     **options: Any,
 ) -> None:  # fmt: skip
     """Learn densities, distil hidden states, and test what is left against the Schrödinger equation.
@@ -51,7 +50,7 @@ def introspect(
     Each stage (translator, every distiller) is kept in the run; a run that was interrupted goes on where it
     was. Latents and learned update matrices are written to exported.npz.
     """
-    check_resume(context, data, resume, "store/densities.zarr")
+    check_resume(data, resume, "store/densities.zarr")
     from qwell.studies.introspect.pipeline import check_asked, resumed
     from qwell.studies.introspect.pipeline import introspect as ask
     from qwell.train.runs import Run, run_path

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer_with, as_json
-from qwell.cli.options import Names, Numbers, given, option, systems
+from qwell.cli.options import Names, Numbers, given, option, refuse, systems
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
 from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, FinderConfig, StateConfig
@@ -86,6 +86,7 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: An
 
     typed = given(options)
     which = {f.name: typed.pop(f.name) for f in fields(StateConfig) if f.name in typed}
+    _refuse_idle(which, typed.get("method", FinderConfig.method))
     asked = StateConfig(**which)
     state = state_asked_for(asked, typed.get("pins", ()))
     config = FinderConfig(state.name, **typed)
@@ -103,3 +104,20 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: An
         found, finding = search(config, state, run.log)
         found[0].potential.save(run)
         answer_with(finding, run.path, inputs)
+
+
+def _refuse_idle(state: dict[str, Any], method: str) -> None:
+    """Raise InvalidInput for options that belong to other states and methods."""
+    if "data" not in state:
+        refuse("it belongs to --data", "row", "level", "split")
+    if "file" not in state:
+        refuse("it belongs to a --file that does not hold V", "values")
+    if "system" in state:
+        refuse(f"ψ'' of {state['system']} is known", "derivative")
+    if method == METHODS[0]:
+        refuse("it belongs to the paper's methods", "recipe", "penalty", "shrink", "epochs")
+    else:
+        ours = ("layers", "activation", "temper", "adam_steps", "newton_steps")
+        refuse(f"it belongs to --method {METHODS[0]}", *ours)
+        if method != "mpnn":
+            refuse("it belongs to --method mpnn", "penalty")

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer_with, as_json
-from qwell.cli.options import Names, given, option, path_option
+from qwell.cli.options import Names, given, option, path_option, refuse
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
-from qwell.errors import InvalidInput, warn
+from qwell.errors import warn
 from qwell.studies.variational.config import (
     DTYPES,
     FORMS,
@@ -93,20 +93,21 @@ def variational(potential: str, out: Path | None, **options: Any) -> None:
     figures of the wave function, its error and the energy on the way.
     """
     typed = given(options)
+    if potential in (*WELLS, *OSCILLATORS):
+        refuse(f"{potential} has its own dimensions", "dimensions")
     if is_sampled(potential, **given({"dimensions": typed.get("dimensions")})):
-        _refuse(typed, {f.name for f in fields(SampledConfig)}, "Monte Carlo has no option")
+        own = {f.name for f in fields(SampledConfig)}
+        alien = typed.keys() - own
+        refuse("it belongs to potentials of one dimension, and others are solved by Monte Carlo", *alien)
         _sampled(SampledConfig(potential, **typed), out)
         return
+    refuse("it belongs to Monte Carlo, in 2 or 3 dimensions", "walkers", "steps")
     typed.pop("dimensions", None)
-    own = {f.name for f in fields(VariationalConfig)} | {"setup"}
-    _refuse(typed, own, "only potentials of 2 or 3 dimensions, by Monte Carlo, have the option")
-    _searched(VariationalConfig.of_setup(potential, **typed), out)
-
-
-def _refuse(typed: dict[str, Any], own: set[str], words: str) -> None:
-    """Raise InvalidInput for an option that would have no effect."""
-    if alien := sorted(set(typed) - own):
-        raise InvalidInput(f"{words} --{alien[0].replace('_', '-')}; leave it out")
+    config = VariationalConfig.of_setup(potential, **typed)
+    for optimiser in ("lbfgs", "linear"):
+        if optimiser not in config.optimizer:
+            refuse(f"{config.optimizer} does not use it", f"{optimiser}_steps")
+    _searched(config, out)
 
 
 def _searched(config: VariationalConfig, out: Path | None) -> None:

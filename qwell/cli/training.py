@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from qwell.cli.common import Failed, goes_on_with
-from qwell.cli.options import Names, models, option, path_option, stacked
+from qwell.cli.options import Names, models, option, path_option, refuse, stacked
 from qwell.cli.progress import logged_run, say, tell
 from qwell.errors import InvalidInput
 from qwell.progress import stage
@@ -75,21 +75,13 @@ def absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).absolute())
 
 
-def check_resume(context: click.Context, data: str | None, resume: Path | None, example: str) -> None:
+def check_resume(data: str | None, resume: Path | None, example: str) -> None:
     """Raise InvalidInput unless there is either a data set, like `example`, or a run and nothing else."""
     if resume:
-        typed = click.core.ParameterSource.COMMANDLINE
-        given = [
-            name
-            for name in context.params
-            if name not in ("resume", "device", "until", "as_json")
-            and context.get_parameter_source(name) is typed
-        ]
-        if given:
-            raise InvalidInput(
-                f"--resume takes the settings of {resume} from the run; leave out"
-                f" --{given[0].replace('_', '-')}"
-            )
+        everything = click.get_current_context().command.params
+        kept = ("resume", "device", "until", "json")
+        others = [one.name for one in everything if one.name and one.name not in kept]
+        refuse(f"--resume takes the settings of {resume} from the run", *others)
     elif data is None:
         raise InvalidInput(
             f"name a data set, e.g. --data {example}, or a run to continue with --resume runs/…"

@@ -132,7 +132,7 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
             raise InvalidInput(
                 f"{one.path} has other points or levels than {data.path}; leave it out of --watch"
             )
-    if known(config.batch) > len(data["train"]):
+    if not entry.closed_form and known(config.batch) > len(data["train"]):
         raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
     return begin_run("eigen", config, data, path)
 

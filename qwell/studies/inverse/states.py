@@ -31,10 +31,16 @@ def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) ->
         return GridSystem.of(name, x, wave, v, energy, asked.derivative)
     path = Path(asked.file or "")
     x, wave, known = read_state(path)
+    if known is not None and asked.values is not None:
+        raise InvalidInput(f"{path} holds V, and that is taken; leave out --v0, or the third column")
     if known is None:
         if not pins or asked.values is None:
             raise InvalidInput(f"{path} does not hold V; say where it is known: --r0 0.1 --v0 -3.2")
+        if len(pins) != len(asked.values):
+            raise InvalidInput(
+                f"--r0 has {len(pins)} points and --v0 {len(asked.values)} values; give as many"
+            )
         known = np.full_like(x, np.nan)
-        for at, value in zip(pins, asked.values, strict=False):
+        for at, value in zip(pins, asked.values, strict=True):
             known[int(np.abs(x - at[0]).argmin())] = value
     return GridSystem.of(path.stem, x, wave, known, float("nan"), asked.derivative)
