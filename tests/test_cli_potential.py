@@ -44,7 +44,8 @@ def test_a_system(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["qpnn", "qpnn-ms", "mpnn"])
 def test_the_papers_methods(method: str, tmp_path: Path) -> None:
-    options = ("--method", method, "--recipe", "scripts", "--epochs", 1, "--samples", 64)
+    recipe = () if method == "qpnn" else ("--recipe", "scripts")
+    options = ("--method", method, *recipe, "--epochs", 1, "--samples", 64)
     run(*POTENTIAL, "--system", "hydrogen-1s", *options, cwd=tmp_path)
     assert (tmp_path / f"runs/hydrogen-1s-{method}/report.png").exists()
 

@@ -67,7 +67,7 @@ ALWAYS = {
     "qtrain potential": "--system --data --file --method --field --recipe --r0 --samples --seed --seeds"
     f" {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
-    **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in
+    **{f"qtrain reproduce {name}": "--scale --out --jobs --dry-run" for name in
        ("derivatives", "dynamics", "introspective", "potential", "spectra")},
 }  # fmt: skip
 
@@ -84,7 +84,7 @@ FITTED = {
     for flag, value in {
         "--batch": 5, "--first-rate": 0.1, "--last-rate": 0.1, "--schedule": "linear", "--warm-up": 0.1,
         "--ema": 0.9, "--threads": 1, "--seed": 1, "--compile": "", "--tensorboard": "",
-        "--checkpoint-every": 5, "--density-weight": 1, "--stream": "pool",
+        "--checkpoint-every": 5, "--density-weight": 1, "--stream": "pool", "--mirror": "",
     }.items()
 }  # fmt: skip
 LINE = "--potential harmonic"
@@ -164,6 +164,7 @@ MORE = [
     ("qtrain variational --potential x**2+y**2 --dimensions 2 --walls", "--walls"),
     ("qtrain potential --system oscillator-0 --recipe text", "--recipe"),
     ("qtrain potential --system oscillator-0 --method qpnn --lambda 1", "--lambda"),
+    ("qtrain potential --system oscillator-0 --method qpnn --recipe text", "--recipe"),
     ("qtrain potential --system oscillator-0 --row 77 --derivative nonsense", "--row"),
     ("qdata simulate --preset paper-tests-free --seed 1", "--seed"),
     ("qdata simulate --potential free --wb 3", "--wb"),

@@ -117,6 +117,8 @@ def _refuse_idle(state: dict[str, Any], method: str) -> None:
     if method == METHODS[0]:
         refuse("it belongs to the paper's methods", "recipe", "penalty", "shrink", "epochs")
     else:
+        if method == "qpnn":
+            refuse("the text and the scripts have one recipe of qpnn", "recipe")
         ours = ("layers", "activation", "temper", "adam_steps", "newton_steps")
         refuse(f"it belongs to --method {METHODS[0]}", *ours)
         if method != "mpnn":
