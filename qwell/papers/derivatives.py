@@ -101,6 +101,7 @@ def _said_of_well(well: str, n: Numbers, enough: bool = True) -> Answer:
         f" {max(g['seconds'] for g in ground):.0f} CPU seconds at most.",
         criteria,
         enough or all(criteria.values()),
+        f"{SCALES['paper'].paper_steps:,} steps of Adam, for the paper does not say how many",
     )
 
 
@@ -130,6 +131,7 @@ def _said_of_times(n: Numbers) -> Answer:
             "first derivatives 100 times faster than the Hessian": fast >= 100,
         },
         n["sizes"][-1] >= 64,
+        "64 inputs",
     )
 
 

@@ -88,7 +88,7 @@ def _said_of_laws(n: Numbers, numbers: int | None = None) -> Answer:
     if n["density_form"]:
         form = ", ".join(f"{d}: {f['loss']:.1e}" for d, f in n["density_form"].items())
         said += f" Linear in d numbers: {form}."
-    return Answer(said, criteria, n["translator"] <= LEARNED)
+    return Answer(said, criteria, n["translator"] <= LEARNED, f"a translator's loss of at most {LEARNED:g}")
 
 
 def _introduction(scale: Scale) -> list[str]:

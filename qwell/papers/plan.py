@@ -54,11 +54,13 @@ class Answer:
         sentence: the numbers.
         criteria: what must hold, with its threshold → whether it does; none where nothing was stated.
         enough: whether enough was learned for the question to be put.
+        needs: what would be enough.
     """
 
     sentence: str
     criteria: Mapping[str, bool] = field(default_factory=dict)
     enough: bool = True
+    needs: str = "the paper's size"
 
     @property
     def verdict(self) -> str:

@@ -77,8 +77,10 @@ def _here(claim: Claim, answer: Answer) -> str:
 
 
 def _verdict(answer: Answer) -> str:
-    """The verdict, and what it is judged by."""
+    """The verdict, what it is judged by, and what it would take to be judged."""
     parts = [f"{criterion}: {'yes' if holds else 'no'}" for criterion, holds in answer.criteria.items()]
+    if parts and not answer.enough:
+        parts.append(f"it takes {answer.needs}")
     return f"{answer.verdict} ({'; '.join(parts)})." if parts else f"{answer.verdict}."
 
 
