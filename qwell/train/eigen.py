@@ -121,6 +121,11 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
     entry = entry_of(config.model)
     options = _without_broken_laws(config, data)
     model = create_model(config.model, **fitting_options(data), **options)
+    if config.mirror and getattr(model.config, "mirrored", False):
+        raise InvalidInput(
+            f"--mirror has no effect here: this {config.model} is mirrored by construction; leave it out,"
+            " or add --set mirrored=false"
+        )
     decided = {**PAPER, "first_rate": entry.first_rate, **entry.recipe, "threads": sensible_threads(model)}
     config = replace(config, options=asdict(model.config)).resolved(**decided)
     if missing := set(config.fields) - set(data["train"].fields):

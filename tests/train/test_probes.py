@@ -163,10 +163,11 @@ def test_a_network_that_sees_no_crossing_is_said_to(
             energies[:, 1] = energies[:, 0] + np.linspace(2, 1, len(v))
         return energies
 
+    pair = crossing("any", data).numbers["pair"]
     monkeypatch.setattr(crossing_module, "predict", steady)
-    monkeypatch.setattr(crossing_module, "_pair", lambda *arguments: ("direct solution", (0, 1)))
+    monkeypatch.setattr(crossing_module, "_pair", lambda *arguments: ("direct solution", pair))
     found = crossing("any", data)
-    assert found.numbers["lambda_crossing"]["network"] is None
+    assert found.numbers["lambda_crossing"]["network"] is found.numbers["gap"]["network"] is None
     assert 0.2 <= found.numbers["lambda_crossing"]["exact"] <= 0.8
     assert found.rows[0][1] == "none seen"
 
@@ -267,8 +268,13 @@ def test_ablation_ratios(sets: dict[str, Dataset], runs: dict[str, Path]) -> Non
     with pytest.raises(InvalidInput, match="two of the runs"):
         ablation([runs["one"], runs["one"]], data)
     both = ablation([runs["one"], runs["two"], runs["hurried"]], data)
-    of = {(r["updates"], r["blocks"]): r["R_D"] for r in both.numbers["runs"]}
-    assert of == {(60, 1): [1, 1], (60, 2): by_shape[2, True]["R_D"], (10, 1): [1, 1]}
+    of = {(r["name"], r["blocks"]): r["R_D"] for r in both.numbers["runs"]}
+    ratio = by_shape[2, True]["R_D"]
+    assert of == {
+        ("exp, updates 60", 1): [1, 1],
+        ("exp, updates 60", 2): ratio,
+        ("exp, updates 10", 1): [1, 1],
+    }
 
 
 def test_learning_curves_take_the_runs_own_numbers(runs: dict[str, Path]) -> None:

@@ -398,6 +398,14 @@ def test_mirrored_batches_are_refused_where_left_is_not_right(tmp_path: Path) ->
         begin(config(open_dataset(tmp_path / "x.zarr"), mirror=True), tmp_path / "run")
 
 
+def test_mirrored_batches_are_refused_for_a_network_that_is_mirrored(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match="--mirror has no effect here: this mlp is mirrored"):
+        begin(config(dataset, mirror=True, options={"hidden": [8]}), tmp_path / "run")
+    begin(config(dataset, mirror=True, options={"hidden": [8], "mirrored": False}), tmp_path / "run")
+
+
 def test_density_loss_is_the_sum_over_levels_in_the_mean() -> None:
     """The mixture of levels has the expectation ⟨∫(∂f/∂v/dx − ρ)² dx⟩, computed level by level."""
     g = torch.Generator().manual_seed(0)

@@ -30,7 +30,7 @@ STEPS = 201
 WINDOW = (0.2, 0.8)  # where in λ a crossing is looked for
 SHARPEST = 0.05  # a smaller gap, in parts of the path's mean, is too sharp to be seen
 APART = 0.5  # least distance of the centres of the two densities, before and after
-NONE = "none seen"  # where a network's gap has no least value inside WINDOW
+NONE = "none seen"  # where the gap has no least value inside WINDOW
 BESIDE = 0.04  # how far before and after the densities are looked at, as in the paper
 
 
@@ -80,18 +80,16 @@ def crossing(
     beside = round(BESIDE * (STEPS - 1))
     v = path_between(shifted[i], shifted[j], mixing)
     predicted, (energy, density) = predict(model, v), states(v)
-    truly = find_crossing(energy)[0]
-    seen, depth = find_crossing(predicted)
-    crosses = bool(np.isfinite(depth))
-    step = seen if crosses else truly  # densities are then asked for where the crossing is
+    (truly, true_depth), (seen, depth) = find_crossing(energy), find_crossing(predicted)
+    step = seen if np.isfinite(depth) else truly  # densities are then asked for where the crossing is
     places = [step - beside, step, step + beside]
     estimate = gradient_densities(model, v[places], levels=2)
     own = density[[truly - beside, truly, truly + beside], :2]
-    gaps = predicted[step, 1] - predicted[step, 0], energy[truly, 1] - energy[truly, 0]
     l2 = np.linalg.norm(estimate - density[places, :2], axis=2) / np.linalg.norm(density[places, :2], axis=2)
+    sides = (predicted[step], step, depth), (energy[truly], truly, true_depth)
     rows: list[list[Cell]] = [
-        ["λ of the smallest gap", float(mixing[step]) if crosses else NONE, float(mixing[truly])],
-        ["smallest gap E₁ − E₀", *map(float, gaps)],
+        ["λ of the smallest gap", *(float(mixing[at]) if np.isfinite(d) else NONE for _, at, d in sides)],
+        ["smallest gap E₁ − E₀", *(float(e[1] - e[0]) if np.isfinite(d) else NONE for e, _, d in sides)],
     ]
     for name, after in (("first excited", 1), ("ground", 0)):
         title = f"overlap, ground state before with {name} state after"
@@ -101,7 +99,7 @@ def crossing(
         "model": str(path), "digest": data.digest, "split": split, "pair": [i, j], "found_by": found_by,
         "lambda": mixing[places].tolist(),
         **{
-            key: {"network": None if row[1] == NONE else row[1], "exact": row[2]}
+            key: dict(zip(("network", "exact"), (None if c == NONE else c for c in row[1:]), strict=True))
             for key, row in zip(keys, rows, strict=True)
         },
         "nmse_on_path": nmse(predicted, energy), "density_relative_l2": l2.tolist(),
