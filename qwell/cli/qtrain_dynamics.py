@@ -12,7 +12,14 @@ import click
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.common import parse_settings
 from qwell.cli.options import given, option, path_option, refuse
-from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
+from qwell.cli.training import (
+    absolute,
+    anyway_option,
+    check_resume,
+    device_option,
+    run_training,
+    training_options,
+)
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.train.config import DynamicsConfig
 
@@ -74,6 +81,7 @@ def _refuse_idle(model: str) -> None:
 @option(OfTrajectories, "split", help="Split of the data sets.")
 @option(OfTrajectories, "frames", help="Number of frames to predict.")
 @option(OfTrajectories, "row", help="Row of the simulation that is drawn.")
+@anyway_option
 @path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes")
 @device_option
 @as_json

@@ -116,26 +116,27 @@ def packets_figure(times: np.ndarray, curves: Mapping[str, tuple[np.ndarray, np.
     """Draw MAE and C against time, averaged over cases, one line a packet (Fig. S5).
 
     Arguments:
-        times: (frames,).
+        times: after the last frame that was seen, (frames,).
         curves: packet → (MAE (frames,), C (frames,)).
     """
     figure, (left, right) = canvas(1, 2, width=10.0, height=3.8)
     for name, (mae, correlation) in curves.items():
         left.plot(times, mae, label=name)
         right.plot(times, correlation, label=name)
-    left.set(xlabel=TIME, ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
-    right.set(xlabel=TIME, ylabel="C")
+    left.set(ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
+    right.set(ylabel="C")
     for panel in (left, right):
+        panel.set_xlabel("time after the last frame seen  [ħ/hartree]")
         panel.grid(alpha=0.25)
         panel.legend(frameon=False)
     return figure
 
 
 def options_figure(points: Mapping[str, Sequence[tuple[float, float, float]]]) -> Figure:
-    """Draw MAE and C against options of networks (Fig. S7): option → (value, MAE, C) of each."""
+    """Draw MAE and C against options of networks (Fig. S7): option → (value, MAE, C), means over seeds."""
     figure, axes = canvas(1, len(points), width=4.4 * len(points), height=3.8)
     for panel, (option, measured) in zip(axes, points.items(), strict=True):
-        value, mae, correlation = (np.array(v) for v in zip(*sorted(measured), strict=True))
+        value, mae, correlation = np.array(sorted(measured)).T
         panel.plot(value, mae, "o-", color="C0", label="MAE")
         right = panel.twinx()
         right.plot(value, correlation, "s--", color="C1", label="C")

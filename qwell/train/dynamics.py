@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.emulators import WindowConfig, WindowEmulator
+from qwell.models.emulators import GRUEmulator, WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
+from qwell.models.recurrence import HandGradient
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
@@ -134,23 +135,37 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
     return total / (psi.shape[1] - 1)
 
 
+def gradient_of(model: Network, config: DynamicsConfig) -> Callable[..., Tensor]:
+    """From a batch to its loss, whose gradient is left with the parameters; by hand where that is faster."""
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if isinstance(model, GRUEmulator) and on_cpu and not config.compile:
+        return HandGradient(model)
+    loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
+    forward = torch.compile(model) if config.compile else model
+
+    def recorded(*batch: Tensor) -> Tensor:
+        model.zero_grad(set_to_none=True)
+        loss = loss_of(forward, *batch)
+        loss.backward()
+        return loss
+
+    return recorded
+
+
 def make_step(
     model: Network, optimizer: torch.optim.Optimizer, config: DynamicsConfig, team: Team
 ) -> Callable[..., Tensor]:
     """An update: loss, gradients clipped tensor by tensor, AdamW."""
-    loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
-    forward = torch.compile(model) if config.compile else model
     parameters = list(model.parameters())
+    gradient = gradient_of(model, config)
 
     def step(*batch: Tensor) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(forward, *batch)
-        loss.backward()
+        loss = gradient(*batch)
         team.average_gradients(model)
         if config.clip:
             gradients = [p.grad for p in parameters if p.grad is not None]
-            norms = torch._foreach_norm(gradients)
-            torch._foreach_mul_(gradients, [(config.clip / (n + 1e-12)).clamp(max=1.0) for n in norms])
+            norms = torch.stack(torch._foreach_norm(gradients))
+            torch._foreach_mul_(gradients, (config.clip / (norms + 1e-12)).clamp(max=1.0).unbind())
         optimizer.step()
         return loss.detach()
 

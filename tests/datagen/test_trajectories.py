@@ -148,7 +148,7 @@ def test_presets(name: str) -> None:
     assert TrajectoriesRecipe.from_json(recipe.to_json()) == recipe and recipe.name == name
     assert recipe.propagation.hamiltonian == "lattice" and not recipe.wrap
     rows = {"paper-barrier": 2646, "paper-free": 189, "paper-tests-rect": 11, "paper-tests-free": 12,
-            "paper-tests-shaped": 14, "demo": 81}  # fmt: skip
+            "paper-tests-shaped": 14, "beyond": 6, "demo": 81}  # fmt: skip
     assert recipe.rows_by_split[recipe.split] == rows[name]
 
 
@@ -158,8 +158,19 @@ def test_the_paper_s_test_cases_are_listed_exactly() -> None:
     assert numbers == (17.0, 3.8, 6.8) and potential.numbers == {"height": 7.4, "width": 2.4}
     assert preset("paper-tests-free").case("test", 11)[2] == (84.1, 1.0, 8.8)
     v = preset("paper-tests-shaped").beginning("test", 0)[1]
-    assert [v[500 + 20 * i] for i in range(11)] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]
-    assert v[499] == v[720] == 0
+    assert [v[501 + 20 * i] for i in range(11)] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]
+    assert v[500] == v[721] == 0
+
+
+def test_potentials_of_the_paper_s_cases_lie_within_those_taught() -> None:
+    """0 ≤ V ≤ 14 Hartree, the wells too; what lies beyond is in a preset of its own."""
+
+    def reaches(name: str) -> list[bool]:
+        shown = [preset(name).beginning("test", i)[1] for i in range(preset(name).rows_by_split["test"])]
+        return [v.min() < 0 or v.max() > 14 for v in shown]
+
+    assert not any(reaches("paper-tests-rect") + reaches("paper-tests-shaped"))
+    assert sum(reaches("beyond")) == 3  # two wells and a high barrier; the others' packets are beyond
 
 
 @pytest.mark.parametrize(

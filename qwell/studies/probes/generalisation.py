@@ -5,9 +5,10 @@ Dynamics paper, Figs. 4, S5 and S7.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.studies.probes.rollouts import load_emulator
+from qwell.studies.probes.emulator import load_emulator
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import trained_on
@@ -69,6 +70,7 @@ def sweep(
     paths: Sequence[str | Path],
     hamiltonian: str = OfTrajectories.hamiltonian,
     frames: int = OfTrajectories.frames,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
 
@@ -76,10 +78,12 @@ def sweep(
         paths: emulators trained alike with different seeds, or one.
         hamiltonian: of the truth, which is made on the paper's ring.
         frames: predicted.
+        anyway: see `rollouts`.
     """
-    loaded = [load_emulator(path) for path in paths]
+    truth = Ring(), Propagation(hamiltonian=hamiltonian)
+    loaded = [load_emulator(path, *truth, anyway=anyway) for path in paths]
     seen = max(history_of(model) for model, _ in loaded)
-    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=seen + frames - 1)
+    ring, how = truth[0], replace(truth[1], frames=seen + frames - 1)
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
     for key, values in track(list(SWEEPS.items()), "numbers varied"):
@@ -138,6 +142,7 @@ def packets(
     data: Dataset,
     frames: int = OfTrajectories.frames,
     split: str = OfTrajectories.split,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
 
@@ -146,9 +151,10 @@ def packets(
         data, split: whose numbers x0, s0, e0 and rectangular barriers are taken; the truth is made on its
             ring, with its Hamiltonian and time step.
         frames: predicted.
+        anyway: see `rollouts`.
     """
-    model, v_scale = load_emulator(path)
     ring, made = setting_of(data.recipe)
+    model, v_scale = load_emulator(path, ring, made, anyway=anyway)
     how = Propagation(hamiltonian=made.hamiltonian, dt=made.dt, frames=history_of(model) + frames - 1)
     part = data[split]
     names = {"x0": "x0", "s0": "s0", "e0": "e0", "hb": "height", "wb": "width"}
@@ -167,10 +173,19 @@ def packets(
         "frames": frames,
         "packets": {str(r[0]): {"mae": r[1], "mae_parts": r[2], "C": r[3]} for r in rows},
     }
-    figure = packets_figure(data.coordinates["time"][1 : frames + 1], curves)
+    figure = packets_figure(how.dt * np.arange(1, frames + 1), curves)
     head = ["packet", "MAE", "MAE of parts", "C", "worst C"]
     title = f"Other packets: {len(cases)} cases of {data.stem}, {frames} frames"
     return Finding("packets", title, head, rows, numbers, {"": figure})
+
+
+OPTIONS = ("history", "width", "hidden")
+
+
+def _only(i: int, options: Sequence[int], base: Sequence[int]) -> bool:
+    """Whether options differ in number i alone; hidden, which follows width, does not count beside it."""
+    differ = {j for j in range(len(OPTIONS)) if options[j] != base[j]}
+    return differ == {i} or (OPTIONS[i] == "width" and differ == {1, 2})
 
 
 def hyper(
@@ -178,43 +193,70 @@ def hyper(
     data: Dataset,
     frames: int = OfTrajectories.frames,
     split: str = OfTrajectories.split,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
-    """Emulators with different history, width or hidden size on the same cases (Fig. S7).
+    """Emulators with another history, width or hidden size than the first, on the same cases (Fig. S7).
 
     Arguments:
-        paths: runs that see windows.
+        paths: runs that see windows. The first is what the others are compared with: each has one option
+            changed, or none and another seed. Runs that differ in the seed alone are averaged.
         data, split: cases.
         frames: predicted.
+        anyway: see `rollouts`.
 
-    Raises InvalidInput if nothing differs between the runs.
+    Raises InvalidInput if a run differs in two options, or learned another number of updates or from other
+    data; and if nothing differs.
     """
     part = data[split]
-    rows: list[list[Cell]] = []
     psi, potential = part["psi"][:], part["potential"][:]
-    measured: list[tuple[dict[str, int], float, float]] = []
+    rows: list[list[Cell]] = []
+    measured: dict[tuple[int, ...], list[tuple[float, float]]] = {}
+    begun = {key: trained_on(paths[0]).get(key) for key in ("updates", "digest")}
     for path in track(paths, "emulators"):
-        model, v_scale = load_emulator(path)
-        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
+        model, v_scale = load_emulator(path, *setting_of(data.recipe), anyway=anyway)
         if not isinstance(model, WindowEmulator):
             raise InvalidInput(f"{path} sees no windows; leave it out")
-        c = model.config
-        options = {"history": c.history, "width": c.width, "hidden": c.k}
+        for key, value in begun.items():
+            if trained_on(path).get(key) != value:
+                what = "learned another number of updates" if key == "updates" else "learned from other data"
+                raise InvalidInput(f"{path} {what} than {paths[0]}; compare runs that differ in one option")
+        options = model.config.history, model.config.width, model.config.k
+        first = next(iter(measured), options)
+        changed = [name for name, mine, its in zip(OPTIONS, options, first, strict=True) if mine != its]
+        if changed == ["width", "hidden"] and model.config.hidden == 0:
+            changed = ["width"]  # hidden follows width, as in the paper
+        if len(changed) > 1:
+            raise InvalidInput(f"{path} differs from {paths[0]} in {' and '.join(changed)}; give runs of one")
+        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
         mae, correlation = float(compared.mae.mean()), float(compared.correlation.mean())
-        measured.append((options, mae, correlation))
-        rows.append(
-            [Path(path).name, *options.values(), sum(p.numel() for p in model.parameters()), mae, correlation]
-        )
-    usual = {k: Counter(m[0][k] for m in measured).most_common(1)[0][0] for k in ("history", "width")}
-    alone = {
-        "history": [m for m in measured if m[0]["width"] == usual["width"]],
-        "width": [m for m in measured if m[0]["history"] == usual["history"]],
-        "hidden": [m for m in measured if all(m[0][k] == v for k, v in usual.items())],
+        measured.setdefault(options, []).append((mae, correlation))
+        parameters = sum(p.numel() for p in model.parameters())
+        rows.append([Path(path).name, *options, parameters, mae, correlation])
+    base = next(iter(measured))
+    points = {
+        name: [
+            (
+                float(options[i]),
+                fmean(m for m, _ in found),
+                fmean(c for _, c in found),
+                max(c for _, c in found),
+            )
+            for options, found in measured.items()
+            if options == base or _only(i, options, base)
+        ]
+        for i, name in enumerate(OPTIONS)
     }
-    varied = [k for k, found in alone.items() if len({m[0][k] for m in found}) > 1]
-    if not varied:
+    points = {name: found for name, found in points.items() if len(found) > 1}
+    if not points:
         raise InvalidInput("all runs have the same history, width and hidden size; give some that differ")
-    points = {k: [(float(o[k]), mae, c) for o, mae, c in alone[k]] for k in varied}
-    numbers = {"models": [str(p) for p in paths], "frames": frames, "points": points}
-    head = ["run", "history", "width", "hidden", "parameters", "MAE", "C"]
+    numbers = {
+        "models": [str(p) for p in paths],
+        "frames": frames,
+        "base": dict(zip(OPTIONS, base, strict=True)),
+        "points": points,  # value, mean MAE, mean C, largest C over seeds
+        "seeds": {"/".join(map(str, options)): len(found) for options, found in measured.items()},
+    }
+    head = ["run", *OPTIONS, "parameters", "MAE", "C"]
     title = f"Options of emulators, on {data.stem}, {frames} frames"
-    return Finding("hyper", title, head, rows, numbers, {"": options_figure(points)})
+    drawn = {name: [(v, mae, c) for v, mae, c, _ in found] for name, found in points.items()}
+    return Finding("hyper", title, head, rows, numbers, {"": options_figure(drawn)})

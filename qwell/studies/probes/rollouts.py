@@ -10,15 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.figures.emulation import packets_figure, rollout_figure
-from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
+from qwell.studies.probes.emulator import load_emulator
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
-from qwell.train.runs import load_model, trained_on
 
 NUMBERS = {"x0": "X0", "s0": "S0", "e0": "E0", "height": "V", "width": "over"}
 ERRORS = {
@@ -30,12 +29,6 @@ ERRORS = {
     "reflection_error": "R error",
     "transmission_error": "T error",
 }
-
-
-def load_emulator(path: str | Path, device: str = "cpu") -> tuple[Network, float]:
-    """A trained emulator and the v_scale it was trained with; InvalidInput if it is another network."""
-    model = load_model(path, device, "dynamics")
-    return model, float(trained_on(path).get("v_scale", 1.0))
 
 
 def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
@@ -92,6 +85,7 @@ def rollouts(
     frames: int = OfTrajectories.frames,
     row: int = OfTrajectories.row,
     device: str = "cpu",
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Roll an emulator out over every simulation of a split of one or more data sets.
 
@@ -100,10 +94,12 @@ def rollouts(
         data: trajectories.
         frames: predicted from a seed of true frames.
         row: simulation of the first data set that is drawn.
+        anyway: also over waves of another mesh, time step or Hamiltonian than it learned from.
 
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
-    model, v_scale = load_emulator(path, device)
+    for one in data:
+        model, v_scale = load_emulator(path, *setting_of(one.recipe), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
@@ -147,6 +143,7 @@ def emulators(
     data: Sequence[Dataset],
     split: str = OfTrajectories.split,
     frames: int = OfTrajectories.frames,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
 
@@ -154,15 +151,17 @@ def emulators(
         paths: runs, model folders or pretrained names.
         data, split: trajectories.
         frames: predicted.
+        anyway: see `rollouts`.
     """
     rows: list[list[Cell]] = []
     listed: list[dict[str, Any]] = []
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for path in track(paths, "emulators"):
-        model, v_scale = load_emulator(path)
-        parts = {}
+        parts, free = {}, []
         for one in data:
+            model, v_scale = load_emulator(path, *setting_of(one.recipe), anyway=anyway)
             part = one[split]
+            free.append(~part["potential"][:].any(axis=1))
             pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
             parts[one.stem] = waves_compared(*pair)
         mae, mae_parts, correlation, norm = (
@@ -175,6 +174,7 @@ def emulators(
         means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
         worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
         shown = [f"{means[2]:.5f}", f"{worst:.5f}"]
+        met = ~np.concatenate(free)  # the cases with a potential
         rows.append([name, model.registry_name, parameters, *means[:2], *shown, drift])
         listed.append(
             {
@@ -186,6 +186,12 @@ def emulators(
                 "C": means[2],
                 "worst_C": worst,
                 "norm_drift": drift,
+                "with_potential": {
+                    "cases": int(met.sum()),
+                    "mae": float(mae[met].mean()) if met.any() else None,
+                    "mae_parts": float(mae_parts[met].mean()) if met.any() else None,
+                    "C": float(correlation[met].mean()) if met.any() else None,
+                },
                 "C_by_data": {stem: float(c.correlation.mean()) for stem, c in parts.items()},
                 "mae_by_data": {stem: float(c.mae.mean()) for stem, c in parts.items()},
                 "mae_parts_by_data": {stem: float(c.mae_parts.mean()) for stem, c in parts.items()},
@@ -194,7 +200,8 @@ def emulators(
     head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
     count, digests = len(mae), {d.name: d.digest for d in data}
     numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
-    figure = packets_figure(data[0].coordinates["time"][1 : frames + 1], curves)
+    times = data[0].coordinates["time"]
+    figure = packets_figure(times[1 : frames + 1] - times[0], curves)
     return Finding(
         "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}
     )
