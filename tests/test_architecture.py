@@ -24,7 +24,8 @@ ALLOWED = {
         "threadpoolctl",
     },
     "train": {
-        "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy", "torch", "safetensors",
+        "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy", "threadpoolctl", "torch",
+        "safetensors",
     },
     "studies": {
         "qwell.train", "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "qwell.papers.stated",

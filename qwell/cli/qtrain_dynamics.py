@@ -11,7 +11,7 @@ import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.common import parse_settings
-from qwell.cli.options import given, option, path_option, refuse
+from qwell.cli.options import Names, given, option, path_option, refuse
 from qwell.cli.training import (
     absolute,
     anyway_option,
@@ -21,7 +21,7 @@ from qwell.cli.training import (
     training_options,
 )
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.train.config import DynamicsConfig
+from qwell.train.config import TRAJECTORY_TIERS, DynamicsConfig
 
 
 @click.command()
@@ -31,6 +31,12 @@ from qwell.train.config import DynamicsConfig
 @option(DynamicsConfig, "clip", help="Largest norm of each tensor's gradient; 0 allows any.")
 @option(DynamicsConfig, "unroll", help="Frames that the loss runs models on the ring on for.")
 @option(DynamicsConfig, "rollout", help="Frames of the rollouts that validate.")
+@option(
+    DynamicsConfig,
+    "stream",
+    type=Names(lambda: TRAJECTORY_TIERS),
+    help="Where trajectories lie: auto, resident (in memory) or mirror (decoded on disk, memory-mapped).",
+)
 def dynamics(
     data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
     resume: Path | None, **options: Any,

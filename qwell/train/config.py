@@ -10,6 +10,7 @@ from qwell.errors import CheckpointError, InvalidInput, unknown
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 TIERS = ("auto", "resident", "mirror", "pool")
+TRAJECTORY_TIERS = ("auto", "resident", "mirror")  # windows are cut at random from all of a split
 DEVICE = "auto"  # what `choose_device` is given
 MEASURED = "validation"  # the split that trained networks are measured on
 # Every so many parts of a training is logged, validated and saved, unless it is said how often.
@@ -224,6 +225,7 @@ class DynamicsConfig(TrainingConfig):
         clip: largest norm of each tensor's gradient; 0 leaves them as they are.
         unroll: frames that an emulator on the ring is run on for the loss.
         rollout: frames of the rollouts that validate.
+        stream: where trajectories lie, see `trajectories.trajectories_of`; batches are the same.
 
     Raises InvalidInput for a value out of range.
     """
@@ -241,8 +243,10 @@ class DynamicsConfig(TrainingConfig):
     clip: float = 1.0
     unroll: int = 4
     rollout: int = 100
+    stream: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.choice("stream", TRAJECTORY_TIERS)
         self.at_least(1, "unroll", "rollout")
         self.not_negative("decay", "clip")

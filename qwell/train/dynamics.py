@@ -14,13 +14,13 @@ from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator, WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
-from qwell.models.recurrence import HandGradient
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
+from qwell.train.gru_gradient import HandGradient
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
@@ -175,7 +175,9 @@ def make_step(
 def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:
     """Batches for a model: windows, or segments of whole rings."""
     curriculum = Curriculum.from_json(data.recipe["curriculum"])
-    common: dict[str, Any] = {"batch": known(config.batch), "seed": config.seed, "device": device}
+    common: dict[str, Any] = {
+        "batch": known(config.batch), "seed": config.seed, "device": device, "tier": config.stream
+    }  # fmt: skip
     if isinstance(model, RingEmulator):
         return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
     shape = {"history": model.config.history, "width": model.config.width}

@@ -15,7 +15,6 @@ from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import CheckpointError, InvalidInput, QwellWarning
 from qwell.files import seal
 from qwell.models.emulators import GRUEmulator
-from qwell.models.recurrence import HandGradient
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation, setting_of
@@ -39,6 +38,7 @@ from qwell.train.dynamics import (
     train_dynamics,
     window_loss,
 )
+from qwell.train.gru_gradient import HandGradient
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
 from qwell.train.runs import Run
@@ -195,6 +195,24 @@ def test_streams_give_windows_and_segments_of_the_data(data: Dataset) -> None:
             if (psi[i, t].view(np.complex64)[:, 0] == s[0]).all() and np.allclose(v[i], p)
         ]  # fmt: skip
         assert any((psi[i, t + 2].view(np.complex64)[:, 0] == s[2]).all() for i, t in found)
+
+
+@pytest.mark.parametrize("name", ["emulator_gru", "emulator_unitary"])
+def test_trajectories_in_memory_and_mapped_give_the_same_batches(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("QWELL_CACHE", str(tmp_path))
+    model = create_model(name, **fitting_options(name, data, {}))
+    streams = [
+        open_stream(model, data, config(data, model=name, batch=16, stream=tier), torch.device("cpu"))
+        for tier in ("resident", "mirror")
+    ]
+    assert list(tmp_path.rglob("train-psi.npy"))
+    for _ in range(5):
+        for a, b in zip(*(next(stream) for stream in streams), strict=True):
+            assert torch.equal(a, b)
+    with pytest.raises(InvalidInput, match="unknown stream 'pool'"):
+        config(data, stream="pool")
 
 
 def test_the_average_is_that_of_all_windows_of_a_point() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from qwell.errors import InvalidInput
 from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
 from qwell.models.emulators import WindowEmulator
+from qwell.models.layers import Network
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
 from qwell.physics.propagators.family import propagate
@@ -188,6 +189,24 @@ def _only(i: int, options: Sequence[int], base: Sequence[int]) -> bool:
     return differ == {i} or (OPTIONS[i] == "width" and differ == {1, 2})
 
 
+def _comparable(
+    path: str | Path, first: str | Path, model: Network, base: Sequence[int] | None
+) -> tuple[int, ...]:
+    """The options of a run, if it can be compared with the first one, whose options are `base`."""
+    if not isinstance(model, WindowEmulator):
+        raise InvalidInput(f"{path} sees no windows; leave it out")
+    for key, what in (
+        ("updates", "learned another number of updates"),
+        ("digest", "learned from other data"),
+    ):
+        if trained_on(path).get(key) != trained_on(first).get(key):
+            raise InvalidInput(f"{path} {what} than {first}; compare runs that differ in one option")
+    options = model.config.history, model.config.width, model.config.k
+    if base and options != base and not any(_only(i, options, base) for i in range(len(OPTIONS))):
+        raise InvalidInput(f"{path} differs from {first} in more than one option; leave it out")
+    return options
+
+
 def hyper(
     paths: Sequence[str | Path],
     data: Dataset,
@@ -207,27 +226,13 @@ def hyper(
     Raises InvalidInput if a run differs in two options, or learned another number of updates or from other
     data; and if nothing differs.
     """
-    part = data[split]
-    psi, potential = part["psi"][:], part["potential"][:]
     rows: list[list[Cell]] = []
     measured: dict[tuple[int, ...], list[tuple[float, float]]] = {}
-    begun = {key: trained_on(paths[0]).get(key) for key in ("updates", "digest")}
     for path in track(paths, "emulators"):
         model, v_scale = load_emulator(path, *setting_of(data.recipe), anyway=anyway)
-        if not isinstance(model, WindowEmulator):
-            raise InvalidInput(f"{path} sees no windows; leave it out")
-        for key, value in begun.items():
-            if trained_on(path).get(key) != value:
-                what = "learned another number of updates" if key == "updates" else "learned from other data"
-                raise InvalidInput(f"{path} {what} than {paths[0]}; compare runs that differ in one option")
-        options = model.config.history, model.config.width, model.config.k
-        first = next(iter(measured), options)
-        changed = [name for name, mine, its in zip(OPTIONS, options, first, strict=True) if mine != its]
-        if changed == ["width", "hidden"] and model.config.hidden == 0:
-            changed = ["width"]  # hidden follows width, as in the paper
-        if len(changed) > 1:
-            raise InvalidInput(f"{path} differs from {paths[0]} in {' and '.join(changed)}; give runs of one")
-        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
+        options = _comparable(path, paths[0], model, next(iter(measured), None))
+        pair = predict_frames(model, v_scale, data[split]["psi"][:], data[split]["potential"][:], frames)
+        compared = waves_compared(*pair)
         mae, correlation = float(compared.mae.mean()), float(compared.correlation.mean())
         measured.setdefault(options, []).append((mae, correlation))
         parameters = sum(p.numel() for p in model.parameters())
@@ -252,6 +257,7 @@ def hyper(
     numbers = {
         "models": [str(p) for p in paths],
         "frames": frames,
+        "updates": trained_on(paths[0]).get("updates"),
         "base": dict(zip(OPTIONS, base, strict=True)),
         "points": points,  # value, mean MAE, mean C, largest C over seeds
         "seeds": {"/".join(map(str, options)): len(found) for options, found in measured.items()},

@@ -113,8 +113,7 @@ def gradients(
             continue
         gradient = direct_gradients(model, torch.from_numpy(windows[..., : c.channels]))
         mean, deviation = gradient.mean(axis=0), gradient.std(axis=0)
-        broken, shares = violation(gradient), shares_of_frames(mean)
-        of_mean = float(violation(mean[None])[0])
+        broken, shares, of_mean = violation(gradient), shares_of_frames(mean), float(violation(mean[None])[0])
         rows.append([kind, len(gradient), of_mean, float(broken.mean()), float(broken.std()), *shares])
         numbers[kind] = {
             "windows": len(gradient),

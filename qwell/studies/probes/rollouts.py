@@ -138,6 +138,16 @@ def rollouts(
     return Finding("rollout", title, head, rows, numbers, figures)
 
 
+def _means_of(
+    mae: np.ndarray, mae_parts: np.ndarray, correlation: np.ndarray, met: np.ndarray
+) -> dict[str, float | int] | None:
+    """Means over the cases (n,) that meet a potential, of errors (n, frames); None if there are none."""
+    if not met.any():
+        return None
+    means = {"mae": mae, "mae_parts": mae_parts, "C": correlation}
+    return {"cases": int(met.sum()), **{name: float(values[met].mean()) for name, values in means.items()}}
+
+
 def emulators(
     paths: Sequence[str | Path],
     data: Sequence[Dataset],
@@ -174,7 +184,6 @@ def emulators(
         means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
         worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
         shown = [f"{means[2]:.5f}", f"{worst:.5f}"]
-        met = ~np.concatenate(free)  # the cases with a potential
         rows.append([name, model.registry_name, parameters, *means[:2], *shown, drift])
         listed.append(
             {
@@ -186,12 +195,7 @@ def emulators(
                 "C": means[2],
                 "worst_C": worst,
                 "norm_drift": drift,
-                "with_potential": {
-                    "cases": int(met.sum()),
-                    "mae": float(mae[met].mean()) if met.any() else None,
-                    "mae_parts": float(mae_parts[met].mean()) if met.any() else None,
-                    "C": float(correlation[met].mean()) if met.any() else None,
-                },
+                "with_potential": _means_of(mae, mae_parts, correlation, met=~np.concatenate(free)),
                 "C_by_data": {stem: float(c.correlation.mean()) for stem, c in parts.items()},
                 "mae_by_data": {stem: float(c.mae.mean()) for stem, c in parts.items()},
                 "mae_parts_by_data": {stem: float(c.mae_parts.mean()) for stem, c in parts.items()},
@@ -201,7 +205,5 @@ def emulators(
     count, digests = len(mae), {d.name: d.digest for d in data}
     numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
     times = data[0].coordinates["time"]
-    figure = packets_figure(times[1 : frames + 1] - times[0], curves)
-    return Finding(
-        "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}
-    )
+    figures = {"": packets_figure(times[1 : frames + 1] - times[0], curves)}
+    return Finding("emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, figures)

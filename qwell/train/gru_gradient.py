@@ -30,14 +30,14 @@ Array = np.ndarray
 
 
 @cache
-def _loops() -> Any:
-    """The loops over elements, compiled when a network first learns: relu, add, forwards, backwards.
+def _forward_loops() -> Any:
+    """The loops over elements of the way forwards, compiled when a network first learns: relu, add, forwards.
 
     Every loop writes one array, so that the compiler can tell that it may take eight elements at a time.
     """
     from qwell.physics.compiled import compiled
 
-    zero, one = np.float32(0), np.float32(1)
+    zero = np.float32(0)
 
     @compiled()
     def relu(rows: Array, bias: Array) -> None:
@@ -69,6 +69,16 @@ def _loops() -> Any:
             for j in range(k):
                 new[j] = n[j] + z[j] * (h[j] - n[j])
 
+    return relu, add, forwards
+
+
+@cache
+def _backward_loop() -> Any:
+    """The loop over elements of a frame on the way back."""
+    from qwell.physics.compiled import compiled
+
+    zero, one = np.float32(0), np.float32(1)
+
     @compiled()
     def backwards(
         slope: Array, back: Array, frame: int, gates: Array, before: Array, fresh: Array,
@@ -92,7 +102,7 @@ def _loops() -> Any:
             for j in range(k):
                 g[j] *= z[j]
 
-    return relu, add, forwards, backwards
+    return backwards
 
 
 class HandGradient:
@@ -140,7 +150,7 @@ class HandGradient:
 
     def _forwards(self, seen: Array) -> Array:
         w, k = self._weights, self.config.k
-        relu, add, forwards, _ = _loops()
+        relu, add, forwards = _forward_loops()
         self._seen.reshape(seen.shape)[...] = seen
         np.matmul(self._seen.reshape(len(self._embedded), -1), w["embed.weight"].T, out=self._embedded)
         relu(self._embedded, w["embed.bias"])
@@ -166,7 +176,7 @@ class HandGradient:
 
     def _backwards(self, slope: Array) -> None:
         w, to, k = self._weights, self._slopes, self.config.k
-        *_, backwards = _loops()
+        backwards = _backward_loop()
         np.matmul(slope.T, self._states[-1], out=to["head.weight"][:, :k])
         to["head.weight"][:, k:] = to["head.weight"][:, :k]
         slope.sum(0, out=to["head.bias"])
