@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from qwell.figures.canvas import canvas
 from qwell.figures.spacetime import LENGTH, TIME, draw_potential, draw_spacetime
 
+BLOWN = 10.0  # |ψ| of a rollout that has left all bounds; left white
+
 
 def rollout_figure(
     x: np.ndarray,
@@ -55,6 +57,63 @@ def rollout_figure(
     last.set(yscale="log", xlabel=TIME, title="this case (thick) and the others")
     last.grid(which="both", alpha=0.25)
     last.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def maps_figure(
+    x: np.ndarray,
+    times: np.ndarray,
+    truth: np.ndarray,
+    predicted: Mapping[str, np.ndarray],
+    title: str,
+) -> Figure:
+    """Draw one case as several emulators predict it: Re ψ in space and time, and what is off (Figs. 3a, S6).
+
+    Arguments:
+        x: (points,); times: (frames,).
+        truth: (frames, points) complex; predicted: emulator → the same.
+    """
+    figure, axes = canvas(2, 1 + len(predicted), width=4.6 * (1 + len(predicted)), height=7.0)
+    wide = 1 + len(predicted)
+    draw_spacetime(axes[0], x, times, truth.real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
+    axes[0].set_title("true")
+    axes[wide].set_axis_off()
+    for k, (name, values) in enumerate(predicted.items(), start=1):
+        values = np.where(np.isfinite(values) & (np.abs(values) < BLOWN), values, np.nan)
+        draw_spacetime(axes[k], x, times, values.real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
+        axes[k].set_title(name)
+        draw_spacetime(axes[wide + k], x, times, (values - truth).real, "error  [bohr$^{-1/2}$]", signed=True)
+    figure.suptitle(title)
+    return figure
+
+
+def gallery_figure(
+    x: np.ndarray, cases: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str
+) -> Figure:
+    """Draw the last frame of every case: |ψ| true and predicted, and where the potential is (Figs. S3, S4).
+
+    Arguments:
+        x: (points,).
+        cases: title, truth (points,) complex, prediction, potential (points,).
+    """
+    columns = min(5, len(cases))
+    rows = -(-len(cases) // columns)
+    figure, axes = canvas(rows, columns, width=3.2 * columns, height=2.1 * rows + 0.4)
+    for panel, (name, truth, predicted, potential) in zip(axes, cases, strict=False):
+        scale = 1.1 * np.abs(truth).max()
+        if (potential != 0).any():
+            height = potential / np.abs(potential).max()
+            panel.fill_between(x, 0.9 * scale * height, color="0.6", alpha=0.35, step="mid", lw=0)
+        panel.plot(x, np.abs(truth), color="0.3", lw=1.4)
+        panel.plot(x, np.abs(predicted), color="C3", lw=0.9, ls="--")
+        panel.set_ylim(min(0.0, 0.95 * scale * potential.min() / (np.abs(potential).max() or 1)), scale)
+        panel.set_title(name, fontsize=8)
+        panel.tick_params(labelsize=7)
+    for panel in axes[len(cases) :]:
+        panel.set_axis_off()
+    for panel in axes[columns * (rows - 1) : len(cases)]:
+        panel.set_xlabel(LENGTH, fontsize=8)
     figure.suptitle(title)
     return figure
 

@@ -23,7 +23,7 @@ def draw_spacetime(
     axes: Axes, x: np.ndarray, times: np.ndarray, values: np.ndarray, label: str, signed: bool = False
 ) -> None:
     """An image of `values` (times, points), time upwards; symmetric colours around 0 if signed."""
-    high = float(np.abs(values).max()) or 1.0
+    high = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     image = axes.imshow(
         values,
         origin="lower",

@@ -237,6 +237,7 @@ def train_dynamics(
         about = {
             "data": data.name,
             "digest": data.digest,
+            "rows": len(training_split(data)),
             "updates": stopped.update,
             "v_scale": data.recipe["curriculum"]["v_scale"],
             "recipe": data.recipe,

@@ -50,6 +50,14 @@ def load_emulator(
     return model, float(about.get("v_scale", 1.0))
 
 
+def learned(path: str | Path) -> dict[str, int | str | None]:
+    """How much an emulator learned, as far as it says: updates, and from what."""
+    about = trained_on(path)
+    rows = about.get("rows")
+    source = str(about.get("data", "data not recorded")) + (f", {rows:,} simulations" if rows else "")
+    return {"updates": about.get("updates"), "learned_from": source}
+
+
 def _differences(recipe: object, ring: Ring, how: Propagation) -> list[str]:
     """In what the waves that were learned from differ, in words; nothing if that is not known."""
     if not isinstance(recipe, dict) or "ring" not in recipe:

@@ -25,7 +25,7 @@ from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.studies.probes.emulator import load_emulator
+from qwell.studies.probes.emulator import learned, load_emulator
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import trained_on
@@ -104,6 +104,7 @@ def sweep(
         ]
     numbers = {
         "models": [str(path) for path in paths],
+        **learned(paths[0]),
         "fixed": FIXED,
         "frames": frames,
         "curves": {k: {"values": v.tolist(), "C": c.tolist()} for k, (v, c) in curves.items()},
@@ -170,6 +171,7 @@ def packets(
         rows.append([kind, *means, float(compared.correlation.mean(axis=1).min())])
     numbers = {
         "model": str(path),
+        **learned(path),
         "data": data.digest,
         "frames": frames,
         "packets": {str(r[0]): {"mae": r[1], "mae_parts": r[2], "C": r[3]} for r in rows},
@@ -257,7 +259,7 @@ def hyper(
     numbers = {
         "models": [str(p) for p in paths],
         "frames": frames,
-        "updates": trained_on(paths[0]).get("updates"),
+        **learned(paths[0]),
         "base": dict(zip(OPTIONS, base, strict=True)),
         "points": points,  # value, mean MAE, mean C, largest C over seeds
         "seeds": {"/".join(map(str, options)): len(found) for options, found in measured.items()},

@@ -23,7 +23,7 @@ from qwell.store.dataset import Dataset
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.studies.probes.emulator import load_emulator
+from qwell.studies.probes.emulator import learned, load_emulator
 
 QUIET = 0.02  # a window whose waves are all smaller holds next to nothing
 
@@ -130,4 +130,4 @@ def gradients(
     if not figures:
         raise InvalidInput(f"{data.path} has no simulations in {split}")
     title = "Direct gradients of the middle of the prediction; shares of the frames in their sizes"
-    return Finding("gradients", title, head, rows, {"model": str(path), **numbers}, figures)
+    return Finding("gradients", title, head, rows, {"model": str(path), **learned(path), **numbers}, figures)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qwell.figures.emulation import packets_figure, rollout_figure
+from qwell.figures.emulation import gallery_figure, maps_figure, packets_figure, rollout_figure
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.studies.probes.emulator import load_emulator
+from qwell.studies.probes.emulator import learned, load_emulator
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
 
+GALLERY = 60  # cases that one picture holds
 NUMBERS = {"x0": "X0", "s0": "S0", "e0": "E0", "height": "V", "width": "over"}
 ERRORS = {
     "mae": "MAE",
@@ -103,17 +104,25 @@ def rollouts(
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
+    last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for one in data:
         psi, potential = one[split]["psi"][:], one[split]["potential"][:]
         predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared)
+        marked = enumerate(compared.correlation.mean(axis=1))
+        last += [
+            (f"{one.stem} {i}: C {c:.4f}", truth[i, -1], predicted[i, -1], potential[i]) for i, c in marked
+        ]
         if not figures:
             figures[""] = rollout_figure(
                 one.coordinates["x"], one.coordinates["time"][history_of(model) :][:frames],
                 truth[row], predicted[row], potential[row], compared.mae, compared.correlation, row,
                 f"{model.registry_name}, {one.stem} {row}",
             )  # fmt: skip
+    if 1 < len(last) <= GALLERY:
+        title = f"{model.registry_name}: |ψ| of the last of {frames} frames, true (grey) and predicted (red)"
+        figures["gallery"] = gallery_figure(data[0].coordinates["x"], last, title)
     known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}  # free: no sides
     means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
     stems = {one.name: one.stem for one in data}
@@ -124,6 +133,7 @@ def rollouts(
     numbers = {
         "model": str(path),
         "network": model.registry_name,
+        **learned(path),
         "parameters": sum(p.numel() for p in model.parameters()),
         "frames": frames,
         "split": split,
@@ -166,6 +176,7 @@ def emulators(
     rows: list[list[Cell]] = []
     listed: list[dict[str, Any]] = []
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    shown: dict[str, np.ndarray] = {}
     for path in track(paths, "emulators"):
         parts, free = {}, []
         for one in data:
@@ -174,6 +185,8 @@ def emulators(
             free.append(~part["potential"][:].any(axis=1))
             pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
             parts[one.stem] = waves_compared(*pair)
+            if len(parts) == 1:
+                shown[Path(path).name], truth = pair[0][0], pair[1][0]
         mae, mae_parts, correlation, norm = (
             np.concatenate([getattr(c, key) for c in parts.values()])
             for key in ("mae", "mae_parts", "correlation", "norm")
@@ -183,12 +196,13 @@ def emulators(
         parameters = sum(p.numel() for p in model.parameters())
         means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
         worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
-        shown = [f"{means[2]:.5f}", f"{worst:.5f}"]
-        rows.append([name, model.registry_name, parameters, *means[:2], *shown, drift])
+        cells = [f"{means[2]:.5f}", f"{worst:.5f}"]
+        rows.append([name, model.registry_name, parameters, *means[:2], *cells, drift])
         listed.append(
             {
                 "run": str(path),
                 "network": model.registry_name,
+                **learned(path),
                 "parameters": parameters,
                 "mae": means[0],
                 "mae_parts": means[1],
@@ -204,6 +218,9 @@ def emulators(
     head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
     count, digests = len(mae), {d.name: d.digest for d in data}
     numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
-    times = data[0].coordinates["time"]
-    figures = {"": packets_figure(times[1 : frames + 1] - times[0], curves)}
+    times = data[0].coordinates["time"][1 : frames + 1]
+    figures = {
+        "": packets_figure(times, curves),
+        "maps": maps_figure(data[0].coordinates["x"], times, truth, shown, f"{data[0].stem} 0"),
+    }
     return Finding("emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, figures)
