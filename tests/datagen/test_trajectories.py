@@ -21,7 +21,7 @@ from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.store.reader import open_dataset
-from qwell.store.windows import Curriculum
+from qwell.store.windows import Curriculum, Windows
 
 RING = Ring(40.0, 256)
 BARRIERS = tuple(Potential("rectangle", {"height": h, "width": 4.0}) for h in (2.0, 5.0, 8.0))
@@ -162,6 +162,29 @@ def test_the_paper_s_test_cases_are_listed_exactly() -> None:
     assert v[500] == v[721] == 0
 
 
+def test_trajectories_too_short_for_windows_are_trajectories(tmp_path: Path) -> None:
+    """Windows are asked for by who wants them, not by the simulation."""
+    short = TrajectoriesRecipe((Family(),), ring=Ring(100.0, 256), propagation=Propagation(frames=3))
+    generate(short, tmp_path / "short.zarr", workers=0)
+    data = open_dataset(tmp_path / "short.zarr")
+    assert data["train"]["psi"][0].shape == (4, 256, 2)
+    with pytest.raises(InvalidInput, match="does not fit trajectories of 4 frames"):
+        Windows.of(data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers", "message"),
+    [
+        ("triangle", {"height": 8.0}, "triangle needs width as well: write triangle:height=…:width=…"),
+        ("random", {}, "needs height and width and length as well"),
+        ("triangle", {"height": 8.0, "width": 2.0, "wdth": 1.0}, "did you mean 'width'"),
+    ],
+)
+def test_shapes_say_which_numbers_they_need(shape: str, numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Potential(shape, numbers).on(Ring())
+
+
 def test_potentials_of_the_paper_s_cases_lie_within_those_taught() -> None:
     """0 ≤ V ≤ 14 Hartree, the wells too; what lies beyond is in a preset of its own."""
 
@@ -180,7 +203,6 @@ def test_potentials_of_the_paper_s_cases_lie_within_those_taught() -> None:
         {"dtype": "float16"},
         {"split": "validation"},
         {"validation": -1},
-        {"curriculum": Curriculum(history=40)},
         {"families": (Family((50.0,), (2.0,), (3.0,)),)},
         {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", {"height": 1.0}),)),)},
     ],
