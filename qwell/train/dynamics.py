@@ -43,7 +43,7 @@ def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[
     """The options of an emulator that the data set decides, unless they are given."""
     entry, part = entry_of(model), training_split(data)
     if entry.config is WindowConfig:
-        curriculum = Curriculum.from_json(data.recipe["curriculum"])
+        curriculum = Curriculum.of(data)
         free = not part["potential"][:].any()
         decided = {"channels": 2 if free else 3, "history": curriculum.history, "width": curriculum.width}
     elif entry.config is UnitaryConfig:
@@ -66,7 +66,7 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     if entry.config is not WindowConfig:
         return {"batch": batch or RINGS, "updates": RING_UPDATES, "first_rate": entry.first_rate}
     part, batch = training_split(data), batch or WINDOWS
-    times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
+    times, edges = Curriculum.of(data).counts(*part.fields["psi"].shape[:2])
     epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
     windows = len(part) * times * edges
     if batch > windows:
@@ -174,7 +174,7 @@ def make_step(
 
 def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:
     """Batches for a model: windows, or segments of whole rings."""
-    curriculum = Curriculum.from_json(data.recipe["curriculum"])
+    curriculum = Curriculum.of(data)
     common: dict[str, Any] = {
         "batch": known(config.batch), "seed": config.seed, "device": device, "tier": config.stream
     }  # fmt: skip
@@ -212,7 +212,7 @@ def train_dynamics(
         if "validation" not in data.splits:
             return {}
         model.eval()
-        part, v_scale = data["validation"], float(data.recipe["curriculum"]["v_scale"])
+        part, v_scale = data["validation"], Curriculum.of(data).v_scale
         psi, potential = part["psi"][:VALIDATED], part["potential"][:VALIDATED]
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, config.rollout))
         return {
@@ -239,8 +239,8 @@ def train_dynamics(
             "digest": data.digest,
             "rows": len(training_split(data)),
             "updates": stopped.update,
-            "v_scale": data.recipe["curriculum"]["v_scale"],
-            "recipe": data.recipe,
+            "v_scale": Curriculum.of(data).v_scale,
+            "recipe": data.origin,
         }
         save_pretrained(model, run.model, about)
     return stopped

@@ -21,7 +21,7 @@ from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.store.reader import open_dataset
-from qwell.store.windows import Curriculum, Windows
+from qwell.store.windows import Windows
 
 RING = Ring(40.0, 256)
 BARRIERS = tuple(Potential("rectangle", {"height": h, "width": 4.0}) for h in (2.0, 5.0, 8.0))

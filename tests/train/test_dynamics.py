@@ -20,6 +20,7 @@ from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation, setting_of
 from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
+from qwell.store.derive import merge, subset
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
 from qwell.studies.probes.emulator import load_emulator
@@ -41,7 +42,7 @@ from qwell.train.dynamics import (
 from qwell.train.gru_gradient import HandGradient
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
-from qwell.train.runs import Run
+from qwell.train.runs import Run, trained_on
 from qwell.train.schedules import rate
 from qwell.train.team import Team
 
@@ -135,6 +136,27 @@ def test_training_learns_and_validates_by_rollout(runs: dict[str, Path], data: D
     compared = waves_compared(*predict_frames(model, v_scale, part["psi"][:], part["potential"][:], 10))
     assert compared.correlation.mean() == pytest.approx(history[-1]["validation_C"], rel=1e-6)
     assert compared.mae.mean() == pytest.approx(history[-1]["validation_mae"], rel=1e-5)
+
+
+def test_subsets_and_merged_sets_are_learned_from_and_asked_about(
+    runs: dict[str, Path], data: Dataset, tests: Dataset, tmp_path: Path
+) -> None:
+    """The recipe that rows were first made by says how: of a merged set what its parts agree on."""
+    few, both, mixed = (tmp_path / f"{name}.zarr" for name in ("few", "both", "mixed"))
+    subset(data, few, n=4)
+    merge([data, open_dataset(few)], both)
+    for path, rows in ((few, 4), (both, 12)):
+        part = open_dataset(path)
+        train_dynamics(begin(config(part, updates=2), tmp_path / f"run-{rows}"), "cpu")
+        assert trained_on(tmp_path / f"run-{rows}")["rows"] == rows
+    assert (
+        rollouts(tmp_path / "run-4", [tests], frames=4).numbers["learned_from"] == "few.zarr, 4 simulations"
+    )
+    other = replace(recipe("train", 40), curriculum=replace(CURRICULUM, v_scale=2.0), seed=9)
+    generate(other, tmp_path / "other.zarr", workers=0)
+    merge([data, open_dataset(tmp_path / "other.zarr")], mixed)
+    with pytest.raises(InvalidInput, match="different windows; learn from one"):
+        begin(config(open_dataset(mixed)), tmp_path / "mixed-run")
 
 
 def test_the_released_recipe(data: Dataset) -> None:

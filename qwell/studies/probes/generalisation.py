@@ -155,7 +155,7 @@ def packets(
         frames: predicted.
         anyway: see `rollouts`.
     """
-    ring, made = setting_of(data.recipe)
+    ring, made = setting_of(data.origin)
     model, v_scale = load_emulator(path, ring, made, anyway=anyway)
     how = Propagation(hamiltonian=made.hamiltonian, dt=made.dt, frames=history_of(model) + frames - 1)
     part = data[split]
@@ -231,7 +231,7 @@ def hyper(
     rows: list[list[Cell]] = []
     measured: dict[tuple[int, ...], list[tuple[float, float]]] = {}
     for path in track(paths, "emulators"):
-        model, v_scale = load_emulator(path, *setting_of(data.recipe), anyway=anyway)
+        model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
         options = _comparable(path, paths[0], model, next(iter(measured), None))
         pair = predict_frames(model, v_scale, data[split]["psi"][:], data[split]["potential"][:], frames)
         compared = waves_compared(*pair)

@@ -92,7 +92,7 @@ def gradients(
 
     Raises InvalidInput for an emulator on the ring, which is linear by construction.
     """
-    model, v_scale = load_emulator(path, *setting_of(data.recipe), anyway=anyway)
+    model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
     if not isinstance(model, WindowEmulator):
         raise InvalidInput(
             f"{path} sees the whole ring and is linear in ψ by construction; give one of windows"

@@ -51,7 +51,7 @@ def _cases(
         predicted, truth: (cases, frames, n) complex.
         compared: the two, frame by frame.
     """
-    part, (ring, how) = data[split], setting_of(data.recipe)
+    part, (ring, how) = data[split], setting_of(data.origin)
     cases = []
     for i, potential in enumerate(part["potential"][:]):
         start = energy(truth[i, :1], potential, ring, how.hamiltonian)[0]
@@ -100,7 +100,7 @@ def rollouts(
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
     for one in data:
-        model, v_scale = load_emulator(path, *setting_of(one.recipe), device, anyway)
+        model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
@@ -180,7 +180,7 @@ def emulators(
     for path in track(paths, "emulators"):
         parts, free = {}, []
         for one in data:
-            model, v_scale = load_emulator(path, *setting_of(one.recipe), anyway=anyway)
+            model, v_scale = load_emulator(path, *setting_of(one.origin), anyway=anyway)
             part = one[split]
             free.append(~part["potential"][:].any(axis=1))
             pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
