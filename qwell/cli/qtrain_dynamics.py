@@ -37,6 +37,12 @@ from qwell.train.config import TRAJECTORY_TIERS, DynamicsConfig
     type=Names(lambda: TRAJECTORY_TIERS),
     help="Where trajectories lie: auto, resident (in memory) or mirror (decoded on disk, memory-mapped).",
 )
+@option(
+    DynamicsConfig,
+    "start_from",
+    metavar="MODEL",
+    help="Trained emulator whose weights are begun with: a run, model folder or pretrained name.",
+)
 def dynamics(
     data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
     resume: Path | None, **options: Any,

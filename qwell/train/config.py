@@ -226,6 +226,7 @@ class DynamicsConfig(TrainingConfig):
         unroll: frames that an emulator on the ring is run on for the loss.
         rollout: frames of the rollouts that validate.
         stream: where trajectories lie, see `trajectories.trajectories_of`; batches are the same.
+        start_from: a run, model folder or pretrained name whose weights are begun with.
 
     Raises InvalidInput for a value out of range.
     """
@@ -244,6 +245,7 @@ class DynamicsConfig(TrainingConfig):
     unroll: int = 4
     rollout: int = 100
     stream: str = "auto"
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ from qwell.train.gru_gradient import HandGradient
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
-from qwell.train.runs import Run, alone
+from qwell.train.runs import Run, alone, load_model, trained_on
 from qwell.train.team import Team
 from qwell.train.trajectories import SegmentStream, WindowStream
 
@@ -96,12 +96,26 @@ def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None)
     options = fitting_options(config.model, data, config.options)
     model = create_model(config.model, **options)
     config = replace(config, options=options).resolved(threads=sensible_threads(model))
+    if config.start_from:
+        begun_with(config)
     part = training_split(data)
     if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
     return begin_run("dynamics", config, data, path)
+
+
+def begun_with(config: DynamicsConfig) -> Network:
+    """The trained model whose weights a training begins with; InvalidInput unless it is of the same form."""
+    source = load_model(str(config.start_from), task="dynamics")
+    wanted = create_model(config.model, **config.options).config
+    if (source.registry_name, source.config) != (config.model, wanted):
+        raise InvalidInput(
+            f"{config.start_from} is a {source.registry_name} with {source.config}; this training needs"
+            f" {config.model} with {wanted}"
+        )
+    return source
 
 
 def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
@@ -206,6 +220,8 @@ def train_dynamics(
     data = data_of(config, "dynamics", data)
     torch.manual_seed(config.seed)
     model = create_model(config.model, **config.options).to(where)
+    if config.start_from and not run.checkpoints.exists():
+        model.load_state_dict(begun_with(config).state_dict())
     optimizer = make_optimizer(model, config)
 
     def evaluate() -> dict[str, float]:
@@ -234,11 +250,12 @@ def train_dynamics(
             progress=progress,
         )
     if stopped.signal is None and team.leads:
+        before = trained_on(config.start_from).get("updates", 0) if config.start_from else 0
         about = {
             "data": data.name,
             "digest": data.digest,
             "rows": len(training_split(data)),
-            "updates": stopped.update,
+            "updates": stopped.update + before,
             "v_scale": Curriculum.of(data).v_scale,
             "recipe": data.origin,
         }
