@@ -54,7 +54,7 @@ class Scale:
 
 LATTICE = ("--hamiltonian", "lattice")
 # What fewer updates than the released recipe's are made with, of windows and on the ring.
-FEW: tuple[Command, Command] = (("--schedule", "cosine", "--first-rate", "0.004"), ())
+FEW: tuple[Command, Command] = (("--schedule", "cosine", "--first-rate", "0.002"), ())
 SCALES = {
     "demo": Scale(
         barrier=("--preset", "demo"),
@@ -68,12 +68,12 @@ SCALES = {
         frames=200,
     ),
     "cpu": Scale(
-        updates=100_000,
+        updates=40_000,
         pretrained=True,
         taught=400,
         seeds=1,
-        hyper=("history=1", "history=2", "history=3", "width=11", "width=29", "hidden=46", "hidden=92"),
-        hyper_updates=30_000,
+        hyper=("history=1", "history=2", "width=11", "hidden=46"),
+        hyper_updates=10_000,
         hyper_seeds=1,
     ),
     "paper": Scale(),
