@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from qwell.cli.common import goes_on_with
-from qwell.cli.options import Group, Names, path_option
+from qwell.cli.options import Group, Names, path_option, refuse
 from qwell.cli.progress import logged_to, tell
 from qwell.papers.plan import Paper
 from qwell.papers.reproduce import PAPERS, outline
@@ -72,6 +72,7 @@ def command_of(paper: Paper[Any]) -> click.Command:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"
         ahead = outline(paper, scale, folder)
         if dry_run:
+            refuse("--dry-run runs no command", "jobs")
             click.echo("\n".join(ahead))
             return
         with logged_to(folder / "log.txt"), goes_on_with("the same command", "qtrain"):
