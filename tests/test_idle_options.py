@@ -14,6 +14,7 @@ from support import run
 
 from qwell.cli import qdata, qtrain
 
+PAPERS_DONE = ("derivatives", "dynamics", "introspective", "potential", "spectra")
 MAKING = "--shard-size --scheduler --cluster --dry-run --shards --format --out --json"
 TRAINING = "--data --model --set --updates --device --log-every --evaluate-every --out --resume"
 WRITTEN = "--out --json"
@@ -67,8 +68,7 @@ ALWAYS = {
     "qtrain potential": "--system --data --file --method --field --recipe --r0 --samples --seed --seeds"
     f" {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
-    **{f"qtrain reproduce {name}": "--scale --out --jobs --dry-run" for name in
-       ("derivatives", "dynamics", "introspective", "potential", "spectra")},
+    **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in PAPERS_DONE},
 }  # fmt: skip
 
 KERNEL = "--kernel m3 --n 10 --workers 0"
@@ -151,6 +151,7 @@ IDLE = {
         "--temper": f"{PAPERS} --temper 0", "--adam-steps": f"{PAPERS} --adam-steps 1",
         "--newton-steps": f"{PAPERS} --newton-steps 1",
     },
+    **{f"qtrain reproduce {name}": {"--jobs": "--jobs 2 --dry-run"} for name in PAPERS_DONE},
 }  # fmt: skip
 # What the library itself says, where it knows; everywhere else the option "has no effect here".
 SAID = {

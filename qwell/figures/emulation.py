@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -51,9 +50,9 @@ def rollout_figure(
     last = axes[5]
     for k, (error, overlap) in enumerate(zip(mae, correlation, strict=True)):
         mine = k == row
-        style: dict[str, Any] = {"lw": 1.8 if mine else 0.5, "alpha": 1.0 if mine else 0.35}
-        last.plot(times, error, color="C0", label="MAE" if mine else None, **style)
-        last.plot(times, 1 - overlap, color="C1", label="1 − C" if mine else None, **style)
+        width, alpha = (1.8, 1.0) if mine else (0.5, 0.35)
+        last.plot(times, error, color="C0", lw=width, alpha=alpha, label="MAE" if mine else None)
+        last.plot(times, 1 - overlap, color="C1", lw=width, alpha=alpha, label="1 − C" if mine else None)
     last.set(yscale="log", xlabel=TIME, title="this case (thick) and the others")
     last.grid(which="both", alpha=0.25)
     last.legend(frameon=False)

@@ -25,6 +25,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
@@ -134,7 +135,7 @@ class Potential:
         if self.shape not in SHAPES:
             raise InvalidInput(unknown("shape", self.shape, SHAPES))
 
-    def on(self, ring: Ring) -> np.ndarray:
+    def on(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
         """V on the ring, (N,) float64."""
         numbers = dict(self.numbers)
         for name, value in numbers.items():
