@@ -35,7 +35,7 @@ from qwell.train.config import TRAJECTORY_TIERS, DynamicsConfig
     DynamicsConfig,
     "stream",
     type=Names(lambda: TRAJECTORY_TIERS),
-    help="Where trajectories lie: auto, resident (in memory) or mirror (decoded on disk, memory-mapped).",
+    help="Place of the trajectories: auto, resident (in memory) or mirror (decoded on disk, memory-mapped).",
 )
 @option(
     DynamicsConfig,

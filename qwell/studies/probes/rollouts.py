@@ -74,6 +74,11 @@ def _cases(
     return cases
 
 
+def _row(name: str, case: Mapping[str, float]) -> list[Cell]:
+    """A line of the table: what a case is, as far as it has numbers, and its errors."""
+    return [name, *(f"{case[key]:.3g}" if key in case else "" for key in NUMBERS), *_cells(case)]
+
+
 def _cells(errors: Mapping[str, float]) -> list[Cell]:
     """Errors as a table shows them."""
     return [f"{errors[key]:.5f}" if key == "C" else errors[key] for key in ERRORS]
@@ -110,10 +115,8 @@ def rollouts(
         predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared)
-        marked = enumerate(compared.correlation.mean(axis=1))
-        last += [
-            (f"{one.stem} {i}: C {c:.4f}", truth[i, -1], predicted[i, -1], potential[i]) for i, c in marked
-        ]
+        named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
+        last += zip(named, truth[:, -1], predicted[:, -1], potential, strict=True)
         if not figures:
             figures[""] = rollout_figure(
                 one.coordinates["x"], one.coordinates["time"][history_of(model) :][:frames],
@@ -126,10 +129,7 @@ def rollouts(
     known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}  # free: no sides
     means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
     stems = {one.name: one.stem for one in data}
-    rows: list[list[Cell]] = [
-        [f"{stems[c['data']]} {c['row']}", *(f"{c[name]:.3g}" for name in NUMBERS), *_cells(c)] for c in cases
-    ]
-    rows.append(["mean", *[""] * len(NUMBERS), *_cells(means)])
+    rows = [*(_row(f"{stems[c['data']]} {c['row']}", c) for c in cases), _row("mean", means)]
     numbers = {
         "model": str(path),
         "network": model.registry_name,
@@ -142,9 +142,7 @@ def rollouts(
         "cases": cases,
     }
     head = ["case", *NUMBERS.values(), *ERRORS.values()]
-    title = (
-        f"{model.registry_name}, {frames} frames: error and correlation averaged over frames; largest drifts"
-    )
+    title = f"{model.registry_name}, {frames} frames: errors averaged over frames; largest drifts"
     return Finding("rollout", title, head, rows, numbers, figures)
 
 
