@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.figures.emulation import gallery_figure, maps_figure, packets_figure, rollout_figure
+from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
@@ -146,14 +147,48 @@ def rollouts(
     return Finding("rollout", title, head, rows, numbers, figures)
 
 
-def _means_of(
-    mae: np.ndarray, mae_parts: np.ndarray, correlation: np.ndarray, met: np.ndarray
-) -> dict[str, float | int] | None:
-    """Means over the cases (n,) that meet a potential, of errors (n, frames); None if there are none."""
-    if not met.any():
-        return None
-    means = {"mae": mae, "mae_parts": mae_parts, "C": correlation}
-    return {"cases": int(met.sum()), **{name: float(values[met].mean()) for name, values in means.items()}}
+EMULATOR_HEAD = {
+    "network": "network",
+    "parameters": "parameters",
+    "mae": "MAE",
+    "mae_parts": "MAE of parts",
+    "C": "C",
+    "worst_C": "worst C",
+    "norm_drift": "norm drift",
+}
+
+
+def _over_cases(parts: Mapping[str, WavesCompared], key: str) -> np.ndarray:
+    """One error of all cases of all data sets, (cases, frames)."""
+    return np.concatenate([getattr(compared, key) for compared in parts.values()])
+
+
+def _measured(
+    path: str | Path, model: Network, parts: Mapping[str, WavesCompared], met: np.ndarray
+) -> dict[str, Any]:
+    """What is said of an emulator.
+
+    Arguments:
+        parts: data set → its rollouts compared with the truth.
+        met: (cases,), whether a case has a potential.
+    """
+    errors = {"mae": "mae", "mae_parts": "mae_parts", "C": "correlation"}
+    values = {name: _over_cases(parts, key) for name, key in errors.items()}
+    meeting = {name: float(v[met].mean()) for name, v in values.items()} if met.any() else {}
+    return {
+        "run": str(path),
+        "network": model.registry_name,
+        **learned(path),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **{name: float(v.mean()) for name, v in values.items()},
+        "worst_C": float(values["C"].mean(axis=1).min()),
+        "norm_drift": float(np.abs(_over_cases(parts, "norm")).max()),
+        "with_potential": {"cases": int(met.sum()), **meeting} if meeting else None,
+        **{
+            f"{name}_by_data": {stem: float(getattr(c, key).mean()) for stem, c in parts.items()}
+            for name, key in errors.items()
+        },
+    }
 
 
 def emulators(
@@ -185,40 +220,18 @@ def emulators(
             parts[one.stem] = waves_compared(*pair)
             if len(parts) == 1:
                 shown[Path(path).name], truth = pair[0][0], pair[1][0]
-        mae, mae_parts, correlation, norm = (
-            np.concatenate([getattr(c, key) for c in parts.values()])
-            for key in ("mae", "mae_parts", "correlation", "norm")
-        )
+        entry = _measured(path, model, parts, met=~np.concatenate(free))
+        listed.append(entry)
         name = Path(path).name
-        curves[name] = mae.mean(axis=0), correlation.mean(axis=0)
-        parameters = sum(p.numel() for p in model.parameters())
-        means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
-        worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
-        cells = [f"{means[2]:.5f}", f"{worst:.5f}"]
-        rows.append([name, model.registry_name, parameters, *means[:2], *cells, drift])
-        listed.append(
-            {
-                "run": str(path),
-                "network": model.registry_name,
-                **learned(path),
-                "parameters": parameters,
-                "mae": means[0],
-                "mae_parts": means[1],
-                "C": means[2],
-                "worst_C": worst,
-                "norm_drift": drift,
-                "with_potential": _means_of(mae, mae_parts, correlation, met=~np.concatenate(free)),
-                "C_by_data": {stem: float(c.correlation.mean()) for stem, c in parts.items()},
-                "mae_by_data": {stem: float(c.mae.mean()) for stem, c in parts.items()},
-                "mae_parts_by_data": {stem: float(c.mae_parts.mean()) for stem, c in parts.items()},
-            }
-        )
-    head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
-    count, digests = len(mae), {d.name: d.digest for d in data}
+        curves[name] = _over_cases(parts, "mae").mean(axis=0), _over_cases(parts, "correlation").mean(axis=0)
+        rows.append([name, *(entry[key] for key in EMULATOR_HEAD)])
+        rows[-1][5:7] = [f"{entry['C']:.5f}", f"{entry['worst_C']:.5f}"]
+    count, digests = len(np.concatenate(free)), {d.name: d.digest for d in data}
     numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
     times = data[0].coordinates["time"][1 : frames + 1]
     figures = {
         "": packets_figure(times, curves),
         "maps": maps_figure(data[0].coordinates["x"], times, truth, shown, f"{data[0].stem} 0"),
     }
-    return Finding("emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, figures)
+    title, head = f"Emulators on {count} cases, {frames} frames", ["run", *EMULATOR_HEAD.values()]
+    return Finding("emulators", title, head, rows, numbers, figures)
