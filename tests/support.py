@@ -168,12 +168,17 @@ def _logs_to(stream: io.TextIOWrapper) -> Iterator[None]:
             handler.setStream(before or sys.stderr)
 
 
-def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None) -> str:
-    """How an action ends, after `before`, in a process of its own: its error in a line, or "no error"."""
+def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None, seconds: int = 60) -> str:
+    """How an action ends, after `before`, in a process of its own: its error in a line, or "no error".
+
+    If that takes longer than so many seconds, it is an "unexpected hang".
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         text = "no error"
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
         try:
             before()
             action()
@@ -184,6 +189,7 @@ def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: No
         os.write(writer, text.encode()[:4000])
         os._exit(0)
     os.close(writer)
-    os.waitpid(pid, 0)
+    status = os.waitpid(pid, 0)[1]
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
     with os.fdopen(reader) as pipe:
-        return pipe.read() or "unexpected death"
+        return pipe.read() or ("unexpected hang" if late else "unexpected death")

@@ -15,7 +15,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from common import machine  # noqa: E402
 from faults.hostile import TRAPS, walk_into  # noqa: E402
-from faults.scenarios import RECIPE, SCENARIOS, make  # noqa: E402
+from faults.scenarios import SCENARIOS  # noqa: E402
+from faults.trying import RECIPE, make  # noqa: E402
 from faults.versions import VERSIONS  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import scenarios
-from faults.scenarios import SCENARIOS, Outcome
+from faults import damage, disks, kills
+from faults.scenarios import SCENARIOS
+from faults.trying import Outcome
 from faults.versions import VERSIONS
 
 EVERY = [*SCENARIOS, *VERSIONS]
 
-SLOW = {scenarios.kill_generation, scenarios.kill_coordinator, scenarios.two_writers}
-SLOW_ON_ZARR = {scenarios.kill_workers, scenarios.power_cuts, scenarios.bit_flips, scenarios.full_disk}
+SLOW = {kills.kill_generation, kills.kill_coordinator, kills.two_writers}
+SLOW_ON_ZARR = {kills.kill_workers, kills.power_cuts, damage.bit_flips, disks.full_disk}
 
 
 def cases() -> list[object]:

@@ -19,7 +19,7 @@ from unittest import mock
 
 import numpy as np
 from faults.hostile import little_memory
-from faults.scenarios import SMALL, Outcome, all_rows, flip, make
+from faults.trying import SMALL, Outcome, all_rows, flip, make
 from support import copy_of, end_of, root_of, shard_file
 
 from qwell.errors import DatasetDamaged, DatasetReplaced, ManifestError, QwellError
