@@ -172,6 +172,10 @@ def test_the_paper_s_test_cases_are_listed_exactly() -> None:
         {"curriculum": Curriculum(history=40)},
         {"families": (Family((50.0,), (2.0,), (3.0,)),)},
         {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", {"height": 1.0}),)),)},
+        *(
+            {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", numbers),)),)}
+            for numbers in ({"height": 1.0, "width": float("inf")}, {"height": 10**400, "width": 1.0})
+        ),
     ],
 )
 def test_impossible_recipes(changes: dict[str, object]) -> None:
