@@ -89,8 +89,7 @@ def run(*arguments: object, cwd: Path, code: int | None = 0, **environment: str)
     Checks the exit code (None: 1 or 2), that there is no traceback, that bad input is answered with one line,
     and that signals are handled as before. Children that the command starts speak for themselves.
     """
-    program, *rest = map(str, arguments)
-    return _checked(_call(program, rest, cwd, environment), code)
+    return _checked(call(*arguments, cwd=cwd, **environment), code)
 
 
 def run_process(*arguments: object, cwd: Path, code: int | None = 0) -> Done:
@@ -124,7 +123,9 @@ def _checked(done: Done, code: int | None) -> Done:
     return done
 
 
-def _call(program: str, rest: list[str], cwd: Path, environment: dict[str, str]) -> Done:
+def call(*arguments: object, cwd: Path, **environment: str) -> Done:
+    """The same without a look at how it ended."""
+    program, *rest = map(str, arguments)
     said, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before = [signal.getsignal(number) for number in SIGNALS]
     with (

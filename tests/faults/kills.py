@@ -205,8 +205,8 @@ def clock_skew(folder: Path, suffix: str, tries: int) -> Outcome:
     stamps = [0, 10**9, 4 * 10**9]
     for stamp in stamps:
         path = folder / f"x{stamp}{suffix}"
-        limited = mock.patch.object(pipeline, "write_shard", side_effect=_after(2, pipeline.write_shard))
-        with limited, contextlib.suppress(PowerCut):
+        short = mock.patch.object(pipeline, "write_shard", side_effect=limited(2, pipeline.write_shard))
+        with short, contextlib.suppress(PowerCut):
             make(path, SMALL)
         for p in folder.rglob(f"x{stamp}*/**/*"):
             os.utime(p, (stamp, stamp))
@@ -218,15 +218,16 @@ def clock_skew(folder: Path, suffix: str, tries: int) -> Outcome:
     return len(stamps), "identical: no time is ever looked at"
 
 
-def _after(n: int, function: Callable[..., object]) -> Callable[..., object]:
+def limited(n: int, function: Callable[..., object]) -> Callable[..., object]:
+    """A function during whose n-th call the lights go out."""
     counter = iter(range(10**9))
 
-    def limited(*arguments: object) -> object:
+    def counted(*arguments: object) -> object:
         if next(counter) == n:
             raise PowerCut
         return function(*arguments)
 
-    return limited
+    return counted
 
 
 def in_use(folder: Path, suffix: str, tries: int) -> Outcome:
