@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
@@ -123,6 +123,7 @@ def warm_up(modules: list[str]) -> None:
         os.environ.setdefault(name, str(2**28))
     needed = ["distributed", "distributed.nanny", *(m for m in modules if m != "__main__")]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
+    _start_tracker()
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
@@ -133,6 +134,18 @@ def warm_up(modules: list[str]) -> None:
     finally:
         for number, handler in ours.items():
             signal.signal(number, handler)
+
+
+def _start_tracker() -> None:
+    """Start what removes the semaphores of processes that ended at once; it is to do so without a word."""
+    said = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (said, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if said is not None:
+            os.environ["PYTHONWARNINGS"] = said
 
 
 @contextmanager
@@ -157,6 +170,7 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
                 yield client
         else:
             with (
+                _quietly(),
                 _main_out_of_sight(),
                 _started(lambda: _local_cluster(count)) as cluster,
                 _started(lambda: Client(cluster)) as client,
@@ -195,10 +209,10 @@ def _started(start: Callable[[], T]) -> T:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """What goes wrong is said once, by `explain`; distributed would print tracebacks besides."""
-    loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core")]
+    loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core", ".protocol.core")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:

@@ -76,7 +76,7 @@ def kill_workers(folder: Path, suffix: str, tries: int) -> Outcome:
         process = command("generate", *OPTIONS, "--out", path, "--workers", 2)
         victims: list[int] = []
         while not victims and process.poll() is None:
-            victims = [pid for pid in _descendants(process.pid) if _is_worker(pid)]
+            victims = [pid for pid in descendants(process.pid) if is_worker(pid)]
         time.sleep(dice.uniform(0, 0.5))
         if victims and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -93,7 +93,7 @@ def kill_workers(folder: Path, suffix: str, tries: int) -> Outcome:
     return kills, "identical: another worker makes the shard, or --resume does"
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -107,7 +107,7 @@ def _cmdline(pid: int) -> bytes:
     return b""
 
 
-def _is_worker(pid: int) -> bool:
+def is_worker(pid: int) -> bool:
     """Forked from the fork server, and not the server itself."""
     import psutil
 

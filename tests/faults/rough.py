@@ -36,7 +36,7 @@ def checked(code: int, stderr: str) -> None:
     if "Traceback" in stderr or "is a bug" in stderr or code not in (0, 1, 2, 129, 130, 143):
         raise Raw(f"exit code {code}: {stderr[-800:]}")
     lines = stderr.strip().splitlines()
-    ours = bool(lines) and all(line.startswith(("qdata: ", "qtrain: ")) for line in lines)
+    ours = bool(lines) and all(not line or line.startswith(("qdata: ", "qtrain: ")) for line in lines)
     assert ours or (code == 0 and not lines), f"exit code {code}: {stderr[-800:]}"
 
 
