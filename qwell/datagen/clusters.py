@@ -34,6 +34,8 @@ LIBRARIES = 200 * 10**6
 COPIES = 3
 START_TIMEOUT = 40  # seconds that a local worker may take to start
 T = TypeVar("T")
+# Here and in workers, which import this: what it has no memory for is raised, and needs no traceback besides.
+logging.getLogger("distributed.protocol.core").setLevel(logging.CRITICAL + 1)
 # Local workers are forked from one server process that has imported everything once.
 _DASK = {
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -170,7 +172,6 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
                 yield client
         else:
             with (
-                _quietly(),
                 _main_out_of_sight(),
                 _started(lambda: _local_cluster(count)) as cluster,
                 _started(lambda: Client(cluster)) as client,
@@ -209,7 +210,7 @@ def _started(start: Callable[[], T]) -> T:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """What goes wrong is said once, by `explain`; distributed would print tracebacks besides."""
-    loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core", ".protocol.core")]
+    loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
