@@ -32,7 +32,7 @@ BATCH_SYSTEMS = {
 # encoded files, in temporaries). Measured; see docs/beyond-one-machine.md.
 LIBRARIES = 200 * 10**6
 COPIES = 3
-START_TIMEOUT = 40  # seconds that a local worker may take to start
+START_TIMEOUT = 30  # seconds that a local worker may take to start
 T = TypeVar("T")
 # Here and in workers, which import this: what it has no memory for is raised, and needs no traceback besides.
 logging.getLogger("distributed.protocol.core").setLevel(logging.CRITICAL + 1)
@@ -180,10 +180,21 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
 
 
 def _local_cluster(count: int) -> Any:
-    """Processes on this machine with one thread each."""
+    """Processes on this machine with one thread each; TimeoutError if they take too long to start."""
     from distributed import LocalCluster
 
-    return LocalCluster(
+    class Cluster(LocalCluster):
+        limit: float | None = START_TIMEOUT  # distributed waits for ever for a worker that died in time
+
+        def sync(self, func: Any, *args: Any, callback_timeout: Any = None, **options: Any) -> Any:
+            limit = callback_timeout or self.limit
+            try:
+                return super().sync(func, *args, callback_timeout=limit, **options)
+            except (TimeoutError, UnboundLocalError) as error:  # the latter where a wait was given up
+                self.limit = 5  # for cleaning up
+                raise TimeoutError from error
+
+    cluster = Cluster(
         n_workers=count,
         threads_per_worker=1,
         processes=True,
@@ -192,6 +203,8 @@ def _local_cluster(count: int) -> Any:
         silence_logs=logging.CRITICAL,
         death_timeout=START_TIMEOUT,
     )
+    cluster.limit = None
+    return cluster
 
 
 def _started(start: Callable[[], T]) -> T:

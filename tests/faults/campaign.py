@@ -37,8 +37,8 @@ OUT = Path(__file__).with_name("campaign.json")
 MEMORY = 1000  # MB that a process may take
 BOTH, NEITHER = (".zarr", ".h5"), ("",)
 FAULTS = (
-    ("faults", [*SCENARIOS, *VERSIONS, *COPIES], BOTH),
     ("rough", [*PRODUCTS, *ROUGH, *PROCESSES], NEITHER),
+    ("faults", [*VERSIONS, *COPIES, *SCENARIOS], BOTH),
 )
 
 
