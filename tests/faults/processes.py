@@ -286,11 +286,11 @@ def read_only_installation(folder: Path, suffix: str, tries: int) -> Outcome:
 
 # name, scenario, tries in full, tries in the tests
 PROCESSES: list[tuple[str, Scenario, int, int]] = [
-    ("SIGTERM, SIGHUP, Ctrl-C to `qdata generate`", generate_signals, 20, 1),
-    ("SIGTERM, SIGHUP, Ctrl-C to a training", training_signals, 20, 1),
-    ("Ctrl-C twice", pressed_twice, 20, 1),
-    ("the fork server is killed", fork_server, 12, 1),
-    ("`ulimit -v`", short_memory, 8, 1),
+    ("SIGTERM, SIGHUP, Ctrl-C to `qdata generate`", generate_signals, 12, 1),
+    ("SIGTERM, SIGHUP, Ctrl-C to a training", training_signals, 12, 1),
+    ("Ctrl-C twice", pressed_twice, 12, 1),
+    ("the fork server is killed", fork_server, 8, 1),
+    ("`ulimit -v`", short_memory, 6, 1),
     ("closed stdin, stdout, stderr, or /dev/full", closed_streams, 1, 1),
     ("no room in training", full_disk_in_training, 10, 1),
     ("a read-only installation without a home", read_only_installation, 2, 1),

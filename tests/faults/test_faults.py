@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from faults import damage, disks, kills, processes, products, rough
+from faults import damage, disks, kills, processes, products, rough, versions
 from faults.campaign import FAULTS
 from faults.trying import Scenario
 
@@ -11,7 +11,14 @@ SLOW = {
     kills.kill_generation, kills.kill_coordinator, kills.two_writers, products.unfinished, products.runs,
     rough.modes, rough.high_barriers, *(scenario for _, scenario, _, _ in processes.PROCESSES),
 }  # fmt: skip
-SLOW_ON_ZARR = {kills.kill_workers, kills.power_cuts, damage.bit_flips, disks.full_disk}
+SLOW_ON_ZARR = {
+    versions.replaced_under_readers,
+    versions.removed_under_readers,
+    kills.kill_workers,
+    kills.power_cuts,
+    damage.bit_flips,
+    disks.full_disk,
+}
 
 
 def cases() -> list[object]:
