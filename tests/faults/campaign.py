@@ -3,7 +3,8 @@
     python tests/faults/campaign.py [--scale 1] [--only WORDS] [--out tests/faults/campaign.json]
 
 Four counts must be 0: wrong numbers accepted, raw tracebacks, tries longer than a minute, and other promises
-broken; and no process may take more than a gigabyte. The exit code is 1 if that is not so.
+broken; and no process may take more than a gigabyte. The exit code is 1 if that is not so. With --only, what
+is tried again takes the place of what it was in the file.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Entry:
         seconds, cpu_seconds: of the entry, with all of its processes.
         outcome: what the tries ended in.
         failures: the first of those that were not handled.
+        git: the revision that was tried.
     """
 
     table: str
@@ -69,6 +71,7 @@ class Entry:
     cpu_seconds: float = 0.0
     outcome: str = ""
     failures: list[str] = field(default_factory=list)
+    git: str = ""
 
     @property
     def good(self) -> bool:
@@ -188,6 +191,12 @@ def campaign(scale: float, only: str = "") -> list[Entry]:
     return entries
 
 
+def _together(before: list[dict[str, Any]], now: list[Entry]) -> list[Entry]:
+    """The entries of a campaign, with those that were tried again in place of what they were."""
+    known = {(e.table, e.name, e.on): e for e in (*(Entry(**e) for e in before), *now)}
+    return [known[key] for e, _, _ in works(1, {}) if (key := (e.table, e.name, e.on)) in known]
+
+
 def main() -> None:
     """The command."""
     from common import machine
@@ -197,21 +206,21 @@ def main() -> None:
     parser.add_argument("--only", default="", help="Entries whose table and name have these words.")
     parser.add_argument("--out", type=Path, help="Where the counts go, as JSON.")
     asked = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # heard by what we begin, also in the background
+    for number, meaning in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        signal.signal(number, meaning)  # heard by what we begin, also in the background and under nohup
     where = machine()
-    entries = campaign(asked.scale, asked.only)
+    entries = [replace(e, git=where["git"]) for e in campaign(asked.scale, asked.only)]
+    out = asked.out or (OUT if asked.scale == 1 else None)
+    if out and out.exists() and asked.only:
+        entries = _together(json.loads(out.read_text())["entries"], entries)
     totals = summary(entries)
     print(json.dumps(totals))
-    if out := asked.out or (OUT if asked.scale == 1 and not asked.only else None):
+    if out:
         command = "python tests/faults/campaign.py" + (
             f" --scale {asked.scale:g}" if asked.scale != 1 else ""
         )
-        answer = {
-            "command": command,
-            "machine": where,
-            "totals": totals,
-            "entries": [asdict(e) for e in entries],
-        }
+        answer = {"command": command, "machine": where, "totals": totals}
+        answer["entries"] = [asdict(e) for e in entries]
         out.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
     sys.exit(not all(e.good for e in entries))
 

@@ -36,8 +36,9 @@ def _outcomes(entries: Entries, between: str) -> str:
 def tables(answer: dict[str, Any]) -> str:
     """The part of the page between its marks."""
     entries, totals, where = answer["entries"], answer["totals"], answer["machine"]
+    revisions = ", ".join(dict.fromkeys(e["git"] for e in entries))
     lines = [
-        f"Made by `{answer['command']}`, commit {where['git']}, {where['processor']}, {where['cores']} cores."
+        f"Made by `{answer['command']}`, commit {revisions}, {where['processor']}, {where['cores']} cores."
         f" {totals['tries']:,} tries: {totals['wrong']} wrong numbers accepted, {totals['raw']} raw"
         f" tracebacks, {totals['hangs']} tries longer than a minute, {totals['other']} other promises broken;"
         f" the largest process took {totals['peak_mb']} MB.",
