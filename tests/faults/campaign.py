@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,14 @@ def provoked(entry: Entry, work: Work, tries: int) -> Entry:
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        os.close(reader)
-        os.setpgid(0, 0)
-        os.write(writer, json.dumps(_answer(work)).encode())
-        os._exit(0)
+        try:
+            os.close(reader)
+            os.setpgid(0, 0)
+            os.write(writer, json.dumps(_answer(work)).encode())
+        finally:
+            os._exit(0)
+    with suppress(OSError):  # whoever is first
+        os.setpgid(pid, pid)
     os.close(writer)
     said = b""
     with os.fdopen(reader, "rb") as pipe:
