@@ -61,7 +61,7 @@ def generate_signals(folder: Path, suffix: str, tries: int) -> Outcome:
     tally, reference = Tally(), content(make(folder / "reference.zarr"))
     for i in range(tries):
         number, path = SIGNALS[i % 3], folder / f"{i}.zarr"
-        with tally.one(f"{number.name} {i}"):
+        with tally.one(f"{number.name} {i}", commands=2):
             process = command(*GENERATE, "--workers", 2, "--out", path)
             if begun(process, _some(folder / f"{i}.zarr.partial/progress/done")):
                 (os.killpg if i // 3 % 2 else os.kill)(process.pid, number)
@@ -82,11 +82,11 @@ def training(data: Path, out: Path, *options: object) -> Command:
 def training_signals(folder: Path, suffix: str, tries: int) -> Outcome:
     """SIGTERM, SIGHUP and Ctrl-C to a training: a checkpoint, and --resume gives the same weights."""
     tally, data = Tally(), make(folder / "x.zarr", SMALL)
-    long = ("--updates", 3000)
+    long = ("--updates", 800)
     ended(training(data, folder / "whole", *long))
     for i in range(tries):
         number, out = SIGNALS[i % 3], folder / f"{i}"
-        with tally.one(f"{number.name} {i}"):
+        with tally.one(f"{number.name} {i}", commands=2):
             process = training(data, out, *long)
             if begun(process, (out / "metrics.jsonl").exists):
                 process.send_signal(number)
@@ -135,7 +135,7 @@ def fork_server(folder: Path, suffix: str, tries: int) -> Outcome:
     tally, reference = Tally(), content(make(folder / "reference.zarr"))
     for i in range(tries):
         path = folder / f"{i}.zarr"
-        with tally.one(i):
+        with tally.one(i, commands=2):
             process = command(*GENERATE, "--workers", 2, "--out", path)
             victims: list[int] = []
             while not victims and process.poll() is None:
@@ -247,7 +247,7 @@ def full_disk_in_training(folder: Path, suffix: str, tries: int) -> Outcome:
         with small_disk(folder / f"disk{i}", f"{16 + 8 * i}k") as disk:
             if disk is None:
                 return 0, "not tried: it takes the right to mount"
-            with tally.one(i):
+            with tally.one(i, commands=2):
                 process = training(data, disk / "run", *long)
                 said = ended(process)
                 if process.returncode:

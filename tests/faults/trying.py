@@ -88,11 +88,11 @@ class Tally:
         self.tries, self.failures = 0, list[tuple[str, str]]()
 
     @contextmanager
-    def one(self, what: object, times: int = 1) -> Iterator[None]:
-        """A try, or several in one block; whatever leaves the block was not handled."""
+    def one(self, what: object, times: int = 1, commands: int = 1) -> Iterator[None]:
+        """A try (or none that counts) of so many commands; whatever leaves the block was not handled."""
         self.tries += times
         try:
-            with deadline(LIMIT * times):
+            with deadline(LIMIT * commands):
                 yield
         except (Exception, Hang) as error:
             self.failures.append((kind_of(error), f"{what}: {type(error).__name__}: {error}"[:1000]))
