@@ -17,10 +17,10 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from faults.trying import SMALL, Outcome, Scenario, Tally, WrongNumbers, all_rows, make
+from faults.trying import SMALL, Outcome, Scenario, Tally, WrongNumbers, all_rows, make, one_line
 from support import copy_of, root_of, shard_file
 
-from qwell.errors import DatasetDamaged, DatasetReplaced, QwellError
+from qwell.errors import DatasetDamaged, DatasetReplaced, QwellError, TransferError
 from qwell.files import file_sha256
 from qwell.models.registry import create_model
 from qwell.store.dataset import Dataset
@@ -242,9 +242,16 @@ _HOOK: list[_Hook] = []
 
 
 def _under_readers(
-    folder: Path, suffix: str, tries: int, strike: Callable[[Versions], Callable[[], None]]
+    folder: Path,
+    suffix: str,
+    tries: int,
+    strike: Callable[[Versions], Callable[[], None]],
+    half_gone: tuple[type[QwellError], ...] = (),
 ) -> Tally:
-    """Strike every reader `tries` times: before the first shard is opened, the second … and over again."""
+    """Strike every reader `tries` times: before the first shard is opened, the second … and over again.
+
+    `half_gone` are errors that threads may meet that read while another one deletes file by file.
+    """
     hook = _HOOK[0] if _HOOK else _Hook()
     _HOOK[:] = [hook]
     v, tally = Versions(folder, suffix), Tally()
@@ -264,6 +271,9 @@ def _under_readers(
                 except DatasetReplaced as error:
                     assert hook.struck and "run the same command again" in str(error), error
                     noticed += 1
+                except half_gone as error:
+                    assert hook.struck and ("missing" in str(error) or "No such file" in str(error)), error
+                    one_line(error)
             if not (hit := hook.hit):  # there are not so many shards to open
                 tally.tries -= 1
                 assert k, f"{name} opens no shard"
@@ -289,7 +299,8 @@ def replaced_under_readers(folder: Path, suffix: str, tries: int) -> Outcome:
 
 def removed_under_readers(folder: Path, suffix: str, tries: int) -> Outcome:
     """The data set is deleted while it is read, copied, sent or verified."""
-    tally = _under_readers(folder, suffix, tries, lambda v: v.remove)
+    half_gone = (DatasetDamaged, TransferError)
+    tally = _under_readers(folder, suffix, tries, lambda v: v.remove, half_gone)
     return tally.outcome("the rows of the version that was opened, or one line that says it is gone")
 
 
