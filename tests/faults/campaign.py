@@ -181,24 +181,22 @@ def _line(done: Entry) -> str:
     return f"{mark} {done.table}: {done.name} {done.on}: {done.tries} tries, {counts}, {cost}"
 
 
-def campaign(scale: float, only: str = "") -> list[Entry]:
+def campaign(scale: float, only: str = "") -> Iterator[Entry]:
     """Do everything whose name, with that of its table, has these words; a line each."""
-    entries = []
     with tempfile.TemporaryDirectory() as folder:
         whole = {on: Path(folder) / f"x{on}" for on in BOTH}
         for path in whole.values():
             provoked(Entry("", "", ""), lambda _, path=path: (1, str(make(path, RECIPE))), 1)
         for entry, work, tries in works(scale, whole):
-            if only not in f"{entry.table} {entry.name}":
-                continue
-            entries.append(done := provoked(entry, work, tries))
-            print(_line(done), *done.failures, sep="\n      ", flush=True)
-    return entries
+            if only in f"{entry.table} {entry.name} {entry.on}":
+                done = provoked(entry, work, tries)
+                print(_line(done), *done.failures, sep="\n      ", flush=True)
+                yield done
 
 
-def _together(before: list[dict[str, Any]], now: list[Entry]) -> list[Entry]:
-    """The entries of a campaign, with those that were tried again in place of what they were."""
-    known = {(e.table, e.name, e.on): e for e in (*(Entry(**e) for e in before), *now)}
+def _together(before: list[Entry], now: Entry) -> list[Entry]:
+    """The entries of a campaign, one of them in place of what it was."""
+    known = {(e.table, e.name, e.on): e for e in (*before, now)}
     return [known[key] for e, _, _ in works(1, {}) if (key := (e.table, e.name, e.on)) in known]
 
 
@@ -213,20 +211,18 @@ def main() -> None:
     asked = parser.parse_args()
     for number, meaning in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         signal.signal(number, meaning)  # heard by what we begin, also in the background and under nohup
-    where = machine()
-    entries = [replace(e, git=where["git"]) for e in campaign(asked.scale, asked.only)]
     out = asked.out or (OUT if asked.scale == 1 else None)
-    if out and out.exists() and asked.only:
-        entries = _together(json.loads(out.read_text())["entries"], entries)
-    totals = summary(entries)
-    print(json.dumps(totals))
-    if out:
-        command = "python tests/faults/campaign.py" + (
-            f" --scale {asked.scale:g}" if asked.scale != 1 else ""
-        )
-        answer = {"command": command, "machine": where, "totals": totals}
-        answer["entries"] = [asdict(e) for e in entries]
-        out.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+    kept = json.loads(out.read_text())["entries"] if out and asked.only and out.exists() else []
+    entries = [Entry(**entry) for entry in kept]
+    where, command = machine(), "python tests/faults/campaign.py"
+    command += f" --scale {asked.scale:g}" if asked.scale != 1 else ""
+    for entry in campaign(asked.scale, asked.only):
+        entries = _together(entries, replace(entry, git=where["git"]))
+        if out:
+            answer = {"command": command, "machine": where, "totals": summary(entries)}
+            answer["entries"] = [asdict(e) for e in entries]
+            out.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(summary(entries)))
     sys.exit(not all(e.good for e in entries))
 
 

@@ -48,7 +48,7 @@ def ended(process: Command) -> str:
 
 def begun(process: Command, sign: Callable[[], bool]) -> bool:
     """Wait until a command has done something; False if it has ended by then."""
-    wait_until(lambda: sign() or process.poll() is not None)
+    wait_until(lambda: sign() or process.poll() is not None, 600)  # sooner, the try is a hang
     return process.poll() is None
 
 

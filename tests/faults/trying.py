@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 from support import content
 
 from qwell.datagen import pipeline
@@ -65,20 +68,40 @@ def kind_of(error: BaseException) -> str:
     return "other" if isinstance(error, AssertionError | QwellError) else "raw"
 
 
+def _starved() -> dict[str, float]:
+    """Seconds that each thread of this process and of its descendants has waited for a processor."""
+    family = [os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))]
+    waits = {}
+    for file in [file for pid in family for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]:
+        with suppress(OSError, IndexError):
+            waits[str(file)] = int(file.read_text().split()[1]) / 1e9
+    return waits
+
+
 @contextmanager
 def deadline(seconds: float | None = None) -> Iterator[None]:
-    """Raise Hang in the main thread if the block takes longer than this, by default than `LIMIT`."""
+    """Raise Hang in the main thread if the block takes longer than this, by default than `LIMIT`.
 
-    def strike(number: int, frame: object) -> None:
-        raise Hang(f"more than {seconds or LIMIT} s")
+    The time does not count that the work has waited for a processor, which other programs had.
+    """
+    limit = LIMIT if seconds is None else seconds
+    began, starved, before = time.monotonic(), 0.0, dict[str, float]()
 
-    before = signal.signal(signal.SIGALRM, strike)
-    signal.setitimer(signal.ITIMER_REAL, seconds or LIMIT)
+    def look(number: int, frame: object) -> None:
+        nonlocal starved, before
+        now = _starved()
+        starved += max((now[one] - before[one] for one in now.keys() & before.keys()), default=0.0)
+        before = now
+        if time.monotonic() - began - starved > limit:
+            raise Hang(f"more than {limit} s")
+
+    handler = signal.signal(signal.SIGALRM, look)
+    timer = signal.setitimer(signal.ITIMER_REAL, min(limit, 2), min(limit, 2))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 class Tally:
@@ -119,10 +142,21 @@ class Command(subprocess.Popen[str]):
     """A process that is waited for at most `LIMIT`."""
 
     def wait(self, timeout: float | None = None) -> int:
-        return super().wait(LIMIT if timeout is None else timeout)
+        with self._in_time():
+            return super().wait(timeout)
 
     def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
-        return super().communicate(input, LIMIT if timeout is None else timeout)
+        with self._in_time():
+            return super().communicate(input, timeout)
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            with deadline():
+                yield
+        except Hang:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise
 
 
 def command(*arguments: object, program: str = "qdata", **options: object) -> Command:
