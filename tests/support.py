@@ -89,8 +89,7 @@ def run(*arguments: object, cwd: Path, code: int | None = 0, **environment: str)
     Checks the exit code (None: 1 or 2), that there is no traceback, that bad input is answered with one line,
     and that signals are handled as before. Children that the command starts speak for themselves.
     """
-    program, *rest = map(str, arguments)
-    return _checked(_call(program, rest, cwd, environment), code)
+    return _checked(call(*arguments, cwd=cwd, **environment), code)
 
 
 def run_process(*arguments: object, cwd: Path, code: int | None = 0) -> Done:
@@ -124,7 +123,9 @@ def _checked(done: Done, code: int | None) -> Done:
     return done
 
 
-def _call(program: str, rest: list[str], cwd: Path, environment: dict[str, str]) -> Done:
+def call(*arguments: object, cwd: Path, **environment: str) -> Done:
+    """The same without a look at how it ended."""
+    program, *rest = map(str, arguments)
     said, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before = [signal.getsignal(number) for number in SIGNALS]
     with (
@@ -168,12 +169,17 @@ def _logs_to(stream: io.TextIOWrapper) -> Iterator[None]:
             handler.setStream(before or sys.stderr)
 
 
-def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None) -> str:
-    """How an action ends, after `before`, in a process of its own: its error in a line, or "no error"."""
+def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: None, seconds: int = 60) -> str:
+    """How an action ends, after `before`, in a process of its own: its error in a line, or "no error".
+
+    If that takes longer than so many seconds, it is an "unexpected hang".
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         text = "no error"
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
         try:
             before()
             action()
@@ -184,6 +190,7 @@ def end_of(action: Callable[[], object], before: Callable[[], None] = lambda: No
         os.write(writer, text.encode()[:4000])
         os._exit(0)
     os.close(writer)
-    os.waitpid(pid, 0)
+    status = os.waitpid(pid, 0)[1]
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
     with os.fdopen(reader) as pipe:
-        return pipe.read() or "unexpected death"
+        return pipe.read() or ("unexpected hang" if late else "unexpected death")

@@ -99,7 +99,7 @@ def run(group: click.Group, name: str) -> None:
     _open_missing_streams()
     with (
         _warnings_in_a_line(name) as said,
-        signals_end_work(name),
+        signals_end_work(name) as ending,
         Display(name).shown(),
         ExitStack() as held,
     ):
@@ -113,6 +113,7 @@ def run(group: click.Group, name: str) -> None:
             LOG.info("$ %s", shlex.join([name, *arguments]))
             code = _run(group, name, arguments, debug, said)
             LOG.info("exit code %d", code)
+            ending.near = code > 128
     sys.exit(code)
 
 

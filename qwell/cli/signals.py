@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,13 +25,22 @@ def number_of(error: BaseException | None) -> int:
     return error.number if isinstance(error, Interrupted) else signal.SIGINT
 
 
+@dataclass
+class Ending:
+    """Whether the process is about to end because of a signal; one more ends it at once."""
+
+    near: bool = False
+
+
 @contextmanager
-def signals_end_work(name: str) -> Iterator[None]:
+def signals_end_work(name: str) -> Iterator[Ending]:
     """The first of `SIGNALS` raises `Interrupted` in the main thread; a second one ends the process at once.
 
     `name` is that of the command, for what is then said. Signals that whoever started us lets us ignore (as
-    `nohup` does) stay ignored.
+    `nohup` does) stay ignored. Yields what may be told that the end is near: then signals do not get back
+    what they did before, which would be a traceback in the midst of Python's cleaning up.
     """
+    ending = Ending()
 
     def first(number: int, frame: FrameType | None) -> None:
         for other in before:
@@ -46,7 +56,7 @@ def signals_end_work(name: str) -> Iterator[None]:
     for number in before:
         signal.signal(number, first)
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, second if ending.near else handler)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
@@ -32,8 +32,10 @@ BATCH_SYSTEMS = {
 # encoded files, in temporaries). Measured; see docs/beyond-one-machine.md.
 LIBRARIES = 200 * 10**6
 COPIES = 3
-START_TIMEOUT = 40  # seconds that a local worker may take to start
+START_TIMEOUT = 30  # seconds that a local worker may take to start
 T = TypeVar("T")
+# Here and in workers, which import this: what it has no memory for is raised, and needs no traceback besides.
+logging.getLogger("distributed.protocol.core").setLevel(logging.CRITICAL + 1)
 # Local workers are forked from one server process that has imported everything once.
 _DASK = {
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -123,6 +125,7 @@ def warm_up(modules: list[str]) -> None:
         os.environ.setdefault(name, str(2**28))
     needed = ["distributed", "distributed.nanny", *(m for m in modules if m != "__main__")]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
+    _start_tracker()
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
@@ -133,6 +136,18 @@ def warm_up(modules: list[str]) -> None:
     finally:
         for number, handler in ours.items():
             signal.signal(number, handler)
+
+
+def _start_tracker() -> None:
+    """Start what removes the semaphores of processes that ended at once; it is to do so without a word."""
+    said = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (said, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if said is not None:
+            os.environ["PYTHONWARNINGS"] = said
 
 
 @contextmanager
@@ -165,10 +180,21 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
 
 
 def _local_cluster(count: int) -> Any:
-    """Processes on this machine with one thread each."""
+    """Processes on this machine with one thread each; TimeoutError if they take too long to start."""
     from distributed import LocalCluster
 
-    return LocalCluster(
+    class Cluster(LocalCluster):
+        limit: float | None = START_TIMEOUT  # distributed waits for ever for a worker that died in time
+
+        def sync(self, func: Any, *args: Any, callback_timeout: Any = None, **options: Any) -> Any:
+            limit = callback_timeout or self.limit
+            try:
+                return super().sync(func, *args, callback_timeout=limit, **options)
+            except (TimeoutError, UnboundLocalError) as error:  # the latter where a wait was given up
+                self.limit = 5  # for cleaning up
+                raise TimeoutError from error
+
+    cluster = Cluster(
         n_workers=count,
         threads_per_worker=1,
         processes=True,
@@ -177,6 +203,8 @@ def _local_cluster(count: int) -> Any:
         silence_logs=logging.CRITICAL,
         death_timeout=START_TIMEOUT,
     )
+    cluster.limit = None
+    return cluster
 
 
 def _started(start: Callable[[], T]) -> T:
@@ -198,7 +226,7 @@ def _quietly() -> Iterator[None]:
     loggers = [logging.getLogger(f"distributed{name}") for name in ("", ".client", ".core")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:

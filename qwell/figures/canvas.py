@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qwell.files import whole_file
+
 ENERGY = "[ħ²/(m·length²)]"
 DPI = 150
 FORMATS = ("png", "svg")  # for the screen, and for print
@@ -36,8 +38,9 @@ def save(figure: Figure, *paths: Path) -> None:
 
     Raises:
         ValueError: matplotlib cannot write this format.
-        OSError: the disk refuses.
+        WriteError: the disk refuses.
     """
     lay_out(figure)
     for path in paths:
-        figure.savefig(path, dpi=DPI)
+        with whole_file(path, durable=False) as temporary:
+            figure.savefig(temporary, dpi=DPI)

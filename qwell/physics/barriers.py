@@ -113,6 +113,7 @@ SHAPES: dict[str, Callable[..., np.ndarray]] = {
     "random": _random,
     "values": _values,
 }
+LARGEST = 1.7e308  # that float64 holds
 POSITIVE = ("width", "radius", "length", "top")
 
 
@@ -140,8 +141,11 @@ class Potential:
         numbers = dict(self.numbers)
         for name, value in numbers.items():
             many = isinstance(value, list | tuple)
-            if not all(type(v) in (int, float, bool) for v in (value if many else [value])):
-                raise InvalidInput(f"{name} of potential {self.shape!r} is {value!r}; expected numbers")
+            every = value if many else [value]
+            if not all(type(v) in (int, float, bool) and abs(v) <= LARGEST for v in every):
+                raise InvalidInput(
+                    f"{name} of potential {self.shape!r} is {str(value)[:80]}; expected finite numbers"
+                )
             _expect(name not in POSITIVE or value > 0, f"{name} is {value}; it must be positive")
         centre = numbers.pop("centre", ring.box / 2)
         self._check_names(numbers)

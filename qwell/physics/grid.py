@@ -9,6 +9,8 @@ from jaxtyping import Float
 
 from qwell.errors import InvalidInput
 
+FINEST = 2**20  # intervals of a mesh
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -18,14 +20,16 @@ class Grid:
         mesh: M, the number of intervals; M − 1 interior points carry the wave function.
 
     Raises:
-        InvalidInput: M < 2.
+        InvalidInput: M < 2 or M > 2²⁰.
     """
 
     mesh: int = 100
 
     def __post_init__(self) -> None:
-        if self.mesh < 2:
-            raise InvalidInput(f"mesh is {self.mesh}; at least 2 intervals are needed")
+        if not 2 <= self.mesh <= FINEST:
+            raise InvalidInput(
+                f"mesh is {self.mesh}; at least 2 intervals are needed, and at most {FINEST:,} allowed"
+            )
 
     @classmethod
     def of_points(cls, points: int) -> Grid:

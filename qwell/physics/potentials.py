@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 BLOCK = 1000  # rows drawn from one random stream; content is defined block by block
+LARGEST = (
+    1e30  # numbers of recipes, and 1/LARGEST the smallest that must be positive: squares stay in float64
+)
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 
 

@@ -152,8 +152,8 @@ def check_version(path: str | Path, digest: str, wanted: str) -> None:
         )
 
 
-def unlisted(manifest: Manifest) -> list[str]:
-    """A line for each file that a data set of this plan has and its manifest does not list."""
+def mislisted(manifest: Manifest) -> list[str]:
+    """A line for each file that a data set of this plan has and its manifest lacks, or the reverse."""
     plan = manifest.plan
     expected = {
         BACKENDS[plan.storage].shard_path(split, field, i)
@@ -162,4 +162,6 @@ def unlisted(manifest: Manifest) -> list[str]:
     }
     if plan.storage in SHARDED:
         expected |= SHARDED[plan.storage].metadata_files(plan)
-    return [f"the manifest does not list {name}" for name in sorted(expected - manifest.files.keys())]
+    missing = [f"the manifest does not list {name}" for name in sorted(expected - manifest.files.keys())]
+    alien = sorted(manifest.files.keys() - expected)
+    return missing + [f"the manifest lists {name}, which such a data set has not" for name in alien]

@@ -10,7 +10,7 @@ from qwell.errors import DatasetDamaged, DatasetIncomplete, DatasetNotFound, Dat
 from qwell.files import file_sha256
 from qwell.store import hdf5_single
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.dataset import Dataset, check_version, split_version, unlisted
+from qwell.store.dataset import Dataset, check_version, mislisted, split_version
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,
@@ -119,7 +119,7 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
 
     Metadata files (`zarr.json`) are small and steer the reading, so their sha256 is checked too.
     """
-    damage = unlisted(manifest)
+    damage = mislisted(manifest)
     if manifest.plan.storage not in SHARDED:
         return damage
     for name, record in manifest.files.items():

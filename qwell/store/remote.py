@@ -10,7 +10,7 @@ from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
-from qwell.store.dataset import Dataset, check_version, split_version, unlisted
+from qwell.store.dataset import Dataset, check_version, mislisted, split_version
 from qwell.store.manifest import PROVENANCE, Manifest
 from qwell.store.places import Place, in_parallel, place_of
 from qwell.store.vouched import vouched
@@ -70,7 +70,7 @@ def open_remote(url: str) -> Dataset:
     if plan.storage not in SHARDED:
         raise InvalidInput(f"{url} is a single file; copy it to this machine first")
     check_version(url, manifest.digest, wanted)
-    if gaps := unlisted(manifest):
+    if gaps := mislisted(manifest):
         raise DatasetDamaged(f"{url} is damaged: {gaps[0]}; tell whoever keeps it")
     root = cache_root() / "remote" / manifest.digest[:32]
     files = RemoteFiles(place, root, manifest)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError, warn
-from qwell.files import atomic_write, dump_json, file_sha256
+from qwell.files import atomic_write, dump_json, file_sha256, seal
 from qwell.progress import track
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import (
@@ -31,7 +31,7 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.provenance import made_with
+from qwell.store.provenance import made_with, read_provenance
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
 
@@ -133,13 +133,17 @@ class DatasetWriter:
                 " free some space, or write elsewhere with --out"
             )
         self._staging.backend.create_layout(root, self.plan)
-        atomic_write(root / PROGRESS / "plan.json", dump_json(self.plan.to_json()))
+        atomic_write(root / PROGRESS / "plan.json", seal(self.plan.to_json()))
 
     def _take_up(self) -> None:
         """Go on with what another process began."""
         if (self.root / MANIFEST).is_file():  # killed between the manifest and the rename
             manifest = read_manifest(self.root)
             self._check_same(manifest.plan, self.root)
+            if read_provenance(self.root).get("manifest_sha256") != manifest.digest:
+                raise ManifestError(
+                    f"{self.root / MANIFEST} is damaged, or {PROVENANCE} beside it; start again with --force"
+                )
             self._staging.rename(manifest)
             self.finished = manifest
         else:
@@ -207,8 +211,7 @@ class DatasetWriter:
                 )
             files |= record.files
             makers[record.by] += 1
-        for name in self._staging.backend.metadata_files(self.plan):
-            files[name] = FileRecord.of((self.root / name).read_bytes())
+        files |= self._write_metadata()
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
             known = name in files or name == PROVENANCE or name.startswith(f"{PROGRESS}/")
@@ -217,6 +220,22 @@ class DatasetWriter:
         manifest = Manifest(self.plan, files)
         self._staging.publish(manifest, {**provenance, "shards_made_with": dict(makers)})
         return manifest
+
+    def _write_metadata(self) -> dict[str, FileRecord]:
+        """Put what describes the shards as the plan says, whatever became of it since the beginning.
+
+        Returns its files; from now on the manifest vouches for them.
+        """
+        fresh = self._staging.scratch / "layout"
+        self._staging.backend.create_layout(fresh, self.plan)
+        files = {}
+        for name in self._staging.backend.metadata_files(self.plan):
+            content = (fresh / name).read_bytes()
+            if not (self.root / name).is_file() or (self.root / name).read_bytes() != content:
+                atomic_write(self.root / name, content, self._staging.scratch)
+            files[name] = FileRecord.of(content)
+        shutil.rmtree(fresh)
+        return files
 
     def close(self) -> None:
         """Give up the lock without finishing; what is written stays for a resume."""
@@ -232,7 +251,11 @@ def begun_plan(root: Path) -> Plan:
     """
     path = root / PROGRESS / "plan.json"
     try:
-        return Plan.from_json(parse_json(path.read_bytes(), str(path)))
+        text = path.read_bytes()
+        content = parse_json(text, str(path))
+        if "sha256" in content and seal(content) != text:  # version 0.1.0 wrote none
+            raise ManifestError(f"{path} is not what its sha256 says")
+        return Plan.from_json(content)
     except FileNotFoundError as error:
         raise DatasetIncomplete(f"nothing was begun in {root}") from error
     except ManifestError as error:

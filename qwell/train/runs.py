@@ -112,14 +112,16 @@ class Run:
             self._events.flush()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All whole lines of `metrics.jsonl`."""
+        """All whole lines of `metrics.jsonl`; what is no measurement after an update is left out."""
         path = self.path / "metrics.jsonl"
         rows = []
-        for line in path.read_text().splitlines() if path.exists() else []:
+        for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
-                rows.append(json.loads(line))
-            except ValueError:  # cut off in writing
+                row = json.loads(line)
+            except (ValueError, RecursionError):  # cut off in writing, or damaged
                 continue
+            if isinstance(row, dict) and type(row.get("update")) is int:
+                rows.append(row)
         return rows
 
     def rewind(self, update: int) -> None:

@@ -141,6 +141,9 @@ def test_a_spectrum_too_wide_is_refused_with_the_method_that_can() -> None:
     with pytest.raises(InvalidInput, match="--propagator eigen"):
         error_bound(np.where(np.arange(1024) < 99, 1e9, 0.0), ring, Propagation())
     assert error_bound(np.where(np.arange(1024) < 99, 1e6, 0.0), ring, Propagation())[1] <= 1e-11
+    assert (
+        error_bound(np.zeros(1024), ring, Propagation(dt=1e-308))[1] <= 1e-11
+    )  # and any time step is narrow
 
 
 @pytest.mark.parametrize("frames", [1, 3, 8, 9, 13])

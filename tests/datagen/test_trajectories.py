@@ -205,6 +205,10 @@ def test_potentials_of_the_paper_s_cases_lie_within_those_taught() -> None:
         {"validation": -1},
         {"families": (Family((50.0,), (2.0,), (3.0,)),)},
         {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", {"height": 1.0}),)),)},
+        *(
+            {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", numbers),)),)}
+            for numbers in ({"height": 1.0, "width": float("inf")}, {"height": 10**400, "width": 1.0})
+        ),
     ],
 )
 def test_impossible_recipes(changes: dict[str, object]) -> None:

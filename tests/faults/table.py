@@ -1,72 +1,85 @@
-"""Provoke every fault and lay every trap, count them, and write the tables of docs/reliability.md.
+"""Write the tables of docs/reliability.md from the counts of the last campaign.
 
 python tests/faults/table.py
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
-import time
+import json
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
-
-from common import machine  # noqa: E402
-from faults.hostile import TRAPS, walk_into  # noqa: E402
-from faults.scenarios import RECIPE, SCENARIOS, make  # noqa: E402
-from faults.versions import VERSIONS  # noqa: E402
-
-PAGE = ROOT / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+COUNTS = Path(__file__).with_name("campaign.json")
 BEGIN, END = "<!-- tables: made by tests/faults/table.py -->", "<!-- end of tables -->"
+WHERE = {".zarr": "Zarr", ".h5": "HDF5", "": "tables, models"}
+Entries = list[dict[str, Any]]
 
 
-def faults() -> list[str]:
-    """One line a fault and back end."""
-    lines = ["| fault | Zarr | HDF5 | outcome |", "|---|---|---|---|"]
-    for name, scenario, tries, _ in [*SCENARIOS, *VERSIONS]:
-        cells, outcomes = [], []
-        for suffix in (".zarr", ".h5"):
-            clock = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder:
-                count, outcome = scenario(Path(folder), suffix, tries)
-            print(f"{name} {suffix}: {count} ({time.perf_counter() - clock:.1f} s) {outcome}", flush=True)
-            cells.append(f"{count} of {count}" if count else "not tried")
-            outcomes.append(outcome)
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {' · '.join(dict.fromkeys(outcomes))} |")
-    return lines
+def _by_name(entries: Entries, table: str) -> dict[str, Entries]:
+    """The entries of a table, those of one name together."""
+    names = dict.fromkeys(e["name"] for e in entries if e["table"] == table)
+    return {name: [e for e in entries if (e["table"], e["name"]) == (table, name)] for name in names}
 
 
-def traps() -> list[str]:
-    """One line a trap, with the error it ends in."""
-    lines = ["| trap | on | ends in |", "|---|---|---|"]
-    total = 0
-    with tempfile.TemporaryDirectory() as folder:
-        whole = {suffix: make(Path(folder) / f"x{suffix}", RECIPE) for suffix in (".zarr", ".h5")}
-        for i, (name, trap, suffixes) in enumerate(TRAPS):
-            kinds: list[str] = []
-            for suffix in suffixes:
-                ends = walk_into(trap, whole.get(suffix), Path(folder) / f"trap{i}{suffix}")
-                total += len(ends)
-                kinds += [end.partition(":")[0] for end in ends.values()]
-            where = {".zarr": "Zarr", ".h5": "HDF5", "": "tables, models"}
-            lines.append(
-                f"| {name} | {', '.join(where[s] for s in suffixes)} | {', '.join(dict.fromkeys(kinds))} |"
-            )
-    print(f"{len(TRAPS)} traps, {total} ways into them")
-    ways = "open and read, verify, pull, read from afar; load, resume, import, predict"
-    lines.insert(0, f"{len(TRAPS)} traps, walked into in {total} ways ({ways}).\n")
-    return lines
+def _handled(entry: dict[str, Any]) -> str:
+    """How many of its tries were handled."""
+    bad = sum(entry[kind] for kind in ("wrong", "raw", "hangs", "other"))
+    tries = max(entry["tries"], bad)
+    return f"{tries - bad} of {tries}" if tries else "not tried"
+
+
+def _outcomes(entries: Entries, between: str) -> str:
+    return between.join(dict.fromkeys(e["outcome"] for e in entries if e["outcome"]))
+
+
+def tables(answer: dict[str, Any]) -> str:
+    """The part of the page between its marks."""
+    entries, totals, where = answer["entries"], answer["totals"], answer["machine"]
+    revisions = ", ".join(dict.fromkeys(e["git"] for e in entries))
+    lines = [
+        f"Made by `{answer['command']}`, commit {revisions}, {where['processor']}, {where['cores']} cores."
+        f" {totals['tries']:,} tries: {totals['wrong']} wrong numbers accepted, {totals['raw']} raw"
+        f" tracebacks, {totals['hangs']} tries longer than a minute, {totals['other']} other promises broken;"
+        f" the largest process took {totals['peak_mb']} MB.",
+        "",
+        "| fault of a data set | Zarr | HDF5 | outcome |",
+        "|---|---|---|---|",
+    ]
+    for name, both in _by_name(entries, "faults").items():
+        cells = " | ".join(_handled(entry) for entry in both)
+        lines.append(f"| {name} | {cells} | {_outcomes(both, ' · ')} |")
+    lines += ["", "| fault of what is made, and rough place | tries | outcome |", "|---|---|---|"]
+    for name, one in _by_name(entries, "rough").items():
+        lines.append(f"| {name} | {_handled(one[0])} | {_outcomes(one, '')} |")
+    traps = _by_name(entries, "traps")
+    ways = sum(entry["tries"] for trap in traps.values() for entry in trap)
+    lines += [
+        "",
+        "## Traps",
+        "",
+        f"{len(traps)} traps, walked into in {ways} ways (open and read, verify, pull,",
+    ]
+    lines += [
+        "read from afar; load, resume, import, predict).",
+        "",
+        "| trap | on | ends in |",
+        "|---|---|---|",
+    ]
+    for name, trap in traps.items():
+        kinds = dict.fromkeys(kind for e in trap for kind in e["outcome"].split(", "))
+        lines.append(f"| {name} | {', '.join(WHERE[e['on']] for e in trap)} | {', '.join(kinds)} |")
+    return "\n".join(lines)
+
+
+def page(text: str, answer: dict[str, Any]) -> str:
+    """The whole page, with the tables of a campaign in place of those in `text`."""
+    return f"{text[: text.index(BEGIN)]}{BEGIN}\n\n{tables(answer)}\n\n{text[text.index(END) :]}"
 
 
 def main() -> None:
-    where = machine()
-    made = f"commit {where['git']}, {where['processor']}, {where['cores']} cores"
-    about = f"Made by `python tests/faults/table.py`, {made}."
-    text = "\n".join([BEGIN, "", about, "", *faults(), "", "## Traps", "", *traps(), "", END])
-    page = PAGE.read_text()
-    PAGE.write_text(page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :])
+    """The command."""
+    PAGE.write_text(page(PAGE.read_text(), json.loads(COUNTS.read_text())))
 
 
 if __name__ == "__main__":

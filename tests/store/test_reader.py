@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from support import forge_manifest, root_of, shard_file
 
+from qwell.datagen.pipeline import generate
+from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import (
     DatasetDamaged,
     DatasetKindError,
@@ -219,3 +221,14 @@ def test_what_is_not_there(tmp_path: Path, dataset: Dataset) -> None:
         dataset["train"]["psi"]
     with pytest.raises(DatasetKindError, match="needs trajectories"):
         dataset.require("trajectories")
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
+def test_a_manifest_that_lists_shards_of_rows_it_denies(tmp_path: Path, suffix: str) -> None:
+    """Else a data set without its validation rows would be a good one."""
+    path = tmp_path / f"x{suffix}"
+    generate(SpectraRecipe("m3", n=1000, validation=200, solver="lanes"), path, workers=0)
+    splits = json.loads((root_of(path) / "manifest.json").read_text())["splits"]
+    forge_manifest(path, splits=splits | {"validation": splits["validation"] | {"rows": 0}})
+    with pytest.raises(DatasetDamaged, match=r"lists validation/.*0.*, which such a data set has not"):
+        open_dataset(path)

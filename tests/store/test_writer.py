@@ -300,6 +300,38 @@ def test_whole_files(tmp_path: Path) -> None:
     assert path.read_bytes() == b"\2" and {p.name for p in path.parent.iterdir()} == {"a.npy", "before.npy"}
 
 
+@pytest.mark.parametrize("name", ["zarr.json", "train/x/c/0"])
+def test_metadata_damaged_before_the_resume_is_made_again(tmp_path: Path, name: str) -> None:
+    """Nothing vouches for it until the manifest is written."""
+    expected = write(tmp_path / "one.zarr", plan()).finish({}).digest
+    write(tmp_path / "two.zarr", plan(), skip=1).close()
+    damaged = tmp_path / "two.zarr.partial" / name
+    content = damaged.read_bytes()
+    damaged.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert write(tmp_path / "two.zarr", plan(), resume=True).finish({}).digest == expected
+    assert (tmp_path / "two.zarr" / name).read_bytes() == content
+
+
+def test_a_damaged_plan_or_manifest_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`finalise` takes the recipe from the plan, and the manifest of what is all but renamed as it is."""
+    write(tmp_path / "x.zarr", plan()).close()
+    path = tmp_path / "x.zarr.partial" / PROGRESS / "plan.json"
+    text = path.read_text()
+    path.write_text(text.replace('"kind": "', '"kind": "q', 1))
+    with pytest.raises(ManifestError, match=r"plan.json is damaged; start again with --force"):
+        finalise(tmp_path / "x.zarr")
+    path.write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(Staging, "rename", lambda self, manifest: None)
+        finalise(tmp_path / "x.zarr")
+    path = tmp_path / "x.zarr.partial" / "manifest.json"
+    path.write_text(path.read_text().replace('"long_name": "', '"long_name": "q', 1))
+    with pytest.raises(ManifestError, match=r"manifest.json is damaged, .* start again with --force"):
+        finalise(tmp_path / "x.zarr")
+
+
 def test_a_resume_by_other_versions_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions stand in each shard's record and, all of them, in the provenance; the digest has none."""
     p = plan()

@@ -454,6 +454,13 @@ def test_a_watched_set_must_fit(dataset: Dataset, tmp_path: Path) -> None:
         begin(config(dataset, watch=(str(other),)), tmp_path / "run")
 
 
+@pytest.mark.parametrize("line", [b'{"up\xe4ate": 2}', b'{"updaue": 2}', b'{"update": "2"}', b"[2]", b"{"])
+def test_damaged_lines_of_measurements_are_left_out(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"update": 1}\n' + line + b'\n{"update": 3}\n')
+    Run(tmp_path).rewind(3)
+    assert [row["update"] for row in Run(tmp_path).metrics()] == [1, 3]
+
+
 def test_a_checkpoint_that_cannot_be_written_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("")
     model = torch.nn.Linear(2, 2)

@@ -15,8 +15,9 @@ import numpy as np
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.cells import HIGHEST, integrate
+from qwell.physics.grid import FINEST
 from qwell.physics.kernels import KERNELS
-from qwell.physics.potentials import BLOCK, STREAMS, factor
+from qwell.physics.potentials import BLOCK, LARGEST, STREAMS, factor
 from qwell.physics.waves import PARTS, as_parts
 from qwell.store.schema import PART_AXIS, Coordinate, Field, Plan, SplitLayout
 
@@ -63,12 +64,17 @@ class DensitiesRecipe:
         for name, least in (("n", 1), ("validation", 0), ("test", 0), ("seed", 0), ("cells", 2)):
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.cells > FINEST:
+            raise InvalidInput(f"cells is {self.cells}; at most {FINEST:,} are allowed")
         for name in ("length", "cell"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a positive number")
+            if not 1 / LARGEST <= getattr(self, name) <= LARGEST:
+                raise InvalidInput(
+                    f"{name} is {getattr(self, name)}; it must be a positive number from {1 / LARGEST:g} to"
+                    f" {LARGEST:g}"
+                )
         for name in ("energy", "slope", "current", "noise"):
-            if not math.isfinite(getattr(self, name)):
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a number")
+            if not abs(getattr(self, name)) <= LARGEST:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be a number up to {LARGEST:g}")
         if self.noise < 0:
             raise InvalidInput(f"noise is {self.noise}; it must be 0 or a positive number")
         growth = self.cells * self.cell * math.sqrt(max(HIGHEST - self.energy, 0.0))

@@ -15,14 +15,13 @@ from qwell.physics import potentials
 from qwell.physics.grid import Grid
 from qwell.physics.kernels import KERNELS, covariance
 from qwell.physics.matter import Matter
-from qwell.physics.potentials import BLOCK
+from qwell.physics.potentials import BLOCK, LARGEST
 from qwell.physics.spectrum import SOLVERS, eigenstates, eigenvalues
 from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
 ENERGY = "hbar^2/(m length^2)"
 DEFAULT_SHARD_ROWS = 20_000
 LANES_MESH = 390  # from which on minors of smooth potentials leave float64, and lanes are left to scipy
-LARGEST = 1e30  # σ and L: potentials stay within float32, and their squares within float64
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,10 @@ class SpectraRecipe:
             if count < least:
                 raise InvalidInput(f"{name} is {count}; it must be at least {least}")
         for name, size in [("sigma", self.sigma), ("length", self.length)]:
-            if not 0 < size <= LARGEST:
-                raise InvalidInput(f"{name} is {size}; it must be a positive number up to {LARGEST:g}")
+            if not 1 / LARGEST <= size <= LARGEST:
+                raise InvalidInput(
+                    f"{name} is {size}; it must be a positive number from {1 / LARGEST:g} to {LARGEST:g}"
+                )
         if (self.nu is None) == (self.kernel == "matern"):
             raise InvalidInput("--nu belongs to --kernel matern, and --kernel matern needs it, e.g. --nu 2.5")
         if self.nu is not None and not (math.isfinite(self.nu) and 0 < self.nu <= 100):

@@ -49,7 +49,7 @@ def block(radius: float, how: Propagation) -> int:
             f"chebyshev would take {a_frame:.2g} terms a frame, at most {MOST_TERMS:,} are allowed: choose"
             " --propagator eigen, a smaller --dt, fewer --points or lower potentials"
         )
-    return max(min(TOGETHER[how.hamiltonian], how.frames, int(MOST_TERMS / a_frame)), 1)
+    return max(int(min(TOGETHER[how.hamiltonian], how.frames, MOST_TERMS / a_frame)), 1)
 
 
 def bounds(potential: Float[np.ndarray, "*n points"], ring: Ring, hamiltonian: str) -> tuple[float, float]:
