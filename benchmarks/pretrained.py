@@ -84,7 +84,8 @@ def main() -> None:
     run, folder = Run.open(options.run), PRETRAINED / options.name
     model, about = load_model(run.path), trained_on(run.path)
     if start := run.config.get("start_from"):
-        about |= {"began_with": {"model": start, **trained_on(start)}}  # its commands are part of the recipe
+        first = trained_on(start)  # its commands are part of the recipe
+        about |= {"began_with": {"model": start, **{key: first.get(key) for key in ("updates", "commands")}}}
     save_pretrained(model, folder, about, half=options.half)
     about |= {"measured": measure(load_pretrained(folder), about, options.store)}
     about |= {"commands": commands(run), "machine": machine()}
