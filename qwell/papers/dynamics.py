@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from qwell.papers.dynamics_answers import (
     TESTS,
@@ -134,9 +135,11 @@ class Steps:
             folder or experiment, experiment, "qtrain", "probe", experiment, *arguments
         )
 
-    def rollout(self, folder: str, run: str, *tests: str) -> Stage:
-        """An emulator fed with its own predictions, beside the truth."""
-        return self.plan.experiment(folder, "rollout", "qtrain", "rollout", run, *tests, *self.frames)
+    def rollout(self, folder: str, run: str, tests: Sequence[str], *options: str) -> Stage:
+        """An emulator fed with its own predictions, beside the truth of test sets."""
+        name = "rollout" if len(tests) > 1 else f"rollout-{Path(tests[0]).stem}"
+        asked = (*repeated("--data", tests), *options, *self.frames)
+        return self.plan.experiment(folder, name, "qtrain", "rollout", run, *asked)
 
 
 def plan(scale: Scale) -> Plan:
@@ -181,13 +184,13 @@ def _architectures(steps: Steps, gru: str, barrier: str, free: str, tests: Seque
         f"the released recipe: {EMULATOR_TRAINING['free']}",
     )
     steps.plan.claim(
-        steps.rollout("rollout", gru, *on),
+        steps.rollout("rollout", gru, tests),
         "Rollouts of the recurrent network",
         "Even after 350 steps the error is negligible, also on potentials never seen (Figs. 2, S4).",
         said_of_rollout,
     )
     steps.plan.claim(
-        steps.rollout("half-circle", gru, "--data", tests[1], "--row", "1"),
+        steps.rollout("half-circle", gru, tests[1:2], "--row", "1"),
         "Rollouts in shapes never seen",
         "The step pyramid and the half circle, taught by rectangles alone, are predicted as well (Fig. 2).",
         said_of_rollout,
@@ -217,7 +220,7 @@ def _generalisation(steps: Steps, seeds: Sequence[str], tests: Sequence[str], ot
         said_of_packets,
     )
     steps.plan.claim(
-        steps.rollout("beyond-taught", gru, "--data", others),
+        steps.rollout("beyond-taught", gru, [others]),
         "Beyond the paper: outside what is taught",
         "No such cases: wells below zero, a barrier of 20 Hartree, faster, narrower and wider packets.",
         measured_on_rollout,
@@ -253,7 +256,7 @@ def _ring(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) -> None:
         said_of_emulators,
     )
     steps.plan.claim(
-        steps.rollout("beyond-rollout", ring[0], *on),
+        steps.rollout("beyond-rollout", ring[0], tests),
         "Beyond the paper: rollouts of the best",
         "As above.",
         measured_on_rollout,
