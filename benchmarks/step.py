@@ -27,8 +27,8 @@ from qwell.store.reader import open_dataset
 from qwell.train.config import EigenConfig, known
 from qwell.train.devices import choose_device
 from qwell.train.eigen import begin
+from qwell.train.eigen_steps import make_optimizer, make_step
 from qwell.train.loop import train
-from qwell.train.steps import make_optimizer, make_step
 from qwell.train.stream import open_stream
 from qwell.train.team import Team
 

@@ -178,7 +178,7 @@ class EigenConfig(TrainingConfig):
             own by default (`registry.Entry`), the paper's `PAPER` where it has none.
         ema: decay of a running average of the weights, which is measured and saved instead of them; 0: none.
         threads: of the processor that the training uses.
-        density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
+        density_weight: w of the loss on densities (`eigen_steps.density_loss`); the data set must have them.
         mirror: half of every batch is mirrored, v(−x), which has the energies of v(x); with torchrun, half of
             the part of every process, so that W processes do not do what one does.
         seed: of weights and order of batches.
