@@ -272,7 +272,7 @@ def _under_readers(
                     assert hook.struck and "run the same command again" in str(error), error
                     noticed += 1
                 except half_gone as error:
-                    assert hook.struck and ("missing" in str(error) or "No such file" in str(error)), error
+                    assert hook.struck and ("missing" in str(error) or "damaged" in str(error)), error
                     one_line(error)
             if not (hit := hook.hit):  # there are not so many shards to open
                 tally.tries -= 1
