@@ -58,6 +58,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/propagators.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/rollout.py
+	$(BIN)/python benchmarks/gru_update.py
 	$(BIN)/python benchmarks/derivatives.py
 	$(BIN)/python benchmarks/page.py
 

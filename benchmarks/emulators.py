@@ -3,8 +3,8 @@
     python benchmarks/emulators.py [--store store]
 
 STORE holds paper-tests-rect.zarr, paper-tests-shaped.zarr and paper-tests-free.zarr, made by `qdata simulate
---preset …`. The paper has C = .9953 and MAE = .0051 over the 37 cases (Table I), .9984 and .0014
-over the free ones without a potential channel (Table III); nine of the shaped cases are ours.
+--preset …`. The paper has C = .9953 and MAE of parts = .0051 over its 25 cases with a potential (Table I),
+and .9984 and .0014 over the free ones without a potential channel (Table III). Nine shaped ones are ours.
 """
 
 from __future__ import annotations

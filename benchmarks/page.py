@@ -17,6 +17,7 @@ TITLES = {
     "step-cuda": "An update of the weights, GPU",
     "propagators": "Wave packets in time",
     "windows": "The dynamics paper's data set, and its windows",
+    "gru-update": "An update of the recurrent emulator",
     "rollout": "Emulators predicting 400 frames",
     "emulators": "Emulators on the 37 test cases",
     "derivatives": "Derivatives of a network, with parameter gradients",

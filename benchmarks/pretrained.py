@@ -20,6 +20,7 @@ from common import machine
 from qwell import load_model, open_dataset
 from qwell.models.layers import Network
 from qwell.models.registry import PRETRAINED, create_model, load_pretrained, save_pretrained
+from qwell.train.config import DynamicsConfig
 from qwell.train.eigen import predict_split
 from qwell.train.metrics import nmse, waves_compared
 from qwell.train.rollout import predict_frames
@@ -38,6 +39,10 @@ def commands(run: Run) -> list[str]:
     trained += [f"--set={k}={v}" for k, v in config["options"].items() if getattr(fresh, k) != v]
     trained += ["--updates", str(config["updates"])]
     if config["command"] == "dynamics":
+        fresh_config = DynamicsConfig(data="", digest="")
+        for name in ("schedule", "warm_up", "first_rate", "last_rate", "start_from"):
+            if config.get(name) is not None and config[name] != getattr(fresh_config, name):
+                trained += [f"--{name.replace('_', '-')}", str(config[name])]
         return [f"qdata simulate --preset {recipe['name']}", shlex.join(trained)]
     made = ["qdata", "generate", "--kernel", recipe["kernel"], "--n", str(recipe["n"])]
     made += ["--solver", recipe["solver"]]
@@ -78,6 +83,9 @@ def main() -> None:
     options = parser.parse_args()
     run, folder = Run.open(options.run), PRETRAINED / options.name
     model, about = load_model(run.path), trained_on(run.path)
+    if start := run.config.get("start_from"):
+        first = trained_on(start)  # its commands are part of the recipe
+        about |= {"began_with": {"model": start, **{key: first.get(key) for key in ("updates", "commands")}}}
     save_pretrained(model, folder, about, half=options.half)
     about |= {"measured": measure(load_pretrained(folder), about, options.store)}
     about |= {"commands": commands(run), "machine": machine()}

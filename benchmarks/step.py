@@ -24,11 +24,15 @@ from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.models.registry import create_model
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
-from qwell.train import loop, steps
-from qwell.train.config import EigenConfig
+from qwell.train.config import EigenConfig, known
 from qwell.train.devices import choose_device
-from qwell.train.runs import Run
+from qwell.train.eigen import begin
+from qwell.train.eigen_steps import make_optimizer, make_step
+from qwell.train.loop import train
 from qwell.train.stream import open_stream
+from qwell.train.team import Team
+
+BATCH = 100  # potentials an update, as in the spectra paper
 
 
 def synchronise(device: torch.device) -> None:
@@ -43,7 +47,7 @@ def bare(
     model = create_model(model_name).to(device)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     forward = torch.compile(model) if compiled else model
-    v, e = next(open_stream(data, device=device))
+    v, e = next(open_stream(data, batch=BATCH, device=device))
     v, e = v.clone(), e.clone() / 100
     times = []
     for _ in range(updates + 5):
@@ -60,36 +64,33 @@ def bare(
 def looped(data: Dataset, model_name: str, device: torch.device, updates: int) -> list[float]:
     """Seconds between the ends of successive updates of the training loop."""
     ends: list[float] = []
-    true = loop.make_step
+    model = create_model(model_name).to(device)
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = EigenConfig(
+            str(data.path),
+            data.digest,
+            model=model_name,
+            updates=updates + 5,
+            batch=BATCH,
+            evaluate_every=10**6,
+            log_every=10,
+        )
+        run = begin(asked, Path(scratch) / "run", data)
+        config = EigenConfig.from_json(run.config)
+        optimizer = make_optimizer(model, known(config.first_rate))
+        step = make_step(model, optimizer)
 
-    def timed(*arguments: object, **options: object) -> steps.Step:
-        step = true(*arguments, **options)  # type: ignore[arg-type]
-
-        def measured(v: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        def timed(v: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
             loss = step(v, e)
             synchronise(device)
             ends.append(time.perf_counter())
             return loss
 
-        return measured
-
-    loop.make_step = timed  # type: ignore[assignment]
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            config = EigenConfig(
-                str(data.path),
-                data.digest,
-                model=model_name,
-                updates=updates + 5,
-                evaluate_every=10**6,
-                log_every=10,
-            )
-            run = Run.create(Path(scratch) / "run", config.to_json())
-            stream = open_stream(data, batch=config.batch, device=device)
-            model = create_model(model_name).to(device)
-            loop.train(model, stream, config, run, evaluate=dict, energy_power=1.0)
-    finally:
-        loop.make_step = true
+        stream = open_stream(data, batch=BATCH, device=device)
+        train(
+            model, optimizer, timed, stream, config, run,
+            describe=lambda loss: {}, evaluate=dict, team=Team(),
+        )  # fmt: skip
     return list(np.diff(ends)[4:])
 
 

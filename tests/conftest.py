@@ -1,10 +1,16 @@
 """What tests of several rooms need, made once a process; not to be changed by a test."""
+# ruff: noqa: E402
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
+from shapes import check_shapes
+
+check_shapes()  # before anything of qwell is imported
+
 from servers import s3_server
 
 from qwell.datagen.pipeline import generate
@@ -31,6 +37,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("QWELL_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shapes are checked: what the library itself says of wrong ones is heard."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

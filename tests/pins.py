@@ -14,6 +14,7 @@ import io
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,29 @@ def command(name: str, words: str) -> None:
         group.main(words.split(), prog_name=name, standalone_mode=False)
 
 
-def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Make everything in the working directory: rows by data set, split and field; digests; last losses."""
+@contextlib.contextmanager
+def orders_of(digests: dict[str, str]) -> Iterator[None]:
+    """Data sets of these names have these digests inside, and with them the order of batches.
+
+    The last bit of a row, and so its digest and the order, may differ between processors; losses are to be
+    compared in one order.
+    """
+    from qwell.store.dataset import Dataset
+
+    own = Dataset.digest
+    Dataset.digest = property(lambda self: digests.get(self.name, self.manifest.digest))  # type: ignore
+    try:
+        yield
+    finally:
+        Dataset.digest = own  # type: ignore[method-assign]
+
+
+def make(orders: dict[str, str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Make everything in the working directory: rows by data set, split and field; digests; last losses.
+
+    Arguments:
+        orders: the digests whose orders of batches are trained in; by default those of the data.
+    """
     from qwell import open_dataset
 
     rows, digests, losses = {}, {}, {}
@@ -66,7 +88,8 @@ def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             for field in data[split].fields if len(data[split]) else ():
                 rows[f"{name}/{split}/{field}"] = np.asarray(data[split][field][:])
     for name, words in TRAININGS.items():
-        command("qtrain", f"{words} --device cpu --out runs/{name}")
+        with orders_of(orders or {}):
+            command("qtrain", f"{words} --device cpu --out runs/{name}")
         lines = Path(f"runs/{name}/metrics.jsonl").read_text().splitlines()
         losses[name] = json.loads(lines[-1])["loss"]
     return rows, {"digests": digests, "losses": losses}

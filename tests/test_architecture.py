@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom, how large a room may grow, and what `--help` may load."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,16 +16,17 @@ ALLOWED = {
     "errors": set(),
     "files": set(),
     "progress": set(),
-    "physics": {"numpy", "scipy", "numba"},
+    "physics": {"numpy", "scipy", "numba", "jaxtyping"},
     "store": {"numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
-    "models": {"qwell.physics", "torch", "safetensors"},
+    "models": {"qwell.physics", "torch", "safetensors", "jaxtyping"},
     "figures": {"numpy", "matplotlib"},
     "datagen": {
         "qwell.physics", "qwell.store", "numpy", "scipy", "dask", "distributed", "dask_jobqueue",
         "threadpoolctl",
     },
     "train": {
-        "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy", "torch", "safetensors",
+        "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy", "threadpoolctl", "torch",
+        "safetensors",
     },
     "studies": {
         "qwell.train", "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "qwell.papers.stated",
@@ -171,3 +173,20 @@ def test_type_checkers_see_what_is_public() -> None:
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     assert {alias.asname: node.module for node in imports for alias in node.names} == qwell._PUBLIC
+
+
+@pytest.mark.slow  # mypy reads torch and numpy
+def test_public_names_have_static_types(tmp_path: Path) -> None:
+    says = {
+        'qwell.open_dataset("x")': "qwell.store.dataset.Dataset",
+        'qwell.load_model("x")': "qwell.models.layers.Network",
+        'qwell.create_model("x")': "qwell.models.layers.Network",
+        'qwell.SpectraRecipe("m3", n=10)': "qwell.datagen.recipes.spectra.SpectraRecipe",
+        "qwell.list_models()": "dict[str, str]",
+    }
+    (tmp_path / "asked.py").write_text("\n".join(["import qwell", *(f"reveal_type({one})" for one in says)]))
+    command = [sys.executable, "-m", "mypy", "--config-file", "", "--follow-imports=silent", "asked.py"]
+    where = os.environ | {"MYPYPATH": str(ROOT.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=where, capture_output=True, text=True, check=False)
+    for number, kind in enumerate(says.values(), start=2):
+        assert f'asked.py:{number}: note: Revealed type is "{kind}"' in done.stdout, done.stdout

@@ -14,7 +14,7 @@ from qwell.studies.probes import generalisation
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with trajectories and a trained emulator."""
     home = tmp_path_factory.mktemp("home")
-    common = ("--frames", 30, "--workers", 0, "--v-scale", 6)
+    common = ("--frames", 30, "--workers", 0, "--v-scale", 6, "--hamiltonian", "lattice")
     packets = ("--hb", "2,6", "--x0", "20,30", "--validation", 2, *common)
     run("qdata", "simulate", *packets, "--out", "store/barriers.zarr", cwd=home)
     tests = ("--hb", 4, "--x0", 25, "--split", "test", *common)
@@ -46,6 +46,17 @@ def test_rollout(home: Path) -> None:
     assert {p.suffix for p in folder.glob("rollout-tests.*")} == {".png", ".csv", ".md", ".json"}
     found = run(*asked, "--json", cwd=home).json
     assert found["frames"] == 12 and len(found["cases"]) == 1
+
+
+def test_waves_that_an_emulator_did_not_learn(home: Path) -> None:
+    """Another box is another distance of points: refused with the remedy, or warned of."""
+    waves = ("--hb", 4, "--box", 80, "--split", "test", "--frames", 20, "--hamiltonian", "lattice")
+    run("qdata", "simulate", *waves, "--workers", 0, "--out", "store/other.zarr", cwd=home)
+    asked = ("qtrain", "rollout", "emulator-gru", "--data", "store/other.zarr", "--frames", 5)
+    told = run(*asked, cwd=home, code=2).stderr
+    assert "learned with dx = 0.0976562 instead of 0.078125" in told and "--anyway" in told
+    warned = json.loads(run(*asked, "--anyway", "--json", cwd=home).stdout)["warnings"]
+    assert len(warned) == 1 and "what it says of these waves is wrong" in warned[0]
 
 
 def test_experiments(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

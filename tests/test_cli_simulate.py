@@ -116,7 +116,6 @@ def test_potentials_from_a_file_and_by_shape(home: Path) -> None:
         (("--potential", "triangle:height=3"), "width"),
         (("--shard-size", "3"), "multiple of 8"),
         (("--device", "cuda"), "eigen"),
-        (("--frames", "3"), "does not fit"),
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy(

@@ -14,6 +14,7 @@ from support import run
 
 from qwell.cli import qdata, qtrain
 
+PAPERS_DONE = ("derivatives", "dynamics", "introspective", "potential", "spectra")
 MAKING = "--shard-size --scheduler --cluster --dry-run --shards --format --out --json"
 TRAINING = "--data --model --set --updates --device --log-every --evaluate-every --out --resume"
 WRITTEN = "--out --json"
@@ -43,32 +44,31 @@ ALWAYS = {
     "qdata card": "--url --license --json",
     "qtrain eigen": f"{TRAINING} --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
-    " --seed --compile --tensorboard --checkpoint-every --clip --rollout",
+    " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
     "qtrain introspect": "--data --translator --dimensions --update --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --device --json",
     "qtrain predict": f"--potential --device {WRITTEN}",
     "qtrain models": "--pretrained --json",
-    "qtrain rollout": f"--data --split --frames --row --device {WRITTEN}",
+    "qtrain rollout": f"--data --split --frames --row --device --anyway {WRITTEN}",
     "qtrain probe ablation": f"--data --split {WRITTEN}",
     "qtrain probe attention": f"--data --split --index --layers {WRITTEN}",
     "qtrain probe cross-kernel": f"--data --split --index {WRITTEN}",
     "qtrain probe crossing": f"--data --split --candidates {WRITTEN}",
     "qtrain probe densities": f"--data --split --index --samples {WRITTEN}",
-    "qtrain probe emulators": f"--data --split --frames {WRITTEN}",
-    "qtrain probe gradients": f"--data --split --samples --seed {WRITTEN}",
-    "qtrain probe hyper": f"--data --split --frames {WRITTEN}",
+    "qtrain probe emulators": f"--data --split --frames --anyway {WRITTEN}",
+    "qtrain probe gradients": f"--data --split --samples --seed --anyway {WRITTEN}",
+    "qtrain probe hyper": f"--data --split --frames --anyway {WRITTEN}",
     "qtrain probe learning-curves": f"--index {WRITTEN}",
     "qtrain probe matter": f"--data --split --index {WRITTEN}",
-    "qtrain probe packets": f"--data --split --frames {WRITTEN}",
+    "qtrain probe packets": f"--data --split --frames --anyway {WRITTEN}",
     "qtrain probe similarity": f"--train --data --device {WRITTEN}",
-    "qtrain probe sweep": f"--hamiltonian --frames {WRITTEN}",
+    "qtrain probe sweep": f"--hamiltonian --frames --anyway {WRITTEN}",
     "qtrain variational": f"--potential --layers --seed --seeds {WRITTEN}",
     "qtrain potential": "--system --data --file --method --field --recipe --r0 --samples --seed --seeds"
     f" {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
-    **{f"qtrain reproduce {name}": "--scale --out --jobs --dry-run" for name in
-       ("derivatives", "dynamics", "introspective", "potential", "spectra")},
+    **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in PAPERS_DONE},
 }  # fmt: skip
 
 KERNEL = "--kernel m3 --n 10 --workers 0"
@@ -151,6 +151,7 @@ IDLE = {
         "--temper": f"{PAPERS} --temper 0", "--adam-steps": f"{PAPERS} --adam-steps 1",
         "--newton-steps": f"{PAPERS} --newton-steps 1",
     },
+    **{f"qtrain reproduce {name}": {"--jobs": "--jobs 2 --dry-run"} for name in PAPERS_DONE},
 }  # fmt: skip
 # What the library itself says, where it knows; everywhere else the option "has no effect here".
 SAID = {

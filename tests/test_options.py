@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -31,6 +32,18 @@ def test_no_default_is_typed_by_hand() -> None:
     for path in CLI.glob("*.py"):
         if path.name != "options.py":
             assert "[default:" not in path.read_text(), path
+            for call in ast.walk(ast.parse(path.read_text())):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "click.option":
+                    words = {one.arg: ast.unparse(one.value) for one in call.keywords}
+                    assert words.get("default", "''") in ("''", "None") or not _is_plain(words["default"]), (
+                        words
+                    )
+                    assert words.get("show_default", "True") == "True" or not _is_plain(words["show_default"])
+
+
+def _is_plain(text: str) -> bool:
+    """Whether an expression is a number or a text by itself, and not a name of the library's."""
+    return isinstance(ast.parse(text, mode="eval").body, ast.Constant)
 
 
 @pytest.mark.parametrize("name", ["oscillator-0", "oscillator-2d", "hydrogen-1s"])

@@ -17,7 +17,7 @@ Made = tuple[dict[str, np.ndarray], dict[str, Any]]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with contextlib.chdir(tmp_path_factory.mktemp("pins")):
-        return make()
+        return make(json.loads(SUMS.read_text())["digests"])
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -28,8 +28,10 @@ def test_rows_are_those_of_the_pins(made: Made, name: str) -> None:
         for key in fields:
             ours, theirs = made[0][key], pinned[key]
             assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-            scale = np.abs(theirs).max()
-            tolerance = 1e-6 if ours.dtype == np.float32 else 1e-12
+            drifts = key.endswith("_drift")  # rounding itself
+            scale = 1.0 if drifts else np.abs(theirs).max()
+            smooth = name.startswith("rbf")  # the root of its covariance loses half of the digits
+            tolerance = 1e-6 if smooth or ours.dtype == np.float32 else 1e-12
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=key)
 
 

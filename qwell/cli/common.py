@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -27,6 +26,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 def parse_settings(settings: tuple[str, ...], example: str) -> dict[str, Any]:
     """KEY=VALUE pairs as a dictionary; values are JSON, or text if they are not."""
+    import json  # costs milliseconds, and --help needs none of it
+
     options: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import click
 
 from qwell.errors import QwellError
-from qwell.files import make_directory, write_error
 from qwell.progress import Stage, in_words, told_to
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ def logged_to(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
+    from qwell.files import make_directory, write_error  # costs milliseconds, and --help needs none of it
+
     make_directory(path.parent)
     try:
         handler = _File(path, encoding="utf-8")

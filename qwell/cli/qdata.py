@@ -49,7 +49,7 @@ SECTIONS = {
         ),
         "animate": (
             "qwell.cli.qdata_draw:animate",
-            "Film one simulation: |ψ|², Re ψ, and the potential.",
+            "Film one simulation: |ψ|, Re ψ, and the potential.",
         ),
         "windows": (
             "qwell.cli.qdata_simulate:windows",

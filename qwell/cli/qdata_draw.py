@@ -43,6 +43,6 @@ def plot(path: str, split: str | None, rows: str | None, out: Path | None) -> No
 @option(film_of, "fps", help="Pictures in a second of the film.")
 @path_option("--out", help="File of the film, GIF or MP4.", default="<name>-<row>.gif")
 def animate(path: str, split: str | None, out: Path | None, **options: Any) -> None:
-    """Film one simulation: |ψ|², Re ψ, and the potential. MP4 needs ffmpeg."""
+    """Film one simulation: |ψ|, Re ψ, and the potential. MP4 needs ffmpeg."""
     data = open_dataset(path).require("trajectories")
     click.echo(f"{film_of(data, split or shown_split(data), out, **given(options))}")

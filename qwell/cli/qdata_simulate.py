@@ -156,7 +156,7 @@ def windows(path: str, split: str, n: int | None, materialize: bool, out: Path |
         refuse("it belongs to --materialize", "n", "out", "force")
     data = open_dataset(path).require("trajectories")
     results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
-    c = Curriculum.from_json(data.recipe["curriculum"])
+    c = Curriculum.of(data)
     text = (
         f"{path} {split}: {results['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
         f" {results['per_simulation']:,} a simulation; {100 * results['touching']:.1f} % touch the potential"

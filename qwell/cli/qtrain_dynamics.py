@@ -11,10 +11,17 @@ import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.common import parse_settings
-from qwell.cli.options import given, option, path_option, refuse
-from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
+from qwell.cli.options import Names, given, option, path_option, refuse
+from qwell.cli.training import (
+    absolute,
+    anyway_option,
+    check_resume,
+    device_option,
+    run_training,
+    training_options,
+)
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.train.config import DynamicsConfig
+from qwell.train.config import TRAJECTORY_TIERS, DynamicsConfig
 
 
 @click.command()
@@ -24,6 +31,18 @@ from qwell.train.config import DynamicsConfig
 @option(DynamicsConfig, "clip", help="Largest norm of each tensor's gradient; 0 allows any.")
 @option(DynamicsConfig, "unroll", help="Frames that the loss runs models on the ring on for.")
 @option(DynamicsConfig, "rollout", help="Frames of the rollouts that validate.")
+@option(
+    DynamicsConfig,
+    "stream",
+    type=Names(lambda: TRAJECTORY_TIERS),
+    help="Place of the trajectories: auto, resident (in memory) or mirror (decoded on disk, memory-mapped).",
+)
+@option(
+    DynamicsConfig,
+    "start_from",
+    metavar="MODEL",
+    help="Trained emulator whose weights are begun with: a run, model folder or pretrained name.",
+)
 def dynamics(
     data: str | None, settings: tuple[str, ...], device: str, out: Path | None,
     resume: Path | None, **options: Any,
@@ -74,6 +93,7 @@ def _refuse_idle(model: str) -> None:
 @option(OfTrajectories, "split", help="Split of the data sets.")
 @option(OfTrajectories, "frames", help="Number of frames to predict.")
 @option(OfTrajectories, "row", help="Row of the simulation that is drawn.")
+@anyway_option
 @path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes")
 @device_option
 @as_json

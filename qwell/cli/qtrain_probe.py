@@ -9,6 +9,7 @@ import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.options import Group, Names, given, option, path_option, stacked
+from qwell.cli.training import anyway_option
 from qwell.errors import InvalidInput
 from qwell.physics.propagators.settings import HAMILTONIANS
 from qwell.studies.probes.asked import OfSpectra, OfTrajectories
@@ -192,6 +193,7 @@ def matter(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **a
 @click.option("--data", multiple=True, required=True, help="Trajectories to be predicted; repeat for more.")
 @test_split_option
 @frames_option
+@anyway_option
 @common
 def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
@@ -209,6 +211,7 @@ def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, 
 @test_split_option
 @option(OfTrajectories, "samples", help="Number of windows of each kind.")
 @option(OfTrajectories, "seed", help="Seed of the choice of windows.")
+@anyway_option
 @common
 def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """What predictions depend on: direct gradients, and how far from Cauchy and Riemann.
@@ -229,16 +232,16 @@ def gradients(model: str, data: str, out: Path | None, **asked: Any) -> None:
     help="Kinetic energy of the truth, which is made on the spot: lattice or spectral.",
 )
 @frames_option
+@anyway_option
 @common
-def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, out: Path | None) -> None:
+def sweep(models: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Emulators against S0, E0, and the barrier's width and height; a band over runs.
 
     Figure 4 of the paper.
     """
     from qwell.studies.probes.generalisation import sweep as ask
 
-    asked = given({"hamiltonian": hamiltonian, "frames": frames})
-    answer_with(ask(models, **asked), probes_folder(models[0], out))
+    answer_with(ask(models, **given(asked)), probes_folder(models[0], out))
 
 
 @probe.command()
@@ -246,15 +249,15 @@ def sweep(models: tuple[str, ...], hamiltonian: str | None, frames: int | None, 
 @click.option("--data", required=True, help="Trajectories whose numbers are taken.")
 @test_split_option
 @frames_option
+@anyway_option
 @common
-def packets(model: str, data: str, frames: int | None, out: Path | None, **asked: Any) -> None:
+def packets(model: str, data: str, out: Path | None, **asked: Any) -> None:
     """Emulators on packets of other shapes: triangle, square.
 
     Figure S5 of the paper.
     """
     from qwell.studies.probes.generalisation import packets as ask
 
-    asked |= {"frames": frames}
     answer_with(ask(model, open_kind(data, "trajectories"), **given(asked)), probes_folder(model, out))
 
 
@@ -263,6 +266,7 @@ def packets(model: str, data: str, frames: int | None, out: Path | None, **asked
 @click.option("--data", required=True, help="Trajectories to be predicted.")
 @test_split_option
 @frames_option
+@anyway_option
 @common
 def hyper(models: tuple[str, ...], data: str, out: Path | None, **asked: Any) -> None:
     """Emulators with other history, window and hidden size.

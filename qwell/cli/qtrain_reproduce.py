@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from qwell.cli.common import goes_on_with
-from qwell.cli.options import Group, Names, path_option
+from qwell.cli.options import Group, Names, path_option, refuse
 from qwell.cli.progress import logged_to, tell
 from qwell.papers.plan import Paper
-from qwell.papers.reproduce import PAPERS, outline
+from qwell.papers.reproduce import AT_A_TIME, PAPERS, SCALE, outline
 from qwell.papers.reproduce import reproduce as do
 
 
@@ -53,7 +53,7 @@ def command_of(paper: Paper[Any]) -> click.Command:
     )
     @click.option(
         "--scale",
-        default="demo",
+        default=SCALE,
         show_default=True,
         type=Names(lambda: paper.scales),
         help="Size of all: demo (minutes), cpu (hours on 2 cores) or paper (its sizes; wants a GPU).",
@@ -64,7 +64,7 @@ def command_of(paper: Paper[Any]) -> click.Command:
     @click.option(
         "--jobs",
         type=click.IntRange(1),
-        show_default="1 at the scale demo, else 2",
+        show_default=", ".join(f"{jobs} at the scale {scale}" for scale, jobs in AT_A_TIME.items()),
         help="Commands at a time, one thread each, where they do not wait for each other.",
     )
     @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
@@ -72,11 +72,11 @@ def command_of(paper: Paper[Any]) -> click.Command:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"
         ahead = outline(paper, scale, folder)
         if dry_run:
+            refuse("--dry-run runs no command", "jobs")
             click.echo("\n".join(ahead))
             return
         with logged_to(folder / "log.txt"), goes_on_with("the same command", "qtrain"):
-            at_a_time = jobs or (1 if scale == "demo" else 2)
-            path = do(paper, scale, folder, run_command, tell, begin_command, at_a_time)
+            path = do(paper, scale, folder, run_command, tell, begin_command, jobs or AT_A_TIME[scale])
         click.echo(f"report: {path}  {path.with_suffix('.md')}")
 
     return command

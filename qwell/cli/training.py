@@ -22,6 +22,12 @@ device_option = click.option(
     "--device", default=DEVICE, show_default=True, help="Device that computes: auto, cpu, cuda, cuda:1 …"
 )
 
+anyway_option = click.option(
+    "--anyway",
+    is_flag=True,
+    help="Ask an emulator also about waves of another mesh, time step or Hamiltonian than it learned from.",
+)
+
 
 def run_option(default: str) -> Any:
     """Where a run goes; `default` says where if it is not given."""

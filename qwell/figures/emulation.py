@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.figures.canvas import canvas
 from qwell.figures.spacetime import LENGTH, TIME, draw_potential, draw_spacetime
+
+BLOWN = 10.0  # |ψ| of a rollout that has left all bounds; left white
 
 
 def rollout_figure(
@@ -49,12 +50,69 @@ def rollout_figure(
     last = axes[5]
     for k, (error, overlap) in enumerate(zip(mae, correlation, strict=True)):
         mine = k == row
-        style: dict[str, Any] = {"lw": 1.8 if mine else 0.5, "alpha": 1.0 if mine else 0.35}
-        last.plot(times, error, color="C0", label="MAE" if mine else None, **style)
-        last.plot(times, 1 - overlap, color="C1", label="1 − C" if mine else None, **style)
+        width, alpha = (1.8, 1.0) if mine else (0.5, 0.35)
+        last.plot(times, error, color="C0", lw=width, alpha=alpha, label="MAE" if mine else None)
+        last.plot(times, 1 - overlap, color="C1", lw=width, alpha=alpha, label="1 − C" if mine else None)
     last.set(yscale="log", xlabel=TIME, title="this case (thick) and the others")
     last.grid(which="both", alpha=0.25)
     last.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def maps_figure(
+    x: np.ndarray,
+    times: np.ndarray,
+    truth: np.ndarray,
+    predicted: Mapping[str, np.ndarray],
+    title: str,
+) -> Figure:
+    """Draw one case as several emulators predict it: Re ψ in space and time, and what is off (Figs. 3a, S6).
+
+    Arguments:
+        x: (points,); times: (frames,).
+        truth: (frames, points) complex; predicted: emulator → the same.
+    """
+    figure, axes = canvas(2, 1 + len(predicted), width=4.6 * (1 + len(predicted)), height=7.0)
+    wide = 1 + len(predicted)
+    draw_spacetime(axes[0], x, times, truth.real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
+    axes[0].set_title("true")
+    axes[wide].set_axis_off()
+    for k, (name, values) in enumerate(predicted.items(), start=1):
+        values = np.where(np.isfinite(values) & (np.abs(values) < BLOWN), values, np.nan)
+        draw_spacetime(axes[k], x, times, values.real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
+        axes[k].set_title(name)
+        draw_spacetime(axes[wide + k], x, times, (values - truth).real, "error  [bohr$^{-1/2}$]", signed=True)
+    figure.suptitle(title)
+    return figure
+
+
+def gallery_figure(
+    x: np.ndarray, cases: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]], title: str
+) -> Figure:
+    """Draw the last frame of every case: |ψ| true and predicted, and where the potential is (Figs. S3, S4).
+
+    Arguments:
+        x: (points,).
+        cases: title, truth (points,) complex, prediction, potential (points,).
+    """
+    columns = min(5, len(cases))
+    rows = -(-len(cases) // columns)
+    figure, axes = canvas(rows, columns, width=3.2 * columns, height=2.1 * rows + 0.4)
+    for panel, (name, truth, predicted, potential) in zip(axes, cases, strict=False):
+        scale = 1.1 * np.abs(truth).max()
+        if (potential != 0).any():
+            height = potential / np.abs(potential).max()
+            panel.fill_between(x, 0.9 * scale * height, color="0.6", alpha=0.35, step="mid", lw=0)
+        panel.plot(x, np.abs(truth), color="0.3", lw=1.4)
+        panel.plot(x, np.abs(predicted), color="C3", lw=0.9, ls="--")
+        panel.set_ylim(min(0.0, 0.95 * scale * potential.min() / (np.abs(potential).max() or 1)), scale)
+        panel.set_title(name, fontsize=8)
+        panel.tick_params(labelsize=7)
+    for panel in axes[len(cases) :]:
+        panel.set_axis_off()
+    for panel in axes[columns * (rows - 1) : len(cases)]:
+        panel.set_xlabel(LENGTH, fontsize=8)
     figure.suptitle(title)
     return figure
 
@@ -116,26 +174,27 @@ def packets_figure(times: np.ndarray, curves: Mapping[str, tuple[np.ndarray, np.
     """Draw MAE and C against time, averaged over cases, one line a packet (Fig. S5).
 
     Arguments:
-        times: (frames,).
+        times: after the last frame that was seen, (frames,).
         curves: packet → (MAE (frames,), C (frames,)).
     """
     figure, (left, right) = canvas(1, 2, width=10.0, height=3.8)
     for name, (mae, correlation) in curves.items():
         left.plot(times, mae, label=name)
         right.plot(times, correlation, label=name)
-    left.set(xlabel=TIME, ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
-    right.set(xlabel=TIME, ylabel="C")
+    left.set(ylabel="MAE  [bohr$^{-1/2}$]", yscale="log")
+    right.set(ylabel="C")
     for panel in (left, right):
+        panel.set_xlabel("time after the last frame seen  [ħ/hartree]")
         panel.grid(alpha=0.25)
         panel.legend(frameon=False)
     return figure
 
 
 def options_figure(points: Mapping[str, Sequence[tuple[float, float, float]]]) -> Figure:
-    """Draw MAE and C against options of networks (Fig. S7): option → (value, MAE, C) of each."""
+    """Draw MAE and C against options of networks (Fig. S7): option → (value, MAE, C), means over seeds."""
     figure, axes = canvas(1, len(points), width=4.4 * len(points), height=3.8)
     for panel, (option, measured) in zip(axes, points.items(), strict=True):
-        value, mae, correlation = (np.array(v) for v in zip(*sorted(measured), strict=True))
+        value, mae, correlation = np.array(sorted(measured)).T
         panel.plot(value, mae, "o-", color="C0", label="MAE")
         right = panel.twinx()
         right.plot(value, correlation, "s--", color="C1", label="C")

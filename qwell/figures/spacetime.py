@@ -23,7 +23,7 @@ def draw_spacetime(
     axes: Axes, x: np.ndarray, times: np.ndarray, values: np.ndarray, label: str, signed: bool = False
 ) -> None:
     """An image of `values` (times, points), time upwards; symmetric colours around 0 if signed."""
-    high = float(np.abs(values).max()) or 1.0
+    high = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     image = axes.imshow(
         values,
         origin="lower",
@@ -73,10 +73,10 @@ def trajectories_page(
         draw_spacetime(left, x, times, np.abs(psi[i]) ** 2, "|ψ|²  [1/bohr]")
         draw_spacetime(middle, x, times, psi[i].real, "Re ψ  [bohr$^{-1/2}$]", signed=True)
         for axes_of, colour in ((left, "white"), (middle, "black")):
-            scale = np.abs(potential[i]).max() or 1.0
-            height = 0.2 * (times[-1] - times[0]) / scale
-            if (potential[i] != 0).any():
-                axes_of.plot(x, times[0] + np.abs(potential[i]) * height, color=colour, lw=0.9)
+            if (potential[i] != 0).any():  # its least value lies at the bottom: wells go down, barriers up
+                low, high = min(potential[i].min(), 0), max(potential[i].max(), 0)
+                height = 0.2 * (times[-1] - times[0]) * (potential[i] - low) / (high - low)
+                axes_of.plot(x, times[0] + height, color=colour, lw=0.9)
             axes_of.set_title(f"{label}")
         norm = (np.abs(psi[i]) ** 2).sum(axis=1) * dx
         right.plot(times, norm - 1, color="C0", label="norm − 1")
@@ -98,7 +98,7 @@ def film(
     path: Path,
     fps: int = 25,
 ) -> None:
-    """Write a film of one simulation: |ψ|², Re ψ, and the potential.
+    """Write a film of one simulation: |ψ|, Re ψ, and the potential.
 
     Arguments:
         x: (points,); times: (frames,); psi: (frames, points) complex; potential: (points,), hartree.

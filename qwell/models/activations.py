@@ -12,15 +12,19 @@ import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-Curve = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+Curve = Callable[
+    [Float[Tensor, "*shape"]],
+    tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"], Float[Tensor, "*shape"]],
+]
 
 
 class Sin(nn.Module):
     """sin z, of every entry."""
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return torch.sin(z)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -33,11 +34,11 @@ class Mean(Network):
         self.config = config
         self.energy = nn.Parameter(torch.zeros(config.levels))
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         return self.energy.expand(len(potential), -1)
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, batches: Iterable[tuple[Float[Tensor, "_ points"], Float[Tensor, "_ levels"]]]) -> None:
         """Set the mean of all (potential, energy) batches."""
         total, count = torch.zeros_like(self.energy, dtype=torch.float64), 0
         for _, energy in batches:
@@ -54,12 +55,12 @@ class Linear(Network):
         self.config = config
         self.map = nn.Linear(config.points, config.levels)
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         energies: Tensor = self.map(potential)
         return energies
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, batches: Iterable[tuple[Float[Tensor, "_ points"], Float[Tensor, "_ levels"]]]) -> None:
         """Solve the normal equations, summed over (potential, energy) batches in float64.
 
         Directions whose variance is below 1e-12 of the largest are left out (the RBF kernel has many).
@@ -117,7 +118,7 @@ class MLP(Network):
     for a ReLU of both orientations trains worse.
     """
 
-    mean_spectrum: Tensor
+    mean_spectrum: Float[Tensor, "levels"]
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()
@@ -134,14 +135,14 @@ class MLP(Network):
         if config.offset:
             self.register_buffer("mean_spectrum", torch.zeros(config.levels))
 
-    def put_in(self, potential: Tensor, energy: Tensor) -> None:
+    def put_in(self, potential: Float[Tensor, "b points"], energy: Float[Tensor, "b levels"]) -> None:
         """Take the mean spectrum Ē = ⟨E − ⟨v⟩⟩ from training rows, if the configuration asks for it."""
         if self.config.offset:
             if self.config.centred:
                 energy = energy - potential.mean(1, keepdim=True)
             self.mean_spectrum.copy_(energy.mean(0))
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         scale, mean = self.config.energy_scale, None
         if self.config.centred:
             mean = potential.mean(1, keepdim=True)

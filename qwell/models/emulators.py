@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -79,7 +80,7 @@ class LinearEmulator(WindowEmulator):
         self.head = nn.Linear(config.inputs, config.outputs)
         self._begin()
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         frame: Tensor = self.head(windows[:, -1].flatten(1)).unflatten(1, (-1, PARTS))
         return frame
 
@@ -94,7 +95,7 @@ class DenseEmulator(WindowEmulator):
         self.head = nn.Linear(config.k, config.outputs)
         self._begin()
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         frames = torch.relu(self.embed(windows.flatten(2)))
         frame: Tensor = self.head(torch.relu(self.mix(frames.flatten(1)))).unflatten(1, (-1, PARTS))
         return frame
@@ -112,7 +113,7 @@ class ConvEmulator(WindowEmulator):
         self.head = nn.Linear(config.k, config.outputs)
         self._begin()
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         points = windows.transpose(1, 2).flatten(2)  # (b, w, h·c)
         features = torch.relu(self.filters(points)).flatten(1)
         frame: Tensor = self.head(torch.relu(self.mix(features))).unflatten(1, (-1, PARTS))
@@ -141,7 +142,11 @@ class GRUEmulator(WindowEmulator):
         self._begin()
         nn.init.orthogonal_(self.from_state.weight)
 
-    def advance(self, projected: Tensor, state: Tensor | None) -> Tensor:
+    def advance(
+        self,
+        projected: Float[Tensor, "*b {3*self.config.k}"],
+        state: Float[Tensor, "*b {self.config.k}"] | None,
+    ) -> Float[Tensor, "*b {self.config.k}"]:
         """The next state, (…, k), from a projected frame W e + a, (…, 3k), and the state before (None: 0)."""
         k = self.config.k
         back = self.from_state.bias.expand_as(projected) if state is None else self.from_state(state)
@@ -149,7 +154,7 @@ class GRUEmulator(WindowEmulator):
         n = torch.relu(projected[..., 2 * k :] + r * back[..., 2 * k :])
         return (1 - z) * n if state is None else torch.lerp(n, state, z)
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         projected = self.from_input(torch.relu(self.embed(windows.flatten(2))))
         state = None
         for frame in projected.unbind(1):

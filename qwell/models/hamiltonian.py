@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -62,14 +63,14 @@ class Hamiltonian(Network):
         self.folded = nn.Parameter(folded)
         self.kinetic = nn.Parameter(worked_out(lambda: torch.diag(torch.linspace(0, 4, n)), n, n))
 
-    def matrix(self, potential: Tensor) -> Tensor:
+    def matrix(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b n n"]:
         """H(v)/energy_scale, (b, n, n), symmetric."""
         weighted = self.kept * (potential / self.config.energy_scale).unsqueeze(1)
         coupling = weighted @ self.folded.T
         matrix: Tensor = (self.kinetic + self.kinetic.T) / 2 + weighted @ self.kept.T - coupling @ coupling.mT
         return matrix
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         with torch.autocast(potential.device.type, enabled=False):  # eigenvalues need their digits
             energies = torch.linalg.eigvalsh(self.matrix(potential.to(self.kinetic.dtype)))
         answer: Tensor = energies[:, : self.config.levels] * self.config.energy_scale

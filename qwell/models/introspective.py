@@ -7,6 +7,7 @@ Shapes: b batch, t cells, n hidden, d latent.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.physics.cells import HIGHEST
@@ -19,13 +20,13 @@ class TaylorCell(nn.Module):
         super().__init__()
         self.weights = nn.Parameter(0.02 * torch.randn(3, size, size) / size**0.5)
 
-    def matrix(self, v: Tensor) -> Tensor:
+    def matrix(self, v: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape n n"]:
         """The matrix of each v (…,), (…, n, n)."""
         powers = torch.stack([torch.ones_like(v), v, v * v], -1)
         eye = torch.eye(self.weights.shape[-1], dtype=v.dtype, device=v.device)
         return eye + torch.einsum("...p,pij->...ij", powers, self.weights.to(v.dtype))
 
-    def forward(self, h: Tensor, v: Tensor) -> Tensor:
+    def forward(self, h: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         """States (b, n) after each of the cells v (b, t), (b, t, n)."""
         stacked = self.weights.transpose(1, 2).permute(1, 0, 2).flatten(1)  # (n, 3n): h ↦ W₀h, W₁h, W₂h
         out = []
@@ -47,7 +48,7 @@ class FreeCell(nn.Module):
             last: nn.Linear = self.change[2]  # type: ignore[assignment]
             last.weight.mul_(0.1)
 
-    def forward(self, z: Tensor, v: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         """States (b, n) after each of the cells v (b, t), (b, t, n)."""
         out = []
         for u in v.unbind(1):
@@ -65,19 +66,19 @@ class Translator(nn.Module):
 
     linear = False
 
-    def start(self, batch: int) -> Tensor:
+    def start(self, batch: int) -> Float[Tensor, "{batch} n"]:
         """The hidden state before the first cell, (b, n)."""
         raise NotImplementedError
 
-    def run(self, h: Tensor, v: Tensor) -> Tensor:
+    def run(self, h: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         """Hidden states after each cell, (b, t, n), of scaled potentials v (b, t)."""
         raise NotImplementedError
 
-    def read(self, h: Tensor) -> Tensor:
+    def read(self, h: Float[Tensor, "*shape n"]) -> Float[Tensor, "*shape"]:
         """Densities of hidden states (…, n), (…,)."""
         raise NotImplementedError
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
         """Densities (b, t) of potentials (b, t)."""
         return self.read(self.run(self.start(len(potential)), potential / HIGHEST))
 
@@ -93,14 +94,14 @@ class TaylorTranslator(Translator):
         self.first = nn.Parameter(torch.randn(size) / size**0.5)
         self.out = nn.Linear(size, 1, bias=False)
 
-    def start(self, batch: int) -> Tensor:
+    def start(self, batch: int) -> Float[Tensor, "{batch} n"]:
         return self.first.expand(batch, -1)
 
-    def run(self, h: Tensor, v: Tensor) -> Tensor:
+    def run(self, h: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         found: Tensor = self.cell(h, v)
         return found
 
-    def read(self, h: Tensor) -> Tensor:
+    def read(self, h: Float[Tensor, "*shape n"]) -> Float[Tensor, "*shape"]:
         found: Tensor = self.out(h)[..., 0]
         return found
 
@@ -114,14 +115,14 @@ class GRUTranslator(Translator):
         self.first = nn.Parameter(torch.zeros(size))
         self.head = nn.Sequential(nn.Linear(size, 64), nn.SiLU(), nn.Linear(64, 1))
 
-    def start(self, batch: int) -> Tensor:
+    def start(self, batch: int) -> Float[Tensor, "{batch} n"]:
         return self.first.expand(batch, -1)
 
-    def run(self, h: Tensor, v: Tensor) -> Tensor:
+    def run(self, h: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         found: Tensor = self.cell(v[..., None], h[None].contiguous())[0]
         return found
 
-    def read(self, h: Tensor) -> Tensor:
+    def read(self, h: Float[Tensor, "*shape n"]) -> Float[Tensor, "*shape"]:
         found: Tensor = self.head(h)[..., 0]
         return found
 
@@ -166,16 +167,16 @@ class Distiller(nn.Module):
                     self.cell.weights[0, i, i + 1] += angle
                     self.cell.weights[0, i + 1, i] -= angle
 
-    def latents(self, start: Tensor, v: Tensor) -> Tensor:
+    def latents(self, start: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         """z after each cell, (b, t, d), of first states (b, n) and scaled potentials (b, t)."""
         found: Tensor = self.cell(self.encoder(start), v)
         return found
 
-    def forward(self, start: Tensor, v: Tensor) -> Tensor:
+    def forward(self, start: Float[Tensor, "b n"], v: Float[Tensor, "b t"]) -> Float[Tensor, "b t n"]:
         """Rebuilt hidden states, (b, t, n)."""
         return self.decode(self.latents(start, v))
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Float[Tensor, "*shape d"]) -> Float[Tensor, "*shape n"]:
         """Rebuilt hidden states (…, n) of latent numbers (…, d)."""
         i, j = torch.triu_indices(z.shape[-1], z.shape[-1], device=z.device).unbind()
         found: Tensor = self.decoder(torch.cat([z, z[..., i] * z[..., j]], -1))

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput, unknown
@@ -40,16 +41,16 @@ class Jet(NamedTuple):
             ∂²y/∂x_a∂x_b (…, k, a, b) of "hessian"; None of "first".
     """
 
-    value: Tensor
-    first: Tensor
-    second: Tensor | None
+    value: Float[Tensor, "*batch k"]
+    first: Float[Tensor, "*batch k a"]
+    second: Float[Tensor, "..."] | None
 
 
 class Affine(NamedTuple):
     """z = W y + b."""
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Float[Tensor, "outputs inputs"]
+    bias: Float[Tensor, "outputs"] | None
 
 
 Layers = Sequence[Affine | Curve]
@@ -58,10 +59,10 @@ Products = list[tuple[Tensor, Tensor]]
 
 def derivatives(
     network: nn.Module,
-    x: Tensor,
+    x: Float[Tensor, "*batch a"],
     order: str = "hessian",
     method: str = "auto",
-    parameters: Mapping[str, Tensor] | None = None,
+    parameters: Mapping[str, Float[Tensor, "..."]] | None = None,
 ) -> Jet:
     """Value, first and second derivatives of a network with respect to its inputs, batched and exact.
 
@@ -98,7 +99,9 @@ def derivatives(
     return (_recursion if method == "recursion" else _factorised)(layers, x, order)
 
 
-def hessian_vector(network: nn.Module, x: Tensor, vector: Tensor) -> Tensor:
+def hessian_vector(
+    network: nn.Module, x: Float[Tensor, "*batch a"], vector: Float[Tensor, "*batch a"]
+) -> Float[Tensor, "*batch k a"]:
     """Σ_b ∂²y_k/∂x_a∂x_b v_b, (…, k, a), for v (…, a): one pass forward, one back; no Hessian is made.
 
     With u_l = U_l v forward, the adjoints λ and their change μ along v go back together:
@@ -131,7 +134,7 @@ def hessian_vector(network: nn.Module, x: Tensor, vector: Tensor) -> Tensor:
     return change.expand(*x.shape[:-1], y.shape[-1], x.shape[-1])
 
 
-def parameter_jacobian(network: nn.Module, x: Tensor) -> Tensor:
+def parameter_jacobian(network: nn.Module, x: Float[Tensor, "*batch a"]) -> Float[Tensor, "*batch k p"]:
     """∂y_k/∂θ_p of every point, (…, k, P), parameters in the order of `network.parameters()` (paper, Eq. 3).
 
     Raises InvalidInput as `derivatives` does.

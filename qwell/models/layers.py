@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -27,19 +28,19 @@ class Network(nn.Module):
     registry_name: str = ""
     recordable = True
 
-    def put_in(self, potential: Tensor, energy: Tensor) -> None:
+    def put_in(self, potential: Float[Tensor, "b points"], energy: Float[Tensor, "b levels"]) -> None:
         """Take from training rows, before training, what the configuration puts in; nothing by default."""
 
-    def attention_maps(self, potential: Tensor) -> list[Tensor]:
+    def attention_maps(self, potential: Float[Tensor, "b points"]) -> list[Float[Tensor, "b p p"]]:
         """The maps (b, p, p) of every self-attention layer, in order; row i says where position i looks."""
         return []
 
-    def attention_positions(self) -> list[Tensor]:
+    def attention_positions(self) -> list[Float[Tensor, "p"]]:
         """Where the positions of each of these layers lie: fractional indices of the mesh, (p,)."""
         return []
 
 
-def worked_out(make: Callable[[], Tensor], *shape: int) -> Tensor:
+def worked_out(make: Callable[[], Float[Tensor, "*shape"]], *shape: int) -> Float[Tensor, "*shape"]:
     """A tensor that a network begins with and that takes arithmetic; on the meta device its shape alone.
 
     There is nothing to work out there, and arithmetic on it would import torch's compiler, which takes longer
@@ -69,7 +70,7 @@ class MirroredLinear(nn.Module):
         self.even_part = nn.Linear(points - points // 2, width)
         self.odd_part = nn.Linear(points // 2, width, bias=False)
 
-    def forward(self, v: Tensor) -> Tensor:
+    def forward(self, v: Float[Tensor, "b points"]) -> Float[Tensor, "b width"]:
         even, odd = (v + v.flip(1)) / 2, (v - v.flip(1)) / 2
         a = self.even_part(even[:, : self.even_part.in_features])
         b = self.odd_part(odd[:, : self.odd_part.in_features])
@@ -90,7 +91,7 @@ class ResidualBlock(nn.Module):
         self.mix = nn.Conv1d(bottleneck, bottleneck, 3, padding=1)
         self.expand = nn.Conv1d(bottleneck, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c p"]) -> Float[Tensor, "b c p"]:
         out: Tensor = x + self.expand(torch.relu(self.mix(torch.relu(self.reduce(x)))))
         return out
 
@@ -111,10 +112,10 @@ class SelfAttention(nn.Module):
         self.output = nn.Conv1d(reduced, channels, 1)
         self.scale = nn.Parameter(torch.zeros(1))
 
-    def map(self, x: Tensor) -> Tensor:
+    def map(self, x: Float[Tensor, "b c p"]) -> Float[Tensor, "b p p"]:
         """The attention map (b, p, p): row i says where position i looks; rows sum to 1."""
         return torch.softmax(self.query(x).transpose(1, 2) @ self.key(x), dim=-1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c p"]) -> Float[Tensor, "b c p"]:
         out: Tensor = x + self.scale * self.output(self.value(x) @ self.map(x).transpose(1, 2))
         return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -20,15 +21,17 @@ class RingEmulator(Network):
 
     task = "dynamics"
 
-    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         """What of an advance depends on the potential (b, n) alone; made once for a rollout."""
         raise NotImplementedError
 
-    def advance(self, psi: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+    def advance(
+        self, psi: Complex[Tensor, "b n"], prepared: tuple[Complex[Tensor, "..."], ...]
+    ) -> Complex[Tensor, "b n"]:
         """One frame on."""
         raise NotImplementedError
 
-    def forward(self, psi: Tensor, potential: Tensor) -> Tensor:
+    def forward(self, psi: Complex[Tensor, "b n"], potential: Float[Tensor, "b n"]) -> Complex[Tensor, "b n"]:
         return self.advance(psi, self.prepare(potential))
 
 
@@ -63,7 +66,7 @@ class UnitaryEmulator(RingEmulator):
     Nothing says that it is a kinetic energy.
     """
 
-    bumps: Tensor
+    bumps: Float[Tensor, "bumps n"]
 
     def __init__(self, config: UnitaryConfig) -> None:
         super().__init__()
@@ -79,12 +82,14 @@ class UnitaryEmulator(RingEmulator):
         k = torch.fft.fftfreq(c.points, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
         return torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2)).float()
 
-    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         angles = self.local[:, None, None] * potential
         waves = self.spread @ self.bumps
         return torch.polar(torch.ones_like(angles), -angles), torch.polar(torch.ones_like(waves), -waves)
 
-    def advance(self, psi: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+    def advance(
+        self, psi: Complex[Tensor, "b n"], prepared: tuple[Complex[Tensor, "..."], ...]
+    ) -> Complex[Tensor, "b n"]:
         local, spread = prepared
         psi = psi * local[0]
         for s in range(self.config.layers):
@@ -104,7 +109,7 @@ class SpectralEmulator(UnitaryEmulator):
         self.damping = nn.Parameter(torch.full((config.layers, config.bumps), 1e-3))
         self.absorbing = nn.Parameter(torch.full((config.layers + 1,), 1e-3))
 
-    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         local, spread = super().prepare(potential)
         absorbed = torch.exp(-(self.absorbing[:, None, None] * potential).abs())
         return local * absorbed, spread * torch.exp(-(self.damping @ self.bumps).abs())

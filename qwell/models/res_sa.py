@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -98,12 +99,12 @@ class ResSA(Network):
             nn.Linear(config.hidden, config.levels),
         )
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         x = self.blocks(potential.unsqueeze(1) / self.config.energy_scale)
         energies: Tensor = self.head(x) * self.config.energy_scale
         return energies
 
-    def attention_maps(self, potential: Tensor) -> list[Tensor]:
+    def attention_maps(self, potential: Float[Tensor, "b points"]) -> list[Float[Tensor, "b p p"]]:
         """The maps (b, p, p) of every self-attention layer, in order (Fig. 9)."""
         maps: list[Tensor] = []
         x = potential.unsqueeze(1) / self.config.energy_scale
@@ -115,7 +116,7 @@ class ResSA(Network):
                     x = layer(x)
         return maps
 
-    def attention_positions(self) -> list[Tensor]:
+    def attention_positions(self) -> list[Float[Tensor, "p"]]:
         """Centres of what each position has seen through convolutions and poolings: indices of the mesh."""
         centres, positions = torch.arange(self.config.points, dtype=torch.float32), []
         for number in range(1, len(self.config.channels) + 1):

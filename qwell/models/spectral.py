@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -46,7 +47,7 @@ class SpectralConfig:
             )
 
 
-def cosines(modes: int, points: int) -> Tensor:
+def cosines(modes: int, points: int) -> Float[Tensor, "{modes} {points}"]:
     """Orthonormal cosines c_k(x_l) ∝ cos(kπ(l + ½)/points), (modes, points)."""
     k, l = torch.arange(modes)[:, None], torch.arange(points)[None, :]
     basis = torch.cos(torch.pi * k * (l + 0.5) / points) * (2 / points) ** 0.5
@@ -56,7 +57,7 @@ def cosines(modes: int, points: int) -> Tensor:
 class FourierLayer(nn.Module):
     """u + gelu(W u + Cᵀ R C u), (b, c, p) to the same."""
 
-    basis: Tensor
+    basis: Float[Tensor, "k p"]
 
     def __init__(self, channels: int, modes: int, points: int) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class FourierLayer(nn.Module):
         basis = worked_out(lambda: cosines(modes, points), modes, points)
         self.register_buffer("basis", basis, persistent=False)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "b c p"]) -> Float[Tensor, "b c p"]:
         mixed = torch.einsum("bck,kcd->bdk", u @ self.basis.T, self.mixing) @ self.basis
         return u + nn.functional.gelu(self.pointwise(u) + mixed)
 
@@ -75,8 +76,8 @@ class Spectral(Network):
     """Potentials (b, points) to energies (b, levels): lift, Fourier layers, modes of the result, two linear
     layers."""
 
-    basis: Tensor
-    x: Tensor
+    basis: Float[Tensor, "k p"]
+    x: Float[Tensor, "p"]
 
     def __init__(self, config: SpectralConfig) -> None:
         super().__init__()
@@ -91,7 +92,7 @@ class Spectral(Network):
         self.register_buffer("basis", basis, persistent=False)
         self.register_buffer("x", torch.linspace(-1, 1, c.points), persistent=False)
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         v = potential / self.config.energy_scale
         u = self.layers(self.lift(torch.stack([v, self.x.expand_as(v)], dim=1)))
         energies: Tensor = self.head(u @ self.basis.T) * self.config.energy_scale

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,7 +27,7 @@ ENTRY = "qwell"
 
 def write_tensors(
     path: Path,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Shaped[Tensor, "..."]],
     state: Mapping[str, Any] | None = None,
     previous: Path | None = None,
 ) -> None:
@@ -50,7 +51,7 @@ def write_tensors(
             raise OSError(int(number[1]) if number else None, str(error)) from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, Shaped[Tensor, "..."]], dict[str, Any]]:
     """The tensors of a file, and what goes with them, as `write_tensors` was given both.
 
     A file without a checksum, from before there was one, is read with a warning.

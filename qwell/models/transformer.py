@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
@@ -61,13 +62,15 @@ class EncoderLayer(nn.Module):
         self.output = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, x: Float[Tensor, "b t d"]
+    ) -> tuple[Float[Tensor, "b h t t"], Float[Tensor, "b h t d//h"]]:
         """Maps (b, h, t, t), whose rows sum to 1, and values (b, h, t, d/h)."""
         parts = self.query_key_value(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         return torch.softmax(query @ key.mT / query.shape[-1] ** 0.5, dim=-1), value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         weights, value = self.attend(x)
         x = x + self.output((weights @ value).transpose(1, 2).flatten(2))
         out: Tensor = x + self.mlp(self.norm2(x))
@@ -96,11 +99,11 @@ class Transformer(Network):
         tokens: Tensor = self.embed(v.reshape(len(v), c.tokens, c.patch)) + self.position
         return tokens
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         energies: Tensor = self.head(self.layers(self._tokens(potential))) * self.config.energy_scale
         return energies
 
-    def attention_maps(self, potential: Tensor) -> list[Tensor]:
+    def attention_maps(self, potential: Float[Tensor, "b points"]) -> list[Float[Tensor, "b t t"]]:
         """The maps (b, t, t) of every layer, averaged over heads."""
         maps, x = [], self._tokens(potential)
         with torch.no_grad():
@@ -109,7 +112,7 @@ class Transformer(Network):
                 x = layer(x)
         return maps
 
-    def attention_positions(self) -> list[Tensor]:
+    def attention_positions(self) -> list[Float[Tensor, "t"]]:
         """Where the tokens of each layer lie: indices of the mesh, (t,)."""
         c = self.config
         centres = torch.arange(c.tokens) * c.patch + (c.patch - 1) / 2

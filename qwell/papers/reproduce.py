@@ -27,6 +27,8 @@ from qwell.papers.spectra import SPECTRA
 from qwell.progress import stage as progress
 from qwell.progress import track
 
+SCALE = "demo"  # that a paper is done at unless another is named
+AT_A_TIME = {SCALE: 1, "cpu": 2, "paper": 2}  # commands side by side unless a number is given, by scale
 PAUSE = 0.1  # seconds between looks at what is at work
 PAPERS: dict[str, Paper[Any]] = {
     "spectra": SPECTRA,

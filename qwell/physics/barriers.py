@@ -21,9 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
@@ -134,7 +136,7 @@ class Potential:
         if self.shape not in SHAPES:
             raise InvalidInput(unknown("shape", self.shape, SHAPES))
 
-    def on(self, ring: Ring) -> np.ndarray:
+    def on(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
         """V on the ring, (N,) float64."""
         numbers = dict(self.numbers)
         for name, value in numbers.items():
@@ -146,12 +148,24 @@ class Potential:
                 )
             _expect(name not in POSITIVE or value > 0, f"{name} is {value}; it must be positive")
         centre = numbers.pop("centre", ring.box / 2)
-        try:
-            v = SHAPES[self.shape](ring, ring.displacement(centre), **numbers)
-        except TypeError as error:
-            raise InvalidInput(f"potential {self.shape!r} with {numbers}: {error}") from error
+        self._check_names(numbers)
+        v = SHAPES[self.shape](ring, ring.displacement(centre), **numbers)
         _expect(bool(np.isfinite(v).all()), "it is not finite everywhere")
         return v
+
+    def _check_names(self, numbers: Mapping[str, Any]) -> None:
+        """Raise InvalidInput unless a shape has all the numbers that it needs, and no others."""
+        taken = list(signature(SHAPES[self.shape]).parameters.values())[2:]  # after the ring and u
+        needed = [p.name for p in taken if p.default is p.empty]
+        if missing := [name for name in needed if name not in numbers]:
+            raise InvalidInput(
+                f"{self.shape} needs {' and '.join(missing)} as well: write"
+                f" {':'.join([self.shape, *(f'{name}=…' for name in needed)])}"
+            )
+        names = [p.name for p in taken]
+        for name in numbers:
+            if name not in names:
+                raise InvalidInput(f"{self.shape}: {unknown('number', name, [*names, 'centre'])}")
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, flat."""

@@ -8,11 +8,12 @@ Units 2m/ħ² = 1. In a cell of length a the pair s = (ψ, ψ') advances by
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Complex, Float
 
 HIGHEST = 2.5  # |V| of the random potentials in cells stays below it; networks divide potentials by it
 
 
-def cell_matrices(u: np.ndarray, cell: float) -> np.ndarray:
+def cell_matrices(u: Float[np.ndarray, "*cells"], cell: float) -> Float[np.ndarray, "*cells 2 2"]:
     """M(u) of cells of one length, (…, 2, 2) float64, see above.
 
     Arguments:
@@ -26,7 +27,9 @@ def cell_matrices(u: np.ndarray, cell: float) -> np.ndarray:
     return np.moveaxis(matrix, (0, 1), (-2, -1))
 
 
-def integrate(u: np.ndarray, cell: float, psi: complex, slope: complex) -> tuple[np.ndarray, np.ndarray]:
+def integrate(
+    u: Float[np.ndarray, "n t"], cell: float, psi: complex, slope: complex
+) -> tuple[Complex[np.ndarray, "n t+1"], Complex[np.ndarray, "n t+1"]]:
     """ψ and ψ' at all edges of the cells, (n, T + 1) complex each.
 
     Arguments:

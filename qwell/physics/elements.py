@@ -12,12 +12,19 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import eig_banded
 
 DEGREE = 16
 
 
-def lobatto(degree: int = DEGREE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lobatto(
+    degree: int = DEGREE,
+) -> tuple[
+    Float[np.ndarray, "{degree}+1"],
+    Float[np.ndarray, "{degree}+1"],
+    Float[np.ndarray, "{degree}+1 {degree}+1"],
+]:
     """Points and weights on [−1, 1], and the matrix that differentiates through the points."""
     legendre = np.polynomial.legendre.Legendre.basis(degree)
     x = np.concatenate([[-1.0], np.sort(legendre.deriv().roots().real), [1.0]])
@@ -31,12 +38,12 @@ def lobatto(degree: int = DEGREE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eigenstates(
-    potential: Callable[[np.ndarray], np.ndarray],
+    potential: Callable[[Float[np.ndarray, "n"]], Float[np.ndarray, "n"]],
     region: tuple[float, float],
     levels: int,
     kinks: tuple[float, ...] = (),
     elements: int = 40,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Float[np.ndarray, "{levels}"], Float[np.ndarray, "n"], Float[np.ndarray, "{levels} n"]]:
     """The lowest eigenstates of H = −½ d²/dx² + V.
 
     Arguments:

@@ -8,11 +8,14 @@ A yardstick for networks: cheap, training-free, and systematically improvable.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.physics.grid import Grid
 
 
-def galerkin(potential: np.ndarray, grid: Grid, levels: int, modes: int = 20) -> np.ndarray:
+def galerkin(
+    potential: Float[np.ndarray, "n points"], grid: Grid, levels: int, modes: int = 20
+) -> Float[np.ndarray, "n {levels}"]:
     """Lowest eigenvalues of H in the span of `modes` sine functions.
 
     Arguments:

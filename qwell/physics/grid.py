@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.errors import InvalidInput
 
@@ -40,11 +41,11 @@ class Grid:
         return 2.0 / self.mesh
 
     @property
-    def x(self) -> np.ndarray:
+    def x(self) -> Float[np.ndarray, "{self.mesh}+1"]:
         """(M+1,) float64 positions, exactly symmetric about 0."""
         return (2.0 * np.arange(self.mesh + 1) - self.mesh) / self.mesh
 
-    def box_energies(self, levels: int) -> np.ndarray:
+    def box_energies(self, levels: int) -> Float[np.ndarray, "{levels}"]:
         """E_i = (1/dx²)(1 − cos((i+1)π/M)), the lattice spectrum of the empty box; → π²(i+1)²/8 as M → ∞."""
         angle = np.arange(1, levels + 1) * np.pi / self.mesh
         return 2.0 * np.sin(angle / 2) ** 2 / self.dx**2

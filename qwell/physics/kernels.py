@@ -14,38 +14,39 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import gammaln, kve
 
 from qwell.errors import InvalidInput
 from qwell.physics.grid import Grid
 
 
-def rbf(u: np.ndarray) -> np.ndarray:
+def rbf(u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """exp(−u²/2)."""
     return np.exp(-0.5 * u**2)
 
 
-def m5(u: np.ndarray) -> np.ndarray:
+def m5(u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """(1 + √5 u + 5u²/3) exp(−√5 u)."""
     s = np.sqrt(5.0) * u
     k: np.ndarray = (1.0 + s + s**2 / 3.0) * np.exp(-s)
     return k
 
 
-def m3(u: np.ndarray) -> np.ndarray:
+def m3(u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """(1 + √3 u) exp(−√3 u)."""
     s = np.sqrt(3.0) * u
     k: np.ndarray = (1.0 + s) * np.exp(-s)
     return k
 
 
-def exp(u: np.ndarray) -> np.ndarray:
+def exp(u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """exp(−u)."""
     k: np.ndarray = np.exp(-u)
     return k
 
 
-def matern(u: np.ndarray, nu: float) -> np.ndarray:
+def matern(u: Float[np.ndarray, "*shape"], nu: float) -> Float[np.ndarray, "*shape"]:
     """2^{1−ν}/Γ(ν) s^ν K_ν(s) with s = √(2ν) u, and 1 at u = 0.
 
     Evaluated as a product of logarithms with the scaled Bessel function e^s K_ν(s), so that neither a
@@ -63,7 +64,9 @@ def matern(u: np.ndarray, nu: float) -> np.ndarray:
 KERNELS: dict[str, Callable[..., np.ndarray]] = {"rbf": rbf, "m5": m5, "m3": m3, "exp": exp, "matern": matern}
 
 
-def covariance(kernel: str, grid: Grid, sigma: float, length: float, nu: float | None = None) -> np.ndarray:
+def covariance(
+    kernel: str, grid: Grid, sigma: float, length: float, nu: float | None = None
+) -> Float[np.ndarray, "{grid.mesh}+1 {grid.mesh}+1"]:
     """The covariance matrix K_lm = k(r) with r the distance of x_l and x_m.
 
     Arguments:

@@ -18,6 +18,7 @@ Potentials so rough that the minors could overflow are not `tractable`; `spectru
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from qwell.physics.compiled import compiled
 from qwell.physics.grid import Grid
@@ -222,7 +223,9 @@ def _solve(potential: np.ndarray, scale: float, empty_box: np.ndarray, energies:
                 energies[start + k, j] = roots[j, k] / scale
 
 
-def eigenvalues(potential: np.ndarray, grid: Grid, levels: int) -> np.ndarray:
+def eigenvalues(
+    potential: Float[np.ndarray, "n points"], grid: Grid, levels: int
+) -> Float[np.ndarray, "n {levels}"]:
     """The lowest energies of each potential, as `spectrum.eigenvalues` describes, at about 2 µs each.
 
     Arguments:
@@ -239,7 +242,7 @@ def eigenvalues(potential: np.ndarray, grid: Grid, levels: int) -> np.ndarray:
     return energies
 
 
-def tractable(potential: np.ndarray, grid: Grid) -> np.ndarray:
+def tractable(potential: Float[np.ndarray, "n points"], grid: Grid) -> Bool[np.ndarray, "n"]:
     """(n,) bool: potentials whose minors stay within float64.
 
     A step multiplies a minor by at most 2dx²(max v − min v) + 6 for any shift within the Weyl bounds.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.errors import InvalidInput
 from qwell.physics.formula import Formula
@@ -45,7 +46,9 @@ class Matter:
         """ "case1" or "case2" if it is one of them, else "matter"."""
         return next((case for case, formula in CASES.items() if formula == self.formula), "matter")
 
-    def __call__(self, potential: np.ndarray, x: np.ndarray, sigma: float) -> np.ndarray:
+    def __call__(
+        self, potential: Float[np.ndarray, "n points"], x: Float[np.ndarray, "points"], sigma: float
+    ) -> Float[np.ndarray, "n points"]:
         """V_total in float64.
 
         Arguments:
@@ -84,7 +87,9 @@ def matter_of(recipe: Mapping[str, Any]) -> tuple[Matter, float] | None:
     return None if formula is None else (Matter(formula), float(recipe["sigma"]))
 
 
-def medium_of(recipe: Mapping[str, Any], x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def medium_of(
+    recipe: Mapping[str, Any], x: Float[np.ndarray, "points"]
+) -> Callable[[Float[np.ndarray, "n points"]], Float[np.ndarray, "n points"]]:
     """What the particle of a data set feels: applied potentials (n, M+1) → V_total (n, M+1).
 
     V_total is the applied potential itself where the recipe names no matter effect.
@@ -100,7 +105,7 @@ def medium_of(recipe: Mapping[str, Any], x: np.ndarray) -> Callable[[np.ndarray]
     return lambda potential: matter(potential, x, sigma)
 
 
-def symmetries_of(recipe: Mapping[str, Any], x: np.ndarray) -> dict[str, bool]:
+def symmetries_of(recipe: Mapping[str, Any], x: Float[np.ndarray, "points"]) -> dict[str, bool]:
     """Whether a data set's energies obey E(v + c) = E(v) + c, "centred", and E(v(−x)) = E(v(x)), "mirrored".
 
     Tried on three random potentials: without matter both hold; case 1 breaks the mirror, case 2 the shift.

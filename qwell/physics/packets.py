@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Complex
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
@@ -25,7 +26,9 @@ ENVELOPES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 
 
-def packet(ring: Ring, kind: str, x0: float, s0: float, e0: float, wrap: bool = True) -> np.ndarray:
+def packet(
+    ring: Ring, kind: str, x0: float, s0: float, e0: float, wrap: bool = True
+) -> Complex[np.ndarray, "{ring.points}"]:
     """ψ₀ on the ring, (N,) complex128, normalised.
 
     Arguments:

@@ -8,6 +8,7 @@ largest), needs no jitter on the diagonal, and does not depend on the signs or o
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 BLOCK = 1000  # rows drawn from one random stream; content is defined block by block
 LARGEST = (
@@ -16,7 +17,7 @@ LARGEST = (
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 
 
-def factor(covariance: np.ndarray) -> np.ndarray:
+def factor(covariance: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
     """K^{½}, symmetric, so that K^{½} z ~ N(0, K) for z ~ N(0, 1).
 
     Arguments:
@@ -29,7 +30,7 @@ def factor(covariance: np.ndarray) -> np.ndarray:
     return root
 
 
-def block(root: np.ndarray, seed: int, split: str, index: int) -> np.ndarray:
+def block(root: Float[np.ndarray, "p p"], seed: int, split: str, index: int) -> Float[np.ndarray, "1000 p"]:
     """Potentials number 1000·index … 1000·index + 999 of a split.
 
     Arguments:
@@ -46,7 +47,9 @@ def block(root: np.ndarray, seed: int, split: str, index: int) -> np.ndarray:
     return potentials
 
 
-def rows(root: np.ndarray, seed: int, split: str, start: int, stop: int) -> np.ndarray:
+def rows(
+    root: Float[np.ndarray, "p p"], seed: int, split: str, start: int, stop: int
+) -> Float[np.ndarray, "{stop}-{start} p"]:
     """Potentials `start` … `stop − 1` of a split, (stop − start, M+1) float64."""
     first = start // BLOCK
     blocks = [block(root, seed, split, i) for i in range(first, -(-stop // BLOCK))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from qwell.errors import InvalidInput
 
@@ -45,15 +46,15 @@ class Ring:
         return self.box / self.points
 
     @property
-    def x(self) -> np.ndarray:
+    def x(self) -> Float[np.ndarray, "{self.points}"]:
         """(N,) positions."""
         return np.arange(self.points) * self.dx
 
     @property
-    def k(self) -> np.ndarray:
+    def k(self) -> Float[np.ndarray, "{self.points}"]:
         """(N,) wave numbers 2πj/L in the order of the FFT."""
         return 2 * np.pi * np.fft.fftfreq(self.points, self.dx)
 
-    def displacement(self, centre: float) -> np.ndarray:
+    def displacement(self, centre: float) -> Float[np.ndarray, "{self.points}"]:
         """(N,) x − centre by the shorter way round, in [−L/2, L/2)."""
         return (self.x - centre + self.box / 2) % self.box - self.box / 2

@@ -7,6 +7,7 @@ Eigenvectors are normalised ΨᵀΨ = 1 (the paper's convention; the density per
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import eigh_tridiagonal
 
 from qwell.errors import InvalidInput, unknown
@@ -15,7 +16,9 @@ from qwell.physics.grid import Grid
 SOLVERS = ("scipy", "lanes")
 
 
-def hamiltonian(potential: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def hamiltonian(
+    potential: Float[np.ndarray, "n points"], grid: Grid
+) -> tuple[Float[np.ndarray, "n {grid.mesh}-1"], Float[np.ndarray, "{grid.mesh}-2"]]:
     """Diagonals of H.
 
     Arguments:
@@ -27,7 +30,9 @@ def hamiltonian(potential: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarr
     return diagonal, np.full(grid.mesh - 2, -0.5 / grid.dx**2)
 
 
-def eigenvalues(potential: np.ndarray, grid: Grid, levels: int, solver: str = "scipy") -> np.ndarray:
+def eigenvalues(
+    potential: Float[np.ndarray, "n points"], grid: Grid, levels: int, solver: str = "scipy"
+) -> Float[np.ndarray, "n {levels}"]:
     """The lowest energies E_0 < E_1 < … of each potential.
 
     Arguments:
@@ -61,7 +66,9 @@ def eigenvalues(potential: np.ndarray, grid: Grid, levels: int, solver: str = "s
     return energies
 
 
-def eigenstates(potential: np.ndarray, grid: Grid, levels: int) -> tuple[np.ndarray, np.ndarray]:
+def eigenstates(
+    potential: Float[np.ndarray, "n points"], grid: Grid, levels: int
+) -> tuple[Float[np.ndarray, "n {levels}"], Float[np.ndarray, "n {levels} points"]]:
     """The lowest energies and wave functions by scipy.
 
     The sign of ψ_i is fixed so that its first value of at least half the largest modulus is positive.

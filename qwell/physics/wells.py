@@ -12,23 +12,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from jaxtyping import Float
+
 MORSE_FORMULA = "exp(-2*x) - 2*exp(-x) + 1"  # V, as `Formula` reads it
 MORSE_ENERGY = 1 - (1 - 1 / (2 * math.sqrt(2))) ** 2
 _POWER = math.sqrt(2) - 0.5
 _LOG_NORM = _POWER * math.log(2 * math.sqrt(2)) - math.lgamma(2 * math.sqrt(2) - 1) / 2
 
 
-def morse(x: Any, exp: Callable[[Any], Any]) -> Any:
+def morse(x: Float[Any, "*shape"], exp: Callable[[Any], Any]) -> Float[Any, "*shape"]:
     """V(x)."""
     return (1 - exp(-x)) ** 2
 
 
-def morse_wave(x: Any, exp: Callable[[Any], Any]) -> Any:
+def morse_wave(x: Float[Any, "*shape"], exp: Callable[[Any], Any]) -> Float[Any, "*shape"]:
     """ψ₀(x), ∫ψ₀² = 1."""
     return exp(_LOG_NORM - _POWER * x - math.sqrt(2) * exp(-x))
 
 
-def morse_laplacian(x: Any, exp: Callable[[Any], Any]) -> Any:
+def morse_laplacian(x: Float[Any, "*shape"], exp: Callable[[Any], Any]) -> Float[Any, "*shape"]:
     """ψ₀''(x) = ((g − p)² − g) ψ₀ with g = √2 e^{−x}: of ψ₀ as it is written, not by way of V and E₀."""
     g = math.sqrt(2) * exp(-x)
     return ((g - _POWER) ** 2 - g) * morse_wave(x, exp)

@@ -94,6 +94,11 @@ class Dataset:
         """The version: sha256 of `manifest.json`."""
         return self.manifest.digest
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The recipe that the rows were first made by; of a merged set what those of its parts agree on."""
+        return _origin(self.recipe)
+
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """When, where and with which libraries the data was made; empty if that is lost or another's."""
@@ -121,6 +126,15 @@ class Dataset:
     def __repr__(self) -> str:
         rows = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
         return f"<Dataset {self.path} {self.kind} ({rows} rows) {self.digest[:12]}>"
+
+
+def _origin(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe behind that of a subset or a merged set."""
+    of = recipe.get("of")
+    if isinstance(of, list):
+        first, *others = [_origin(part["recipe"]) for part in of]
+        return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
+    return _origin(of) if isinstance(of, dict) else recipe
 
 
 def split_version(path: str | Path) -> tuple[str, str]:

@@ -76,6 +76,13 @@ class Curriculum:
                 raise InvalidInput(f"not a curriculum: {name} is {obj[name]!r}")
         return cls(**obj)
 
+    @classmethod
+    def of(cls, data: Dataset) -> Curriculum:
+        """That of a data set of trajectories; InvalidInput if parts of a merged set have different ones."""
+        if "curriculum" not in data.origin:
+            raise InvalidInput(f"the parts of {data.path} have different windows; learn from one of them")
+        return cls.from_json(data.origin["curriculum"])
+
     def counts(self, frames: int, points: int) -> tuple[int, int]:
         """Start times chosen a simulation, and left edges chosen for each.
 
@@ -228,7 +235,7 @@ class Windows:
         part = data.require("trajectories")[split]
         psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
         part["psi"].read_into(0, len(part), psi)
-        curriculum = curriculum or Curriculum.from_json(data.recipe["curriculum"])
+        curriculum = curriculum or Curriculum.of(data)
         return cls(psi, part["potential"][:], curriculum, split)
 
     def __len__(self) -> int:
@@ -265,7 +272,7 @@ def statistics(data: Dataset, split: str = LEARNED) -> dict[str, float | int]:
     `touching_unweighted` is the share of all windows there are. Only potentials are read.
     """
     part = data.require("trajectories")[split]
-    curriculum = Curriculum.from_json(data.recipe["curriculum"])
+    curriculum = Curriculum.of(data)
     frames = part.fields["psi"].shape[0]
     times, edges = curriculum.counts(frames, part.fields["psi"].shape[1])
     touching, all_touching = [], []

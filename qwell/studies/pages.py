@@ -75,7 +75,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _spectra(data: Dataset, split: str, rows: slice) -> Figure:
-    part, recipe = data[split], data.recipe
+    part, recipe = data[split], data.origin
     title = (
         f"{recipe['kernel']}, σ = {recipe['sigma']:g}, L = {recipe['length']:g}"
         if "kernel" in recipe
@@ -99,7 +99,7 @@ def _densities(data: Dataset, split: str, rows: slice) -> Figure:
 
 
 def _trajectories(data: Dataset, split: str, rows: slice) -> Figure:
-    part, (ring, how) = data[split], setting_of(data.recipe)
+    part, (ring, how) = data[split], setting_of(data.origin)
     potential = part["potential"][rows]
     psi = as_complex(part["psi"][rows])
     numbers = zip(*(part[name][rows] for name in ("x0", "s0", "e0", "height", "width")), strict=True)

@@ -10,6 +10,7 @@ from qwell.errors import CheckpointError, InvalidInput, unknown
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 TIERS = ("auto", "resident", "mirror", "pool")
+TRAJECTORY_TIERS = ("auto", "resident", "mirror")  # windows are cut at random from all of a split
 DEVICE = "auto"  # what `choose_device` is given
 MEASURED = "validation"  # the split that trained networks are measured on
 # Every so many parts of a training is logged, validated and saved, unless it is said how often.
@@ -177,7 +178,7 @@ class EigenConfig(TrainingConfig):
             own by default (`registry.Entry`), the paper's `PAPER` where it has none.
         ema: decay of a running average of the weights, which is measured and saved instead of them; 0: none.
         threads: of the processor that the training uses.
-        density_weight: w of the loss on densities (`steps.density_loss`); the data set must have them.
+        density_weight: w of the loss on densities (`eigen_steps.density_loss`); the data set must have them.
         mirror: half of every batch is mirrored, v(−x), which has the energies of v(x); with torchrun, half of
             the part of every process, so that W processes do not do what one does.
         seed: of weights and order of batches.
@@ -224,6 +225,8 @@ class DynamicsConfig(TrainingConfig):
         clip: largest norm of each tensor's gradient; 0 leaves them as they are.
         unroll: frames that an emulator on the ring is run on for the loss.
         rollout: frames of the rollouts that validate.
+        stream: where trajectories lie, see `trajectories.trajectories_of`; batches are the same.
+        start_from: a run, model folder or pretrained name whose weights are begun with.
 
     Raises InvalidInput for a value out of range.
     """
@@ -241,8 +244,11 @@ class DynamicsConfig(TrainingConfig):
     clip: float = 1.0
     unroll: int = 4
     rollout: int = 100
+    stream: str = "auto"
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.choice("stream", TRAJECTORY_TIERS)
         self.at_least(1, "unroll", "rollout")
         self.not_negative("decay", "clip")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from qwell.errors import DeviceUnavailable
@@ -44,10 +45,11 @@ def sensible_threads(model: nn.Module) -> int:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """torch uses so many threads inside; None leaves them as they are."""
+    """torch and numpy use so many threads inside; None leaves them as they are."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
-        yield
+        with threadpool_limits(count, "blas"):
+            yield
     finally:
         torch.set_num_threads(before)

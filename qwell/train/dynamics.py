@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
-from qwell.models.emulators import WindowConfig, WindowEmulator
+from qwell.models.emulators import GRUEmulator, WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
 from qwell.models.registry import create_model, entry_of, save_pretrained
@@ -20,10 +20,11 @@ from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
+from qwell.train.gru_gradient import HandGradient
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
-from qwell.train.runs import Run, alone
+from qwell.train.runs import Run, alone, load_model, trained_on
 from qwell.train.team import Team
 from qwell.train.trajectories import SegmentStream, WindowStream
 
@@ -42,7 +43,7 @@ def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[
     """The options of an emulator that the data set decides, unless they are given."""
     entry, part = entry_of(model), training_split(data)
     if entry.config is WindowConfig:
-        curriculum = Curriculum.from_json(data.recipe["curriculum"])
+        curriculum = Curriculum.of(data)
         free = not part["potential"][:].any()
         decided = {"channels": 2 if free else 3, "history": curriculum.history, "width": curriculum.width}
     elif entry.config is UnitaryConfig:
@@ -65,7 +66,7 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     if entry.config is not WindowConfig:
         return {"batch": batch or RINGS, "updates": RING_UPDATES, "first_rate": entry.first_rate}
     part, batch = training_split(data), batch or WINDOWS
-    times, edges = Curriculum.from_json(data.recipe["curriculum"]).counts(*part.fields["psi"].shape[:2])
+    times, edges = Curriculum.of(data).counts(*part.fields["psi"].shape[:2])
     epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
     windows = len(part) * times * edges
     if batch > windows:
@@ -95,12 +96,26 @@ def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None)
     options = fitting_options(config.model, data, config.options)
     model = create_model(config.model, **options)
     config = replace(config, options=options).resolved(threads=sensible_threads(model))
+    if config.start_from:
+        begun_with(config)
     part = training_split(data)
     if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
     return begin_run("dynamics", config, data, path)
+
+
+def begun_with(config: DynamicsConfig) -> Network:
+    """The trained model whose weights a training begins with; InvalidInput unless it is of the same form."""
+    source = load_model(str(config.start_from), task="dynamics")
+    wanted = create_model(config.model, **config.options).config
+    if (source.registry_name, source.config) != (config.model, wanted):
+        raise InvalidInput(
+            f"{config.start_from} is a {source.registry_name} with {source.config}; this training needs"
+            f" {config.model} with {wanted}"
+        )
+    return source
 
 
 def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
@@ -134,23 +149,37 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
     return total / (psi.shape[1] - 1)
 
 
+def gradient_of(model: Network, config: DynamicsConfig) -> Callable[..., Tensor]:
+    """From a batch to its loss, whose gradient is left with the parameters; by hand where that is faster."""
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if isinstance(model, GRUEmulator) and on_cpu and not config.compile:
+        return HandGradient(model)
+    loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
+    forward = torch.compile(model) if config.compile else model
+
+    def recorded(*batch: Tensor) -> Tensor:
+        model.zero_grad(set_to_none=True)
+        loss = loss_of(forward, *batch)
+        loss.backward()
+        return loss
+
+    return recorded
+
+
 def make_step(
     model: Network, optimizer: torch.optim.Optimizer, config: DynamicsConfig, team: Team
 ) -> Callable[..., Tensor]:
     """An update: loss, gradients clipped tensor by tensor, AdamW."""
-    loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
-    forward = torch.compile(model) if config.compile else model
     parameters = list(model.parameters())
+    gradient = gradient_of(model, config)
 
     def step(*batch: Tensor) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(forward, *batch)
-        loss.backward()
+        loss = gradient(*batch)
         team.average_gradients(model)
         if config.clip:
             gradients = [p.grad for p in parameters if p.grad is not None]
-            norms = torch._foreach_norm(gradients)
-            torch._foreach_mul_(gradients, [(config.clip / (n + 1e-12)).clamp(max=1.0) for n in norms])
+            norms = torch.stack(torch._foreach_norm(gradients))
+            torch._foreach_mul_(gradients, (config.clip / (norms + 1e-12)).clamp(max=1.0).unbind())
         optimizer.step()
         return loss.detach()
 
@@ -159,8 +188,10 @@ def make_step(
 
 def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:
     """Batches for a model: windows, or segments of whole rings."""
-    curriculum = Curriculum.from_json(data.recipe["curriculum"])
-    common: dict[str, Any] = {"batch": known(config.batch), "seed": config.seed, "device": device}
+    curriculum = Curriculum.of(data)
+    common: dict[str, Any] = {
+        "batch": known(config.batch), "seed": config.seed, "device": device, "tier": config.stream
+    }  # fmt: skip
     if isinstance(model, RingEmulator):
         return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
     shape = {"history": model.config.history, "width": model.config.width}
@@ -189,13 +220,15 @@ def train_dynamics(
     data = data_of(config, "dynamics", data)
     torch.manual_seed(config.seed)
     model = create_model(config.model, **config.options).to(where)
+    if config.start_from and not run.checkpoints.exists():
+        model.load_state_dict(begun_with(config).state_dict())
     optimizer = make_optimizer(model, config)
 
     def evaluate() -> dict[str, float]:
         if "validation" not in data.splits:
             return {}
         model.eval()
-        part, v_scale = data["validation"], float(data.recipe["curriculum"]["v_scale"])
+        part, v_scale = data["validation"], Curriculum.of(data).v_scale
         psi, potential = part["psi"][:VALIDATED], part["potential"][:VALIDATED]
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, config.rollout))
         return {
@@ -217,12 +250,14 @@ def train_dynamics(
             progress=progress,
         )
     if stopped.signal is None and team.leads:
+        before = trained_on(config.start_from).get("updates", 0) if config.start_from else 0
         about = {
             "data": data.name,
             "digest": data.digest,
-            "updates": stopped.update,
-            "v_scale": data.recipe["curriculum"]["v_scale"],
-            "recipe": data.recipe,
+            "rows": len(training_split(data)),
+            "updates": stopped.update + before,
+            "v_scale": Curriculum.of(data).v_scale,
+            "recipe": data.origin,
         }
         save_pretrained(model, run.model, about)
     return stopped

@@ -23,9 +23,9 @@ from qwell.train import metrics
 from qwell.train.beginning import begin_run, check_model, data_of
 from qwell.train.config import PAPER, EigenConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
+from qwell.train.eigen_steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.loop import Stopped, train
 from qwell.train.runs import Run, alone
-from qwell.train.steps import ENERGY_SCALE, make_optimizer, make_step
 from qwell.train.stream import open_stream
 from qwell.train.team import Team
 

@@ -20,9 +20,9 @@ from qwell.train.checkpoint import load_checkpoint, save_checkpoint
 from qwell.train.config import TrainingConfig, known
 from qwell.train.runs import Run
 from qwell.train.schedules import rate
-from qwell.train.steps import Step, set_rate
 from qwell.train.team import Team
 
+Step = Callable[..., Tensor]  # from a batch to its loss
 AGREE_EVERY = 20  # updates between asking the other processes whether to stop
 
 
@@ -140,6 +140,15 @@ def train(
     if average:
         average.settle()
     return Stopped(update)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Set the learning rate, in place where it is a tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
 
 
 @contextmanager

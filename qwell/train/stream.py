@@ -351,11 +351,16 @@ def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
         raise InvalidInput(unknown("stream tier", tier, TIERS))
     if tier == "auto":
         size = Records(data, options.get("split", "train"), options.get("fields", FIELDS)).bytes
-        if size < _free_memory(torch.device(options.get("device", "cpu"))) / 2:
+        if fits_in_memory(size, torch.device(options.get("device", "cpu"))):
             tier = "resident"
         else:
             tier = "mirror" if data.row_order == "grouped" and size < _free_disk() / 2 else "pool"
     return _TIERS[tier](data, **options)
+
+
+def fits_in_memory(size: int, device: torch.device) -> bool:
+    """Whether so many bytes are less than half of what a device has free."""
+    return size < _free_memory(device) / 2
 
 
 def _free_disk() -> int:

@@ -13,7 +13,28 @@ from torch import Tensor
 from qwell.errors import InvalidInput
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
-from qwell.store.windows import ORDERED, Curriculum, Order, Windows, gather
+from qwell.store.windows import LEARNED, ORDERED, Curriculum, Order, Windows, gather
+from qwell.train.stream import Records, fits_in_memory
+
+
+def trajectories_of(data: Dataset, tier: str, device: torch.device) -> np.ndarray:
+    """ψ of all trajectories to learn from, (simulations, frames, n, 2) float32, contiguous.
+
+    Arguments:
+        data: trajectories.
+        tier: "resident" reads them into memory; "mirror" maps a decoded copy on the local disk, which is made
+            when it is first asked for and shared by all processes; "auto" is resident if they fit in half of
+            the free memory.
+        device: where batches are wanted; a GPU takes all trajectories.
+    """
+    records = Records(data, LEARNED, ["psi"])
+    if tier == "auto":
+        tier = "resident" if fits_in_memory(records.bytes, device) else "mirror"
+    if tier == "mirror":
+        rows = records.mirror()
+    else:
+        rows = records.read_all(np.empty((len(records.split), records.width), np.float32))
+    return rows.reshape(-1, *records.shapes[0])
 
 
 class TrajectoryStream:
@@ -68,6 +89,7 @@ class WindowStream(TrajectoryStream):
         data, batch, seed, device: see `TrajectoryStream`.
         curriculum: which windows.
         channels: 3, or 2 without the potential.
+        tier: see `trajectories_of`.
     """
 
     def __init__(
@@ -79,8 +101,10 @@ class WindowStream(TrajectoryStream):
         device: torch.device,
         curriculum: Curriculum,
         channels: int,
+        tier: str = "auto",
     ) -> None:
-        self.windows = Windows.of(data, "train", curriculum)
+        psi, potential = trajectories_of(data, tier, device), data[LEARNED]["potential"][:]
+        self.windows = Windows(psi, potential, curriculum)
         super().__init__(data, len(self.windows), batch, seed, device)
         self.channels, self.history = channels, curriculum.history
         shape = (batch, curriculum.history + 1, curriculum.width, PARTS + 1)
@@ -115,6 +139,7 @@ class SegmentStream(TrajectoryStream):
         data, batch, seed, device: see `TrajectoryStream`.
         unroll: frames after the first.
         v_scale: the potential is divided by it.
+        tier: see `trajectories_of`.
     """
 
     def __init__(
@@ -126,10 +151,9 @@ class SegmentStream(TrajectoryStream):
         device: torch.device,
         unroll: int,
         v_scale: float,
+        tier: str = "auto",
     ) -> None:
-        part = data["train"]
-        psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
-        part["psi"].read_into(0, len(part), psi)
+        part, psi = data[LEARNED], trajectories_of(data, tier, device)
         self._psi = as_complex(psi, np.complex64)
         self._potential = (part["potential"][:] / v_scale).astype(np.float32)
         self._starts, self._unroll = psi.shape[1] - unroll, unroll

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import content
 
 from qwell.datagen import pipeline
 from qwell.datagen.audit.spectra import check_values, solve_again
@@ -20,15 +21,6 @@ from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetExists, InvalidInput, WorkerError
 from qwell.physics import spectrum
 from qwell.store.reader import open_dataset
-
-
-def content(path: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(path).as_posix(): p.read_bytes()
-        for p in path.rglob("*")
-        if p.is_file() and p.name != "provenance.json"
-    }
-
 
 RECIPE = SpectraRecipe("m3", n=4200, validation=600, seed=7)
 

@@ -378,6 +378,7 @@ def test_impossible_rings(box: float, points: int) -> None:
         Ring(box, points)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_wave_functions_that_are_none() -> None:
     psi, potential = small()
     for bad in (psi * np.nan, psi[:, :100]):

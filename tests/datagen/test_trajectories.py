@@ -21,7 +21,7 @@ from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.store.reader import open_dataset
-from qwell.store.windows import Curriculum
+from qwell.store.windows import Windows
 
 RING = Ring(40.0, 256)
 BARRIERS = tuple(Potential("rectangle", {"height": h, "width": 4.0}) for h in (2.0, 5.0, 8.0))
@@ -148,7 +148,7 @@ def test_presets(name: str) -> None:
     assert TrajectoriesRecipe.from_json(recipe.to_json()) == recipe and recipe.name == name
     assert recipe.propagation.hamiltonian == "lattice" and not recipe.wrap
     rows = {"paper-barrier": 2646, "paper-free": 189, "paper-tests-rect": 11, "paper-tests-free": 12,
-            "paper-tests-shaped": 14, "demo": 81}  # fmt: skip
+            "paper-tests-shaped": 14, "beyond": 6, "demo": 81}  # fmt: skip
     assert recipe.rows_by_split[recipe.split] == rows[name]
 
 
@@ -158,8 +158,42 @@ def test_the_paper_s_test_cases_are_listed_exactly() -> None:
     assert numbers == (17.0, 3.8, 6.8) and potential.numbers == {"height": 7.4, "width": 2.4}
     assert preset("paper-tests-free").case("test", 11)[2] == (84.1, 1.0, 8.8)
     v = preset("paper-tests-shaped").beginning("test", 0)[1]
-    assert [v[500 + 20 * i] for i in range(11)] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]
-    assert v[499] == v[720] == 0
+    assert [v[501 + 20 * i] for i in range(11)] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]
+    assert v[500] == v[721] == 0
+
+
+def test_trajectories_too_short_for_windows_are_trajectories(tmp_path: Path) -> None:
+    """Windows are asked for by who wants them, not by the simulation."""
+    short = TrajectoriesRecipe((Family(),), ring=Ring(100.0, 256), propagation=Propagation(frames=3))
+    generate(short, tmp_path / "short.zarr", workers=0)
+    data = open_dataset(tmp_path / "short.zarr")
+    assert data["train"]["psi"][0].shape == (4, 256, 2)
+    with pytest.raises(InvalidInput, match="does not fit trajectories of 4 frames"):
+        Windows.of(data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers", "message"),
+    [
+        ("triangle", {"height": 8.0}, "triangle needs width as well: write triangle:height=…:width=…"),
+        ("random", {}, "needs height and width and length as well"),
+        ("triangle", {"height": 8.0, "width": 2.0, "wdth": 1.0}, "did you mean 'width'"),
+    ],
+)
+def test_shapes_say_which_numbers_they_need(shape: str, numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Potential(shape, numbers).on(Ring())
+
+
+def test_potentials_of_the_paper_s_cases_lie_within_those_taught() -> None:
+    """0 ≤ V ≤ 14 Hartree, the wells too; what lies beyond is in a preset of its own."""
+
+    def reaches(name: str) -> list[bool]:
+        shown = [preset(name).beginning("test", i)[1] for i in range(preset(name).rows_by_split["test"])]
+        return [v.min() < 0 or v.max() > 14 for v in shown]
+
+    assert not any(reaches("paper-tests-rect") + reaches("paper-tests-shaped"))
+    assert sum(reaches("beyond")) == 3  # two wells and a high barrier; the others' packets are beyond
 
 
 @pytest.mark.parametrize(
@@ -169,7 +203,6 @@ def test_the_paper_s_test_cases_are_listed_exactly() -> None:
         {"dtype": "float16"},
         {"split": "validation"},
         {"validation": -1},
-        {"curriculum": Curriculum(history=40)},
         {"families": (Family((50.0,), (2.0,), (3.0,)),)},
         {"families": (Family((10.0,), (2.0,), (3.0,), (Potential("rectangle", {"height": 1.0}),)),)},
         *(

@@ -200,6 +200,12 @@ def _together(before: list[Entry], now: Entry) -> list[Entry]:
     return [known[key] for e, _, _ in works(1, {}) if (key := (e.table, e.name, e.on)) in known]
 
 
+def not_tried(entries: list[Entry]) -> list[str]:
+    """Names of the faults and traps of today's lists that a campaign has not come to."""
+    tried = {(e.table, e.name, e.on) for e in entries}
+    return list(dict.fromkeys(e.name for e, _, _ in works(1, {}) if (e.table, e.name, e.on) not in tried))
+
+
 def main() -> None:
     """The command."""
     from common import machine
@@ -220,6 +226,7 @@ def main() -> None:
         entries = _together(entries, replace(entry, git=where["git"]))
         if out:
             answer = {"command": command, "machine": where, "totals": summary(entries)}
+            answer["not_tried"] = not_tried(entries)
             answer["entries"] = [asdict(e) for e in entries]
             out.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(summary(entries)))

@@ -22,9 +22,13 @@ def _by_name(entries: Entries, table: str) -> dict[str, Entries]:
     return {name: [e for e in entries if (e["table"], e["name"]) == (table, name)] for name in names}
 
 
+def _bad(entry: dict[str, Any]) -> int:
+    return sum(entry[kind] for kind in ("wrong", "raw", "hangs", "other"))
+
+
 def _handled(entry: dict[str, Any]) -> str:
     """How many of its tries were handled."""
-    bad = sum(entry[kind] for kind in ("wrong", "raw", "hangs", "other"))
+    bad = _bad(entry)
     tries = max(entry["tries"], bad)
     return f"{tries - bad} of {tries}" if tries else "not tried"
 
@@ -42,6 +46,16 @@ def tables(answer: dict[str, Any]) -> str:
         f" {totals['tries']:,} tries: {totals['wrong']} wrong numbers accepted, {totals['raw']} raw"
         f" tracebacks, {totals['hangs']} tries longer than a minute, {totals['other']} other promises broken;"
         f" the largest process took {totals['peak_mb']} MB.",
+        *(
+            [f"\nNot tried in this campaign: {'; '.join(answer['not_tried'])}."]
+            if answer["not_tried"]
+            else []
+        ),
+        *(
+            f"\n**Not handled**, {e['name']} {e['on']}: {' '.join(e['failures'][0].split())[:160]}"
+            for e in entries
+            if _bad(e)
+        ),
         "",
         "| fault of a data set | Zarr | HDF5 | outcome |",
         "|---|---|---|---|",

@@ -155,6 +155,13 @@ def test_transforms_of_torch_apply(method: str) -> None:
         step[a] = h
         slope = (loss(named, x[0] + step) - loss(named, x[0] - step)) / (2 * h)
         assert float(third[0, a].detach()) == pytest.approx(float(slope.detach()), abs=1e-8)
+
+
+@pytest.mark.usefixtures("unchecked")  # torch cannot follow what checks shapes
+@pytest.mark.parametrize("method", METHODS)
+def test_derivatives_compile_into_one_graph(method: str) -> None:
+    network = perceptron([3, 8, 1], [0], 0)
+    x = torch.randn(5, 3, dtype=torch.float64)
     compiled = torch.compile(
         lambda q: derivatives(network, q, "hessian", method), backend="aot_eager", fullgraph=True
     )
@@ -218,5 +225,10 @@ def test_words_are_checked() -> None:
         derivatives(network, torch.zeros(1, 2), "third")
     with pytest.raises(InvalidInput, match="unknown method 'taylor'"):
         derivatives(network, torch.zeros(1, 2), method="taylor")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_vectors_of_another_shape_are_refused() -> None:
+    network = nn.Sequential(nn.Linear(2, 3))
     with pytest.raises(InvalidInput, match="shape"):
         hessian_vector(network, torch.zeros(1, 2), torch.zeros(2))

@@ -1,6 +1,8 @@
 """Training and rolling out emulators; experiments with emulators whose answers are known."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +12,21 @@ from safetensors.torch import load_file
 
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
-from qwell.errors import CheckpointError, InvalidInput
+from qwell.errors import CheckpointError, InvalidInput, QwellWarning
 from qwell.files import seal
+from qwell.models.emulators import GRUEmulator
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.barriers import Potential
-from qwell.physics.propagators.settings import Propagation
+from qwell.physics.propagators.settings import Propagation, setting_of
 from qwell.physics.ring import Ring
 from qwell.store.dataset import Dataset
+from qwell.store.derive import merge, subset
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum
+from qwell.studies.probes.emulator import load_emulator
 from qwell.studies.probes.generalisation import hyper, packets, sweep
 from qwell.studies.probes.gradients import direct_gradients, gradients, violation
-from qwell.studies.probes.rollouts import emulators, load_emulator, rollouts, sides
+from qwell.studies.probes.rollouts import emulators, rollouts, sides
 from qwell.train.config import DynamicsConfig
 from qwell.train.dynamics import (
     begin,
@@ -34,9 +39,10 @@ from qwell.train.dynamics import (
     train_dynamics,
     window_loss,
 )
+from qwell.train.gru_gradient import HandGradient
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import average, predict_frames, rollout, weights_of, windows_of
-from qwell.train.runs import Run
+from qwell.train.runs import Run, trained_on
 from qwell.train.schedules import rate
 from qwell.train.team import Team
 
@@ -86,7 +92,9 @@ def runs(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     wanted = {
         "gru": {"updates": 200, "options": {"hidden": 16}},
         "linear": {"model": "emulator_linear", "updates": 200},
-        "short": {"updates": 40, "options": {"history": 1, "hidden": 16}},
+        "short": {"updates": 200, "options": {"history": 1, "hidden": 16}},
+        "other-seed": {"updates": 200, "options": {"hidden": 16}, "seed": 5},
+        "half": {"updates": 20, "options": {"hidden": 16}},
         "unitary": {"model": "emulator_unitary", "updates": 400, "batch": 8, "first_rate": 0.02},
     }
     for name, changes in wanted.items():
@@ -123,11 +131,32 @@ def test_training_learns_and_validates_by_rollout(runs: dict[str, Path], data: D
     history = Run.open(runs["unitary"]).metrics()
     assert history[-1]["loss"] < 0.02 * history[0]["loss"]
     assert history[-1]["validation_C"] > 0.99
-    model, v_scale = load_emulator(runs["unitary"])
+    model, v_scale = load_emulator(runs["unitary"], *setting_of(data.recipe))
     part = data["validation"]
     compared = waves_compared(*predict_frames(model, v_scale, part["psi"][:], part["potential"][:], 10))
     assert compared.correlation.mean() == pytest.approx(history[-1]["validation_C"], rel=1e-6)
     assert compared.mae.mean() == pytest.approx(history[-1]["validation_mae"], rel=1e-5)
+
+
+def test_subsets_and_merged_sets_are_learned_from_and_asked_about(
+    runs: dict[str, Path], data: Dataset, tests: Dataset, tmp_path: Path
+) -> None:
+    """The recipe that rows were first made by says how: of a merged set what its parts agree on."""
+    few, both, mixed = (tmp_path / f"{name}.zarr" for name in ("few", "both", "mixed"))
+    subset(data, few, n=4)
+    merge([data, open_dataset(few)], both)
+    for path, rows in ((few, 4), (both, 12)):
+        part = open_dataset(path)
+        train_dynamics(begin(config(part, updates=2), tmp_path / f"run-{rows}"), "cpu")
+        assert trained_on(tmp_path / f"run-{rows}")["rows"] == rows
+    assert (
+        rollouts(tmp_path / "run-4", [tests], frames=4).numbers["learned_from"] == "few.zarr, 4 simulations"
+    )
+    other = replace(recipe("train", 40), curriculum=replace(CURRICULUM, v_scale=2.0), seed=9)
+    generate(other, tmp_path / "other.zarr", workers=0)
+    merge([data, open_dataset(tmp_path / "other.zarr")], mixed)
+    with pytest.raises(InvalidInput, match="different windows; learn from one"):
+        begin(config(open_dataset(mixed)), tmp_path / "mixed-run")
 
 
 def test_the_released_recipe(data: Dataset) -> None:
@@ -188,6 +217,24 @@ def test_streams_give_windows_and_segments_of_the_data(data: Dataset) -> None:
             if (psi[i, t].view(np.complex64)[:, 0] == s[0]).all() and np.allclose(v[i], p)
         ]  # fmt: skip
         assert any((psi[i, t + 2].view(np.complex64)[:, 0] == s[2]).all() for i, t in found)
+
+
+@pytest.mark.parametrize("name", ["emulator_gru", "emulator_unitary"])
+def test_trajectories_in_memory_and_mapped_give_the_same_batches(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("QWELL_CACHE", str(tmp_path))
+    model = create_model(name, **fitting_options(name, data, {}))
+    streams = [
+        open_stream(model, data, config(data, model=name, batch=16, stream=tier), torch.device("cpu"))
+        for tier in ("resident", "mirror")
+    ]
+    assert list(tmp_path.rglob("train-psi.npy"))
+    for _ in range(5):
+        for a, b in zip(*(next(stream) for stream in streams), strict=True):
+            assert torch.equal(a, b)
+    with pytest.raises(InvalidInput, match="unknown stream 'pool'"):
+        config(data, stream="pool")
 
 
 def test_the_average_is_that_of_all_windows_of_a_point() -> None:
@@ -300,6 +347,7 @@ def test_gradients_of_linear_networks(tests: Dataset, tmp_path: Path) -> None:
     save_pretrained(model.float(), tmp_path / "linear", {"v_scale": 5.0})
     asked = gradients(tmp_path / "linear", tests, samples=20)
     assert asked.numbers["at a potential"]["cauchy_riemann_violation"] < 1e-6
+    assert set(asked.figures) == {"", "free"}
     assert asked.numbers["free"]["share_of_frames"] == pytest.approx([0, 0, 1])
 
 
@@ -315,16 +363,79 @@ def test_other_packets(runs: dict[str, Path], tests: Dataset) -> None:
 
 
 def test_sweeps_have_bands(runs: dict[str, Path]) -> None:
-    found = sweep([runs["gru"], runs["linear"]], frames=4)
+    with pytest.raises(InvalidInput, match=r"dx = 0\.3125 instead of 0\.0976562 and the Ham"):
+        sweep([runs["gru"]], frames=4)
+    with pytest.warns(QwellWarning, match="what it says of these waves is wrong"):
+        found = sweep([runs["gru"], runs["linear"]], frames=4, anyway=True)
     curve = np.array(found.numbers["curves"]["hb"]["C"])
     assert curve.shape == (2, 11) and set(found.numbers["curves"]) == {"s0", "e0", "wb", "hb"}
 
 
 def test_options_compared(runs: dict[str, Path], tests: Dataset) -> None:
-    found = hyper([runs["gru"], runs["short"]], tests, frames=10)
-    assert [p[0] for p in found.numbers["points"]["history"]] == [3.0, 1.0]
-    with pytest.raises(InvalidInput, match="differ"):
-        hyper([runs["gru"]], tests, frames=10)
+    """Against the first run; seeds are averaged; whatever differs in more is refused."""
+    found = hyper([runs["gru"], runs["short"], runs["other-seed"]], tests, frames=10)
+    points, rows = found.numbers["points"], {row[0]: row for row in found.rows}
+    assert list(points) == ["history"] and [p[0] for p in points["history"]] == [3.0, 1.0]
+    two = [rows[name][-1] for name in ("gru", "other-seed")]
+    assert points["history"][0][2:] == (pytest.approx(sum(two) / 2), max(two))
+    for others, message in (
+        ([], "all runs have the same"),
+        (["half"], "another number of updates"),
+        (["unitary"], "sees no windows"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            hyper([runs["gru"], *(runs[name] for name in others)], tests, frames=10)
+
+
+def test_an_emulator_is_asked_about_waves_like_those_it_learned(
+    runs: dict[str, Path], tests: Dataset, tmp_path: Path
+) -> None:
+    """Another mesh, time step or Hamiltonian is refused, and with `anyway` warned of."""
+    for changes, message in (
+        ({"ring": Ring(80.0, 128)}, r"dx = 0\.3125 instead of 0\.625"),
+        ({"propagation": Propagation(frames=12, dt=0.2)}, r"dt = 0\.1 instead of 0\.2"),
+        ({"propagation": Propagation(frames=12, hamiltonian="lattice")}, "the Hamiltonian spectral"),
+    ):
+        generate(replace(recipe("test", 12), **changes), tmp_path / "other.zarr", workers=0, force=True)
+        other = open_dataset(tmp_path / "other.zarr")
+        for ask in (
+            partial(rollouts, runs["gru"], [other], frames=4),
+            partial(emulators, [runs["gru"]], [tests, other], frames=4),
+            partial(packets, runs["gru"], other, frames=4),
+            partial(gradients, runs["gru"], other, samples=4),
+        ):
+            with pytest.raises(InvalidInput, match=message):
+                ask()
+            with pytest.warns(QwellWarning, match=message):
+                ask(anyway=True)
+    generate(replace(recipe("test", 12), ring=Ring(40.0, 64)), tmp_path / "coarse.zarr", workers=0)
+    with pytest.raises(InvalidInput, match="give waves of --points 128"):
+        rollouts(runs["unitary"], [open_dataset(tmp_path / "coarse.zarr")], frames=4, anyway=True)
+
+
+@pytest.mark.parametrize(("channels", "history", "width"), [(3, 4, 23), (2, 1, 5), (3, 2, 8)])
+def test_the_gradient_by_hand_is_that_of_autograd(channels: int, history: int, width: int) -> None:
+    torch.manual_seed(1)
+    model = create_model("emulator_gru", channels=channels, history=history, width=width)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)  # biases begin at 0
+    assert isinstance(model, GRUEmulator)
+    by_hand = HandGradient(model)
+    for rows in (12, 5):
+        whole = torch.randn(rows, history + 1, width, 3)
+        seen, target = whole[:, :-1, :, :channels], whole[:, -1, :, :2]
+        loss = by_hand(seen, target)
+        found = [p.grad.clone() for p in model.parameters()]  # type: ignore[union-attr]
+        expected = window_loss(model, seen, target)
+        assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-5)
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        wanted = torch.autograd.grad(expected, parameters, allow_unused=True)
+        for name, a, b in zip(names, found, wanted, strict=True):
+            if b is None:  # one frame has no state before it
+                assert (name, history) == ("from_state.weight", 1) and not a.any()
+            else:
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_refusals(
@@ -355,7 +466,7 @@ def test_refusals(
         rollouts(tmp_path / "blind", [tests], frames=5)
     save_pretrained(create_model("mlp"), tmp_path / "mlp")
     with pytest.raises(InvalidInput, match="give an emulator"):
-        load_emulator(tmp_path / "mlp")
+        load_emulator(tmp_path / "mlp", *setting_of(tests.recipe))
 
 
 def test_a_changed_data_set_is_noticed(data: Dataset, tmp_path: Path) -> None:

@@ -37,10 +37,10 @@ from qwell.train.averaging import Average
 from qwell.train.checkpoint import save_checkpoint
 from qwell.train.config import EigenConfig
 from qwell.train.eigen import begin, predict, predict_split, train_eigen
+from qwell.train.eigen_steps import density_loss, make_optimizer, make_step
 from qwell.train.evaluate import evaluate
 from qwell.train.runs import Run, free_run_path, load_model
 from qwell.train.schedules import rate
-from qwell.train.steps import density_loss, make_optimizer, make_step
 
 SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
 
@@ -321,6 +321,7 @@ def test_bf16_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")  # torch cannot follow what checks shapes
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_compiled_steps_learn_the_same(dataset: Dataset, tmp_path: Path) -> None:

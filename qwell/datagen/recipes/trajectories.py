@@ -134,7 +134,6 @@ class TrajectoriesRecipe:
         for name, count in (("validation", self.validation), ("seed", self.seed)):
             if count < 0:
                 raise InvalidInput(f"{name} is {count}; it must be at least 0")
-        self.curriculum.counts(self.propagation.frames + 1, self.ring.points)
         for family in self.families:
             for potential in family.potentials:
                 potential.on(self.ring)

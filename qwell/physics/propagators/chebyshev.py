@@ -22,6 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
+from jaxtyping import Complex, Float
 from scipy.special import jv
 
 from qwell.errors import InvalidInput
@@ -51,13 +52,13 @@ def block(radius: float, how: Propagation) -> int:
     return max(int(min(TOGETHER[how.hamiltonian], how.frames, MOST_TERMS / a_frame)), 1)
 
 
-def bounds(potential: np.ndarray, ring: Ring, hamiltonian: str) -> tuple[float, float]:
+def bounds(potential: Float[np.ndarray, "*n points"], ring: Ring, hamiltonian: str) -> tuple[float, float]:
     """Ē and R: the spectrum of T + V lies in [Ē − R, Ē + R]."""
     low, high = potential.min(), potential.max() + kinetic_energy(ring, hamiltonian).max()
     return float(high + low) / 2, float(high - low) / 2
 
 
-def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[int, float]:
+def error_bound(potential: Float[np.ndarray, "points"], ring: Ring, how: Propagation) -> tuple[int, float]:
     """Terms a block, and the bound on ‖error‖ after all frames, for one potential (N,).
 
     The number of terms is the smallest whose bound is below the tolerance, or what float64 can express; it is
@@ -70,7 +71,7 @@ def error_bound(potential: np.ndarray, ring: Ring, how: Propagation) -> tuple[in
     return _terms(radius * how.dt * block(radius, how), blocks, max(how.tolerance or 0.0, 1e-15))
 
 
-def frame_blocks(potential: np.ndarray, ring: Ring, how: Propagation) -> int:
+def frame_blocks(potential: Float[np.ndarray, "points"], ring: Ring, how: Propagation) -> int:
     """Blocks that the frames are made in, in one potential (N,)."""
     return -(-how.frames // block(bounds(potential, ring, how.hamiltonian)[1], how))
 
@@ -229,7 +230,12 @@ def _in_fourier_space(
         out[:, start + 1 : stop + 1] = made[: stop - start].transpose(1, 0, 2)
 
 
-def chebyshev(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def chebyshev(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
     out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
     out[:, 0] = psi

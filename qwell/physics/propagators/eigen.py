@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Complex, Float
 from scipy.linalg import circulant, eigh
 
 from qwell.errors import DeviceUnavailable
@@ -26,7 +27,12 @@ def _states(potential: bytes, ring: Ring, hamiltonian: str) -> tuple[np.ndarray,
     return states
 
 
-def eigen(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def eigen(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
     if how.device != "cpu":
         return eigen_on(how.device, psi, potential, ring, how)
@@ -41,7 +47,13 @@ def eigen(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) 
     return out
 
 
-def eigen_on(device: str, psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def eigen_on(
+    device: str,
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """The same on a device of torch; products in the precision asked for, energies and phases in float64.
 
     Raises DeviceUnavailable if torch has no such device.

@@ -5,13 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 
 import numpy as np
+from jaxtyping import Complex, Float
 
 from qwell.errors import InvalidInput
 from qwell.physics.propagators.settings import METHODS, Propagation
 from qwell.physics.ring import Ring
 
 
-def propagate(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def propagate(
+    psi: Complex[np.ndarray, "*n points"],
+    potential: Float[np.ndarray, "*v points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "rows {how.frames}+1 points 2"]:
     """ψ(0), ψ(Δt) … ψ(frames·Δt) of many wave functions.
 
     Arguments:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Complex, Float, Int
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
@@ -123,7 +124,9 @@ def setting_of(recipe: Mapping[str, Any]) -> tuple[Ring, Propagation]:
     return Ring.from_json(recipe.get("ring")), Propagation.from_json(recipe.get("propagation"))
 
 
-def by_potential(potential: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def by_potential(
+    potential: Float[np.ndarray, "n points"],
+) -> list[tuple[Float[np.ndarray, "points"], Int[np.ndarray, "rows"]]]:
     """The different rows of potentials (n, N), each with the numbers of the rows that equal it."""
     groups: dict[bytes, list[int]] = {}
     for i, v in enumerate(potential):
@@ -131,14 +134,19 @@ def by_potential(potential: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(potential[rows[0]], np.array(rows)) for rows in groups.values()]
 
 
-def kinetic_energy(ring: Ring, hamiltonian: str) -> np.ndarray:
+def kinetic_energy(ring: Ring, hamiltonian: str) -> Float[np.ndarray, "{ring.points}"]:
     """T(k) in the order of the FFT, (N,): k²/2, or (1 − cos(k dx))/dx² of the second-order differences."""
     if hamiltonian == "spectral":
         return ring.k**2 / 2
     return 2 * np.sin(ring.k * ring.dx / 2) ** 2 / ring.dx**2
 
 
-def energy(psi: np.ndarray, potential: np.ndarray, ring: Ring, hamiltonian: str) -> np.ndarray:
+def energy(
+    psi: Complex[np.ndarray, "*#n points"],
+    potential: Float[np.ndarray, "*#n points"],
+    ring: Ring,
+    hamiltonian: str,
+) -> Float[np.ndarray, "*n"]:
     """⟨ψ|T + V|ψ⟩/⟨ψ|ψ⟩ of wave functions (…, N) complex, potentials that broadcast with them."""
     weight = np.abs(np.fft.fft(psi)) ** 2
     kinetic = (weight @ kinetic_energy(ring, hamiltonian)) / weight.sum(axis=-1)

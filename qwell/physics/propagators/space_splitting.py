@@ -13,6 +13,7 @@ Bonds (2j, 2j+1) are U_e, bonds (2j+1, 2j+2) are U_o. Unitary, error O(δ²)
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Complex, Float
 
 from qwell.physics.compiled import compiled
 from qwell.physics.propagators.settings import Propagation
@@ -72,7 +73,12 @@ def _evolve(
             out[f, j, 0], out[f, j, 1] = r[j], i[j]
 
 
-def space_splitting(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def space_splitting(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
     n, real, step = ring.points, how.real, how.dt / how.substeps
     angle = step / (2 * ring.dx**2)

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
+from jaxtyping import Complex, Float
 
 from qwell.physics.propagators.settings import Propagation, kinetic_energy
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
 
 
-def split_operator(psi: np.ndarray, potential: np.ndarray, ring: Ring, how: Propagation) -> np.ndarray:
+def split_operator(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """Frames (n, frames + 1, N, 2) of wave functions psi (n, N) in potentials (n, N); see `propagate`."""
     step = how.dt / how.substeps
     half = np.exp(-0.5j * step * potential).astype(how.complex)

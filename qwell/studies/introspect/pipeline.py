@@ -117,7 +117,7 @@ def _forms(
     config: IntrospectConfig, plain: dict[str, tuple[np.ndarray, ...]], data: Dataset
 ) -> dict[int, DensityForm]:
     """The closed form of every dimension that hidden states have."""
-    energy, cell = float(data.recipe["energy"]), float(data.recipe["cell"])
+    energy, cell = float(data.origin["energy"]), float(data.origin["cell"])
     first, states, potential = plain["train"]
     test = (plain["test"][0], plain["test"][1], plain["test"][2])
     return {
@@ -129,7 +129,7 @@ def _forms(
 
 def _tested(found: list[Distilled], split: Split, data: Dataset) -> list[Tested]:
     """What distillers of two numbers are, against the Schrödinger equation."""
-    energy, cell = float(data.recipe["energy"]), float(data.recipe["cell"])
+    energy, cell = float(data.origin["energy"]), float(data.origin["cell"])
     states = _true_states(data).reshape(-1, 2)
     density = np.array(data["test"]["density"][:], float).ravel()
     tested = []

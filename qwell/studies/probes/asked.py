@@ -39,6 +39,7 @@ class OfTrajectories:
         samples: windows of each kind.
         seed: of their choice.
         hamiltonian: of truths that are made on the spot.
+        anyway: also of waves of another mesh, time step or Hamiltonian than they learned from.
     """
 
     split: str = "test"
@@ -47,3 +48,4 @@ class OfTrajectories:
     samples: int = 200
     seed: int = 0
     hamiltonian: str = "lattice"
+    anyway: bool = False

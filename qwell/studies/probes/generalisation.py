@@ -5,15 +5,17 @@ Dynamics paper, Figs. 4, S5 and S7.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.figures.emulation import options_figure, packets_figure, sweep_figure
 from qwell.models.emulators import WindowEmulator
+from qwell.models.layers import Network
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
 from qwell.physics.propagators.family import propagate
@@ -23,7 +25,7 @@ from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
-from qwell.studies.probes.rollouts import load_emulator
+from qwell.studies.probes.emulator import learned, load_emulator
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import trained_on
@@ -69,6 +71,7 @@ def sweep(
     paths: Sequence[str | Path],
     hamiltonian: str = OfTrajectories.hamiltonian,
     frames: int = OfTrajectories.frames,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Mean correlation against S0, E0, width and height, one at a time; a band over the networks given.
 
@@ -76,10 +79,12 @@ def sweep(
         paths: emulators trained alike with different seeds, or one.
         hamiltonian: of the truth, which is made on the paper's ring.
         frames: predicted.
+        anyway: see `rollouts`.
     """
-    loaded = [load_emulator(path) for path in paths]
+    truth = Ring(), Propagation(hamiltonian=hamiltonian)
+    loaded = [load_emulator(path, *truth, anyway=anyway) for path in paths]
     seen = max(history_of(model) for model, _ in loaded)
-    ring, how = Ring(), Propagation(hamiltonian=hamiltonian, frames=seen + frames - 1)
+    ring, how = truth[0], replace(truth[1], frames=seen + frames - 1)
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[list[Cell]] = []
     for key, values in track(list(SWEEPS.items()), "numbers varied"):
@@ -99,6 +104,7 @@ def sweep(
         ]
     numbers = {
         "models": [str(path) for path in paths],
+        **learned(paths[0]),
         "fixed": FIXED,
         "frames": frames,
         "curves": {k: {"values": v.tolist(), "C": c.tolist()} for k, (v, c) in curves.items()},
@@ -138,6 +144,7 @@ def packets(
     data: Dataset,
     frames: int = OfTrajectories.frames,
     split: str = OfTrajectories.split,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """The cases of a data set again with packets of other shapes: Gaussian, triangle, square.
 
@@ -146,9 +153,10 @@ def packets(
         data, split: whose numbers x0, s0, e0 and rectangular barriers are taken; the truth is made on its
             ring, with its Hamiltonian and time step.
         frames: predicted.
+        anyway: see `rollouts`.
     """
-    model, v_scale = load_emulator(path)
-    ring, made = setting_of(data.recipe)
+    ring, made = setting_of(data.origin)
+    model, v_scale = load_emulator(path, ring, made, anyway=anyway)
     how = Propagation(hamiltonian=made.hamiltonian, dt=made.dt, frames=history_of(model) + frames - 1)
     part = data[split]
     names = {"x0": "x0", "s0": "s0", "e0": "e0", "hb": "height", "wb": "width"}
@@ -163,14 +171,42 @@ def packets(
         rows.append([kind, *means, float(compared.correlation.mean(axis=1).min())])
     numbers = {
         "model": str(path),
+        **learned(path),
         "data": data.digest,
         "frames": frames,
         "packets": {str(r[0]): {"mae": r[1], "mae_parts": r[2], "C": r[3]} for r in rows},
     }
-    figure = packets_figure(data.coordinates["time"][1 : frames + 1], curves)
+    figure = packets_figure(how.dt * np.arange(1, frames + 1), curves)
     head = ["packet", "MAE", "MAE of parts", "C", "worst C"]
     title = f"Other packets: {len(cases)} cases of {data.stem}, {frames} frames"
     return Finding("packets", title, head, rows, numbers, {"": figure})
+
+
+OPTIONS = ("history", "width", "hidden")
+
+
+def _only(i: int, options: Sequence[int], base: Sequence[int]) -> bool:
+    """Whether options differ in number i alone; hidden, which follows width, does not count beside it."""
+    differ = {j for j in range(len(OPTIONS)) if options[j] != base[j]}
+    return differ == {i} or (OPTIONS[i] == "width" and differ == {1, 2})
+
+
+def _comparable(
+    path: str | Path, first: str | Path, model: Network, base: Sequence[int] | None
+) -> tuple[int, ...]:
+    """The options of a run, if it can be compared with the first one, whose options are `base`."""
+    if not isinstance(model, WindowEmulator):
+        raise InvalidInput(f"{path} sees no windows; leave it out")
+    for key, what in (
+        ("updates", "learned another number of updates"),
+        ("digest", "learned from other data"),
+    ):
+        if trained_on(path).get(key) != trained_on(first).get(key):
+            raise InvalidInput(f"{path} {what} than {first}; compare runs that differ in one option")
+    options = model.config.history, model.config.width, model.config.k
+    if base and options != base and not any(_only(i, options, base) for i in range(len(OPTIONS))):
+        raise InvalidInput(f"{path} differs from {first} in more than one option; leave it out")
+    return options
 
 
 def hyper(
@@ -178,43 +214,57 @@ def hyper(
     data: Dataset,
     frames: int = OfTrajectories.frames,
     split: str = OfTrajectories.split,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
-    """Emulators with different history, width or hidden size on the same cases (Fig. S7).
+    """Emulators with another history, width or hidden size than the first, on the same cases (Fig. S7).
 
     Arguments:
-        paths: runs that see windows.
+        paths: runs that see windows. The first is what the others are compared with: each has one option
+            changed, or none and another seed. Runs that differ in the seed alone are averaged.
         data, split: cases.
         frames: predicted.
+        anyway: see `rollouts`.
 
-    Raises InvalidInput if nothing differs between the runs.
+    Raises InvalidInput if a run differs in two options, or learned another number of updates or from other
+    data; and if nothing differs.
     """
-    part = data[split]
     rows: list[list[Cell]] = []
-    psi, potential = part["psi"][:], part["potential"][:]
-    measured: list[tuple[dict[str, int], float, float]] = []
+    measured: dict[tuple[int, ...], list[tuple[float, float]]] = {}
     for path in track(paths, "emulators"):
-        model, v_scale = load_emulator(path)
-        compared = waves_compared(*predict_frames(model, v_scale, psi, potential, frames))
-        if not isinstance(model, WindowEmulator):
-            raise InvalidInput(f"{path} sees no windows; leave it out")
-        c = model.config
-        options = {"history": c.history, "width": c.width, "hidden": c.k}
+        model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
+        options = _comparable(path, paths[0], model, next(iter(measured), None))
+        pair = predict_frames(model, v_scale, data[split]["psi"][:], data[split]["potential"][:], frames)
+        compared = waves_compared(*pair)
         mae, correlation = float(compared.mae.mean()), float(compared.correlation.mean())
-        measured.append((options, mae, correlation))
-        rows.append(
-            [Path(path).name, *options.values(), sum(p.numel() for p in model.parameters()), mae, correlation]
-        )
-    usual = {k: Counter(m[0][k] for m in measured).most_common(1)[0][0] for k in ("history", "width")}
-    alone = {
-        "history": [m for m in measured if m[0]["width"] == usual["width"]],
-        "width": [m for m in measured if m[0]["history"] == usual["history"]],
-        "hidden": [m for m in measured if all(m[0][k] == v for k, v in usual.items())],
+        measured.setdefault(options, []).append((mae, correlation))
+        parameters = sum(p.numel() for p in model.parameters())
+        rows.append([Path(path).name, *options, parameters, mae, correlation])
+    base = next(iter(measured))
+    points = {
+        name: [
+            (
+                float(options[i]),
+                fmean(m for m, _ in found),
+                fmean(c for _, c in found),
+                max(c for _, c in found),
+            )
+            for options, found in measured.items()
+            if options == base or _only(i, options, base)
+        ]
+        for i, name in enumerate(OPTIONS)
     }
-    varied = [k for k, found in alone.items() if len({m[0][k] for m in found}) > 1]
-    if not varied:
+    points = {name: found for name, found in points.items() if len(found) > 1}
+    if not points:
         raise InvalidInput("all runs have the same history, width and hidden size; give some that differ")
-    points = {k: [(float(o[k]), mae, c) for o, mae, c in alone[k]] for k in varied}
-    numbers = {"models": [str(p) for p in paths], "frames": frames, "points": points}
-    head = ["run", "history", "width", "hidden", "parameters", "MAE", "C"]
+    numbers = {
+        "models": [str(p) for p in paths],
+        "frames": frames,
+        **learned(paths[0]),
+        "base": dict(zip(OPTIONS, base, strict=True)),
+        "points": points,  # value, mean MAE, mean C, largest C over seeds
+        "seeds": {"/".join(map(str, options)): len(found) for options, found in measured.items()},
+    }
+    head = ["run", *OPTIONS, "parameters", "MAE", "C"]
     title = f"Options of emulators, on {data.stem}, {frames} frames"
-    return Finding("hyper", title, head, rows, numbers, {"": options_figure(points)})
+    drawn = {name: [(v, mae, c) for v, mae, c, _ in found] for name, found in points.items()}
+    return Finding("hyper", title, head, rows, numbers, {"": options_figure(drawn)})

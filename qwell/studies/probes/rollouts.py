@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qwell.figures.emulation import packets_figure, rollout_figure
+from qwell.figures.emulation import gallery_figure, maps_figure, packets_figure, rollout_figure
 from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
+from qwell.studies.probes.emulator import learned, load_emulator
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
-from qwell.train.runs import load_model, trained_on
 
+GALLERY = 60  # cases that one picture holds
 NUMBERS = {"x0": "X0", "s0": "S0", "e0": "E0", "height": "V", "width": "over"}
 ERRORS = {
     "mae": "MAE",
@@ -30,12 +31,6 @@ ERRORS = {
     "reflection_error": "R error",
     "transmission_error": "T error",
 }
-
-
-def load_emulator(path: str | Path, device: str = "cpu") -> tuple[Network, float]:
-    """A trained emulator and the v_scale it was trained with; InvalidInput if it is another network."""
-    model = load_model(path, device, "dynamics")
-    return model, float(trained_on(path).get("v_scale", 1.0))
 
 
 def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
@@ -57,7 +52,7 @@ def _cases(
         predicted, truth: (cases, frames, n) complex.
         compared: the two, frame by frame.
     """
-    part, (ring, how) = data[split], setting_of(data.recipe)
+    part, (ring, how) = data[split], setting_of(data.origin)
     cases = []
     for i, potential in enumerate(part["potential"][:]):
         start = energy(truth[i, :1], potential, ring, how.hamiltonian)[0]
@@ -80,6 +75,11 @@ def _cases(
     return cases
 
 
+def _row(name: str, case: Mapping[str, float]) -> list[Cell]:
+    """A line of the table: what a case is, as far as it has numbers, and its errors."""
+    return [name, *(f"{case[key]:.3g}" if key in case else "" for key in NUMBERS), *_cells(case)]
+
+
 def _cells(errors: Mapping[str, float]) -> list[Cell]:
     """Errors as a table shows them."""
     return [f"{errors[key]:.5f}" if key == "C" else errors[key] for key in ERRORS]
@@ -92,6 +92,7 @@ def rollouts(
     frames: int = OfTrajectories.frames,
     row: int = OfTrajectories.row,
     device: str = "cpu",
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Roll an emulator out over every simulation of a split of one or more data sets.
 
@@ -100,34 +101,40 @@ def rollouts(
         data: trajectories.
         frames: predicted from a seed of true frames.
         row: simulation of the first data set that is drawn.
+        anyway: also over waves of another mesh, time step or Hamiltonian than it learned from.
 
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
-    model, v_scale = load_emulator(path, device)
+    for one in data:
+        model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
+    last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for one in data:
         psi, potential = one[split]["psi"][:], one[split]["potential"][:]
         predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared)
+        named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
+        last += zip(named, truth[:, -1], predicted[:, -1], potential, strict=True)
         if not figures:
             figures[""] = rollout_figure(
                 one.coordinates["x"], one.coordinates["time"][history_of(model) :][:frames],
                 truth[row], predicted[row], potential[row], compared.mae, compared.correlation, row,
                 f"{model.registry_name}, {one.stem} {row}",
             )  # fmt: skip
+    if 1 < len(last) <= GALLERY:
+        title = f"{model.registry_name}: |ψ| of the last of {frames} frames, true (grey) and predicted (red)"
+        figures["gallery"] = gallery_figure(data[0].coordinates["x"], last, title)
     known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}  # free: no sides
     means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
     stems = {one.name: one.stem for one in data}
-    rows: list[list[Cell]] = [
-        [f"{stems[c['data']]} {c['row']}", *(f"{c[name]:.3g}" for name in NUMBERS), *_cells(c)] for c in cases
-    ]
-    rows.append(["mean", *[""] * len(NUMBERS), *_cells(means)])
+    rows = [*(_row(f"{stems[c['data']]} {c['row']}", c) for c in cases), _row("mean", means)]
     numbers = {
         "model": str(path),
         "network": model.registry_name,
+        **learned(path),
         "parameters": sum(p.numel() for p in model.parameters()),
         "frames": frames,
         "split": split,
@@ -136,10 +143,52 @@ def rollouts(
         "cases": cases,
     }
     head = ["case", *NUMBERS.values(), *ERRORS.values()]
-    title = (
-        f"{model.registry_name}, {frames} frames: error and correlation averaged over frames; largest drifts"
-    )
+    title = f"{model.registry_name}, {frames} frames: errors averaged over frames; largest drifts"
     return Finding("rollout", title, head, rows, numbers, figures)
+
+
+EMULATOR_HEAD = {
+    "network": "network",
+    "parameters": "parameters",
+    "mae": "MAE",
+    "mae_parts": "MAE of parts",
+    "C": "C",
+    "worst_C": "worst C",
+    "norm_drift": "norm drift",
+}
+
+
+def _over_cases(parts: Mapping[str, WavesCompared], key: str) -> np.ndarray:
+    """One error of all cases of all data sets, (cases, frames)."""
+    return np.concatenate([getattr(compared, key) for compared in parts.values()])
+
+
+def _measured(
+    path: str | Path, model: Network, parts: Mapping[str, WavesCompared], met: np.ndarray
+) -> dict[str, Any]:
+    """What is said of an emulator.
+
+    Arguments:
+        parts: data set → its rollouts compared with the truth.
+        met: (cases,), whether a case has a potential.
+    """
+    errors = {"mae": "mae", "mae_parts": "mae_parts", "C": "correlation"}
+    values = {name: _over_cases(parts, key) for name, key in errors.items()}
+    meeting = {name: float(v[met].mean()) for name, v in values.items()} if met.any() else {}
+    return {
+        "run": str(path),
+        "network": model.registry_name,
+        **learned(path),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **{name: float(v.mean()) for name, v in values.items()},
+        "worst_C": float(values["C"].mean(axis=1).min()),
+        "norm_drift": float(np.abs(_over_cases(parts, "norm")).max()),
+        "with_potential": {"cases": int(met.sum()), **meeting} if meeting else None,
+        **{
+            f"{name}_by_data": {stem: float(getattr(c, key).mean()) for stem, c in parts.items()}
+            for name, key in errors.items()
+        },
+    }
 
 
 def emulators(
@@ -147,6 +196,7 @@ def emulators(
     data: Sequence[Dataset],
     split: str = OfTrajectories.split,
     frames: int = OfTrajectories.frames,
+    anyway: bool = OfTrajectories.anyway,
 ) -> Finding:
     """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
 
@@ -154,47 +204,34 @@ def emulators(
         paths: runs, model folders or pretrained names.
         data, split: trajectories.
         frames: predicted.
+        anyway: see `rollouts`.
     """
     rows: list[list[Cell]] = []
     listed: list[dict[str, Any]] = []
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    shown: dict[str, np.ndarray] = {}
     for path in track(paths, "emulators"):
-        model, v_scale = load_emulator(path)
-        parts = {}
+        parts, free = {}, []
         for one in data:
+            model, v_scale = load_emulator(path, *setting_of(one.origin), anyway=anyway)
             part = one[split]
+            free.append(~part["potential"][:].any(axis=1))
             pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
             parts[one.stem] = waves_compared(*pair)
-        mae, mae_parts, correlation, norm = (
-            np.concatenate([getattr(c, key) for c in parts.values()])
-            for key in ("mae", "mae_parts", "correlation", "norm")
-        )
+            if len(parts) == 1:
+                shown[Path(path).name], truth = pair[0][0], pair[1][0]
+        entry = _measured(path, model, parts, met=~np.concatenate(free))
+        listed.append(entry)
         name = Path(path).name
-        curves[name] = mae.mean(axis=0), correlation.mean(axis=0)
-        parameters = sum(p.numel() for p in model.parameters())
-        means = [float(a.mean()) for a in (mae, mae_parts, correlation)]
-        worst, drift = float(correlation.mean(axis=1).min()), float(np.abs(norm).max())
-        shown = [f"{means[2]:.5f}", f"{worst:.5f}"]
-        rows.append([name, model.registry_name, parameters, *means[:2], *shown, drift])
-        listed.append(
-            {
-                "run": str(path),
-                "network": model.registry_name,
-                "parameters": parameters,
-                "mae": means[0],
-                "mae_parts": means[1],
-                "C": means[2],
-                "worst_C": worst,
-                "norm_drift": drift,
-                "C_by_data": {stem: float(c.correlation.mean()) for stem, c in parts.items()},
-                "mae_by_data": {stem: float(c.mae.mean()) for stem, c in parts.items()},
-                "mae_parts_by_data": {stem: float(c.mae_parts.mean()) for stem, c in parts.items()},
-            }
-        )
-    head = ["run", "network", "parameters", "MAE", "MAE of parts", "C", "worst C", "norm drift"]
-    count, digests = len(mae), {d.name: d.digest for d in data}
+        curves[name] = _over_cases(parts, "mae").mean(axis=0), _over_cases(parts, "correlation").mean(axis=0)
+        rows.append([name, *(entry[key] for key in EMULATOR_HEAD)])
+        rows[-1][5:7] = [f"{entry['C']:.5f}", f"{entry['worst_C']:.5f}"]
+    count, digests = len(np.concatenate(free)), {d.name: d.digest for d in data}
     numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
-    figure = packets_figure(data[0].coordinates["time"][1 : frames + 1], curves)
-    return Finding(
-        "emulators", f"Emulators on {count} cases, {frames} frames", head, rows, numbers, {"": figure}
-    )
+    times = data[0].coordinates["time"][1 : frames + 1]
+    figures = {
+        "": packets_figure(times, curves),
+        "maps": maps_figure(data[0].coordinates["x"], times, truth, shown, f"{data[0].stem} 0"),
+    }
+    title, head = f"Emulators on {count} cases, {frames} frames", ["run", *EMULATOR_HEAD.values()]
+    return Finding("emulators", title, head, rows, numbers, figures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import torch
@@ -160,13 +160,13 @@ def sampled_finding(
     with torch.no_grad():
         log = 2 * (first.network(points)[:, 0] - 0.5 * (points**2).sum(-1))
     density = (log - log.max()).exp().reshape(len(axis), -1).numpy()
+    measured = [field.name for field in fields(first) if field.name not in ("network", "history")]
     numbers = {
         "problem": problem.name,
         "formula": problem.formula,
         "exact": problem.energy,
         "runs": [
-            {"seed": seed, **{k: v for k, v in s.__dict__.items() if k not in ("network", "history")}}
-            for seed, s in states.items()
+            {"seed": seed, **{name: getattr(s, name) for name in measured}} for seed, s in states.items()
         ],
     }
     figure = sampled_figure(first.history, problem.energy, axis, density, (AXES[0], AXES[1]))

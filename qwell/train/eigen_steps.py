@@ -1,4 +1,4 @@
-"""One update of the weights: eager, compiled, or recorded as a CUDA graph.
+"""One update of the weights of an eigenvalue network: eager, compiled, or recorded as a CUDA graph.
 
 Each returns the loss MSE = ⟨((f − E)/ε)²⟩ with ε the energy scale (spectra paper, appendix A: energies
 enter the loss multiplied by 0.01), as a detached scalar on the device. With densities, the weights also
@@ -7,17 +7,16 @@ descend along w ⟨∫(ρ_f − ρ)² dx⟩, ρ_f = (∂f_i/∂v)/dx (Hellmann a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from qwell.physics.grid import Grid
+from qwell.train.loop import Step
 from qwell.train.team import Team
 
 ENERGY_SCALE = 100.0
-Step = Callable[..., Tensor]
 
 
 def loss_of(prediction: Tensor, energy: Tensor) -> Tensor:
@@ -56,15 +55,6 @@ def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Adam:
             model.parameters(), lr=torch.tensor(rate, device=device), fused=True, capturable=True
         )
     return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place where it is a tensor."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
 
 
 def make_step(
