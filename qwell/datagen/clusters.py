@@ -125,21 +125,20 @@ def warm_up(modules: list[str]) -> None:
         os.environ.setdefault(name, str(2**28))
     needed = ["distributed", "distributed.nanny", *(m for m in modules if m != "__main__")]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
-    _start_tracker()
     if threading.current_thread() is not threading.main_thread():
-        forkserver.ensure_running()
+        _start_servers()
         return
     # these go to every process of a terminal; started like this, workers leave them to us
     ours = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGHUP)}
     try:
-        forkserver.ensure_running()
+        _start_servers()
     finally:
         for number, handler in ours.items():
             signal.signal(number, handler)
 
 
-def _start_tracker() -> None:
-    """Start what removes the semaphores of processes that ended at once; it is to do so without a word."""
+def _start_servers() -> None:
+    """Start the server, and what removes the semaphores of processes that ended at once: without a word."""
     said = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (said, "ignore:resource_tracker:UserWarning")))
     try:
@@ -148,6 +147,7 @@ def _start_tracker() -> None:
         del os.environ["PYTHONWARNINGS"]
         if said is not None:
             os.environ["PYTHONWARNINGS"] = said
+    forkserver.ensure_running()
 
 
 @contextmanager
