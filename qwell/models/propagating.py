@@ -1,4 +1,5 @@
-"""Emulators that see the whole ring: ψ(t) and V to ψ(t + Δt). Shapes: b batch, n points.
+"""Emulators that see the whole ring: ψ(t) and V to ψ(t + Δt). Shapes: b batch, n points, m points of the
+mesh inside.
 
 They are linear in ψ over the complex numbers by construction, so that the Cauchy–Riemann relations and
 superposition hold exactly; what they do with V, and how ψ spreads, is learned.
@@ -16,23 +17,46 @@ from qwell.errors import InvalidInput
 from qwell.models.layers import Network, worked_out
 
 
+def change_mesh(psi: Complex[Tensor, "*b n"], points: int) -> Complex[Tensor, "*b points"]:
+    """The same waves on another number of points, even like n: those that both meshes tell apart.
+
+    ψ(x_j) = Σ_k c_k e^{ikx_j}, |k| < min(n, points)/2 in units of 2π/L; other waves are dropped. Exact for
+    functions without others. What the two meshes have in common, norms included, is the same on both.
+    """
+    n = psi.shape[-1]
+    if points == n:
+        return psi
+    common = min(n, points) // 2
+    waves, other = torch.fft.fft(psi, norm="forward"), psi.new_zeros(*psi.shape[:-1], points)
+    other[..., :common] = waves[..., :common]
+    other[..., 1 - common :] = waves[..., 1 - common :]
+    found: Tensor = torch.fft.ifft(other, norm="forward")
+    return found
+
+
 class RingEmulator(Network):
-    """ψ (b, n) complex and V/v_scale (b, n) to the next ψ (b, n)."""
+    """ψ (b, n) complex and V/v_scale (b, n) to the next ψ (b, n); inside, on a mesh of m points."""
 
     task = "dynamics"
+
+    @property
+    def mesh(self) -> int:
+        """m, the points on which waves are advanced."""
+        raise NotImplementedError
 
     def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         """What of an advance depends on the potential (b, n) alone; made once for a rollout."""
         raise NotImplementedError
 
     def advance(
-        self, psi: Complex[Tensor, "b n"], prepared: tuple[Complex[Tensor, "..."], ...]
-    ) -> Complex[Tensor, "b n"]:
+        self, psi: Complex[Tensor, "b m"], prepared: tuple[Complex[Tensor, "..."], ...]
+    ) -> Complex[Tensor, "b m"]:
         """One frame on."""
         raise NotImplementedError
 
     def forward(self, psi: Complex[Tensor, "b n"], potential: Float[Tensor, "b n"]) -> Complex[Tensor, "b n"]:
-        return self.advance(psi, self.prepare(potential))
+        found = self.advance(change_mesh(psi, self.mesh), self.prepare(potential))
+        return change_mesh(found, psi.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -42,17 +66,24 @@ class UnitaryConfig:
     points: n of the ring.
     layers: pairs of a phase in space and a phase in Fourier space.
     bumps: numbers that a phase in Fourier space is made of.
+    mesh: points on which waves are advanced; 0 stands for those of the ring. Waves too short for it are lost.
     """
 
     points: int = 1024
     layers: int = 4
     bumps: int = 48
+    mesh: int = 0
 
     def __post_init__(self) -> None:
         if self.points < 2 or self.points % 2 or self.layers < 1 or self.bumps < 2:
             raise InvalidInput(
                 f"points is {self.points}, layers {self.layers}, bumps {self.bumps}; points must be even,"
                 " layers at least 1 and bumps at least 2"
+            )
+        if self.mesh and (self.mesh % 2 or not 4 <= self.mesh <= self.points):
+            raise InvalidInput(
+                f"mesh is {self.mesh} with points {self.points}; choose an even number from 4 to the points,"
+                " or 0 for the points of the ring"
             )
 
 
@@ -63,10 +94,11 @@ class UnitaryEmulator(RingEmulator):
 
     q is the size of a wave number, θ_s(q) = Σ_p θ_sp exp(−((q − κ_p)/κ_1)²) with bumps κ_p evenly from 0 to
     the largest: smooth, since neighbouring waves should learn from each other, but free to take any form.
-    Nothing says that it is a kinetic energy.
+    Nothing says that it is a kinetic energy. Wave packets are made of long waves, so that a coarse `mesh` can
+    hold them: V is then the part of it that the mesh can hold.
     """
 
-    bumps: Float[Tensor, "bumps n"]
+    bumps: Float[Tensor, "bumps m"]
 
     def __init__(self, config: UnitaryConfig) -> None:
         super().__init__()
@@ -74,22 +106,31 @@ class UnitaryEmulator(RingEmulator):
         c = config
         self.spread = nn.Parameter(torch.zeros(c.layers, c.bumps))
         self.local = nn.Parameter(torch.zeros(c.layers + 1))
-        self.register_buffer("bumps", worked_out(self._bumps, c.bumps, c.points), persistent=False)
+        self.register_buffer("bumps", worked_out(self._bumps, c.bumps, self.mesh), persistent=False)
+
+    @property
+    def mesh(self) -> int:
+        points: int = self.config.mesh or self.config.points
+        return points
 
     def _bumps(self) -> Tensor:
-        """exp(−((q − κ_p)/κ_1)²) at all wave numbers, (bumps, points)."""
+        """exp(−((q − κ_p)/κ_1)²) at all wave numbers, (bumps, m)."""
         c = self.config
-        k = torch.fft.fftfreq(c.points, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
+        k = torch.fft.fftfreq(self.mesh, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
         return torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2)).float()
 
+    def _held(self, potential: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
+        """What the mesh can hold of V."""
+        return change_mesh(potential + 0j, self.mesh).real
+
     def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
-        angles = self.local[:, None, None] * potential
+        angles = self.local[:, None, None] * self._held(potential)
         waves = self.spread @ self.bumps
         return torch.polar(torch.ones_like(angles), -angles), torch.polar(torch.ones_like(waves), -waves)
 
     def advance(
-        self, psi: Complex[Tensor, "b n"], prepared: tuple[Complex[Tensor, "..."], ...]
-    ) -> Complex[Tensor, "b n"]:
+        self, psi: Complex[Tensor, "b m"], prepared: tuple[Complex[Tensor, "..."], ...]
+    ) -> Complex[Tensor, "b m"]:
         local, spread = prepared
         psi = psi * local[0]
         for s in range(self.config.layers):
@@ -111,5 +152,5 @@ class SpectralEmulator(UnitaryEmulator):
 
     def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         local, spread = super().prepare(potential)
-        absorbed = torch.exp(-(self.absorbing[:, None, None] * potential).abs())
+        absorbed = torch.exp(-(self.absorbing[:, None, None] * self._held(potential)).abs())
         return local * absorbed, spread * torch.exp(-(self.damping @ self.bumps).abs())

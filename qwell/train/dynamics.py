@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator, WindowConfig, WindowEmulator
 from qwell.models.layers import Network
-from qwell.models.propagating import RingEmulator, UnitaryConfig
+from qwell.models.propagating import RingEmulator, UnitaryConfig, change_mesh
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
@@ -139,8 +139,9 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
     """⟨|prediction − truth|²⟩/2 over all frames of segments, each predicted from the one predicted before.
 
     Arguments:
-        psi: (b, unroll + 1, n) complex; potential: (b, n).
+        psi: (b, unroll + 1, n) complex, compared on the mesh of the model; potential: (b, n).
     """
+    psi = change_mesh(psi, model.mesh)
     prepared, now = model.prepare(potential), psi[:, 0]
     total = torch.zeros((), device=psi.device)
     for frame in psi[:, 1:].unbind(1):

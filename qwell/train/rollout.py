@@ -14,11 +14,12 @@ from torch import Tensor
 from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator, WindowEmulator
 from qwell.models.layers import Network
-from qwell.models.propagating import RingEmulator
+from qwell.models.propagating import RingEmulator, change_mesh
 from qwell.physics.waves import PARTS, as_complex
 from qwell.progress import track
 
 SPREAD = 2.8  # points
+TOGETHER = 64  # frames of all cases that are brought to the points of the ring at once
 
 
 def weights_of(width: int) -> Tensor:
@@ -100,13 +101,18 @@ def predict_frames(
 
 
 def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int) -> np.ndarray:
-    psi = torch.view_as_complex(start[:, -1].contiguous())
+    points = start.shape[2]
+    psi = change_mesh(torch.view_as_complex(start[:, -1].contiguous()), model.mesh)
     prepared = model.prepare(potential)
-    out = torch.empty(len(psi), frames, psi.shape[1], PARTS, device=psi.device)
-    for f in track(range(frames), "frames"):
-        psi = model.advance(psi, prepared)
-        out[:, f] = torch.view_as_real(psi)
-    return out.cpu().numpy()
+    out = torch.empty(len(psi), frames, points, dtype=psi.dtype, device=psi.device)
+    together = max(1, TOGETHER // len(psi))
+    for first in track(range(0, frames, together), "blocks of frames"):
+        block = []
+        for _ in range(first, min(first + together, frames)):
+            psi = model.advance(psi, prepared)
+            block.append(psi)
+        out[:, first : first + together] = change_mesh(torch.stack(block, 1), points)
+    return torch.view_as_real(out).cpu().numpy()
 
 
 class Plain:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator
+from qwell.models.propagating import change_mesh
 from qwell.models.registry import create_model, list_models
 
 
@@ -110,6 +111,34 @@ def test_a_free_ring_emulator_commutes_with_shifts_and_mirrors() -> None:
     torch.testing.assert_close(model(a.flip(1), free), model(a, free).flip(1))
 
 
+def long_waves(points: int, largest: int) -> Tensor:
+    """The same sum of waves e^{2πikj/points}, |k| ≤ largest, on any number of points."""
+    k = torch.arange(-largest, largest + 1, dtype=torch.float64)
+    g = torch.Generator().manual_seed(3)
+    c = torch.view_as_complex(torch.randn(2, len(k), 2, generator=g, dtype=torch.float64))
+    x = torch.arange(points, dtype=torch.float64) / points
+    return c @ torch.exp(2j * torch.pi * k[:, None] * x)
+
+
+def test_long_waves_are_the_same_on_every_mesh_and_short_ones_are_dropped() -> None:
+    fine, coarse = long_waves(64, 11), long_waves(24, 11)
+    torch.testing.assert_close(change_mesh(fine, 24), coarse)
+    torch.testing.assert_close(change_mesh(coarse, 64), fine)
+    short = torch.exp(2j * torch.pi * 12 * torch.arange(64, dtype=torch.float64) / 64)
+    torch.testing.assert_close(change_mesh(fine + short, 24), coarse)
+
+
+def test_an_emulator_on_a_coarse_mesh_does_there_what_it_would_do_on_it() -> None:
+    torch.manual_seed(0)
+    coarse = stirred("emulator_unitary", points=64, bumps=8, mesh=24)
+    alone = stirred("emulator_unitary", points=24, bumps=8)
+    alone.load_state_dict(coarse.state_dict())
+    psi, v = long_waves(64, 11), long_waves(64, 5).real
+    on_it = alone(change_mesh(psi, 24), change_mesh(v + 0j, 24).real)
+    torch.testing.assert_close(coarse(psi, v), change_mesh(on_it, 64))
+    torch.testing.assert_close(on_it.norm(dim=1), change_mesh(psi, 24).norm(dim=1))
+
+
 def test_at_the_beginning_nothing_moves() -> None:
     model, (a, v) = create_model("emulator_unitary", points=64).double(), ring()
     torch.testing.assert_close(model(a, v), a)
@@ -127,6 +156,8 @@ def test_tasks_are_told_apart() -> None:
         ("emulator_gru", {"history": 0}),
         ("emulator_unitary", {"points": 63}),
         ("emulator_unitary", {"bumps": 1}),
+        ("emulator_unitary", {"mesh": 23}),
+        ("emulator_unitary", {"mesh": 2048}),
     ],
 )
 def test_impossible_emulators(name: str, options: dict[str, int]) -> None:

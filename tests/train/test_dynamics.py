@@ -15,6 +15,7 @@ from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import CheckpointError, InvalidInput, QwellWarning
 from qwell.files import seal
 from qwell.models.emulators import GRUEmulator
+from qwell.models.propagating import change_mesh
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.barriers import Potential
 from qwell.physics.propagators.settings import Propagation, setting_of
@@ -235,6 +236,24 @@ def test_trajectories_in_memory_and_mapped_give_the_same_batches(
             assert torch.equal(a, b)
     with pytest.raises(InvalidInput, match="unknown stream 'pool'"):
         config(data, stream="pool")
+
+
+def test_a_rollout_on_a_coarse_mesh_is_advanced_there_and_shown_on_the_ring() -> None:
+    torch.manual_seed(0)
+    model = create_model("emulator_unitary", points=128, mesh=48).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    rng = np.random.default_rng(0)
+    seed, v = rng.normal(size=(5, 1, 128, 2)).astype("f4"), rng.random((5, 128)).astype("f4")
+    found = rollout(model, seed, v, frames=30)  # more frames than are shown at once
+    with torch.no_grad():
+        prepared = model.prepare(torch.from_numpy(v))
+        psi = change_mesh(torch.view_as_complex(torch.from_numpy(seed[:, 0])), 48)
+        for frame in range(30):
+            psi = model.advance(psi, prepared)
+            shown = torch.view_as_real(change_mesh(psi, 128)).numpy()
+            np.testing.assert_allclose(found[:, frame], shown, atol=1e-5)
 
 
 def test_the_average_is_that_of_all_windows_of_a_point() -> None:
