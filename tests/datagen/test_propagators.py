@@ -10,11 +10,11 @@ from qwell.datagen.presets import RECTANGULAR
 from qwell.errors import DeviceUnavailable, InvalidInput
 from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.packets import ENVELOPES, packet
-from qwell.physics.propagators import chebyshev
-from qwell.physics.propagators.chebyshev import error_bound
+from qwell.physics.propagators import chebyshev, terms
 from qwell.physics.propagators.eigen import eigen_on
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import METHODS, Propagation, energy, kinetic_energy
+from qwell.physics.propagators.terms import error_bound
 from qwell.physics.ring import Ring
 
 RING = Ring()
@@ -116,9 +116,9 @@ def test_frames_of_wide_spectra_are_made_few_at_a_time(
     psi, potential = small()
     how = Propagation("chebyshev", hamiltonian, frames=5)
     whole = propagate(psi, potential, SMALL, how)
-    radius = chebyshev.bounds(potential[0], SMALL, hamiltonian)[1]
-    monkeypatch.setattr(chebyshev, "MOST_TERMS", radius * how.dt * 2)
-    assert chebyshev.block(radius, how) == 2
+    radius = terms.bounds(potential[0], SMALL, hamiltonian)[1]
+    monkeypatch.setattr(terms, "MOST_TERMS", radius * how.dt * 2)
+    assert terms.block(radius, how) == 2
     np.testing.assert_allclose(propagate(psi, potential, SMALL, how), whole, atol=1e-12)
 
 
@@ -130,7 +130,7 @@ def test_terms_are_counted_from_the_end_of_the_sum(points: int, tolerance: float
     ring, clock = Ring(100.0, points), time.perf_counter()
     count, bound = error_bound(np.zeros(points), ring, how)
     assert time.perf_counter() - clock < 1
-    z = chebyshev.bounds(np.zeros(points), ring, "spectral")[1] * how.dt * 8
+    z = terms.bounds(np.zeros(points), ring, "spectral")[1] * how.dt * 8
     tail = 2 * np.cumsum(np.abs(jv(np.arange(int(z) + 400), z))[::-1])[::-1] * -(-how.frames // 8)
     least = max(int(np.argmax(tail <= tolerance)), 1)
     assert count == least + least % 2 and bound == pytest.approx(tail[count], rel=1e-6, abs=1e-15)

@@ -12,9 +12,9 @@ import numpy as np
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
-from qwell.physics.propagators.chebyshev import error_bound, frame_blocks
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import METHODS, Propagation, energy
+from qwell.physics.propagators.terms import error_bound, frame_blocks
 from qwell.physics.ring import Ring
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.schema import DTYPES, PART_AXIS, SPLITS, Coordinate, Field, Plan, SplitLayout

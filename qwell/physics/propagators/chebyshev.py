@@ -10,7 +10,7 @@ real and imaginary part go separately, even and odd k into two sums:
     exp(−iHt) ψ = e^{−iĒt} (A − iB) ψ
     A = Σ_{k even} (2 − δ_k0) (−1)^{k/2} J_k(Rt) T_k,   B = Σ_{k odd} 2 (−1)^{(k−1)/2} J_k(Rt) T_k
 
-Error of K terms, without rounding: at most 2 Σ_{k≥K} |J_k(R m Δt)| a block, since |T_k| ≤ 1.
+How many terms there are, and how far they can be off, is in `terms.py`.
 
 However large R m Δt is, the T_k ψ take no more memory than `MOST_BYTES`: where they would, the sums over k
 are done piece by piece.
@@ -25,69 +25,13 @@ import scipy.fft
 from jaxtyping import Complex, Float
 from scipy.special import jv
 
-from qwell.errors import InvalidInput
 from qwell.physics.compiled import compiled
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
+from qwell.physics.propagators.terms import block, bounds, error_bound
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
 
-TOGETHER = {"lattice": 4, "spectral": 8}  # frames a block; more would not stay in the cache
-
-
-MOST_TERMS = 2**20  # R m Δt of a block
 MOST_BYTES = 2**28  # of the vectors T_k ψ that are held at a time
-
-
-def block(radius: float, how: Propagation) -> int:
-    """m, frames made together: fewer where the spectrum is wide.
-
-    Raises InvalidInput if a single frame is too much.
-    """
-    a_frame = radius * how.dt
-    if a_frame > MOST_TERMS:
-        raise InvalidInput(
-            f"chebyshev would take {a_frame:.2g} terms a frame, at most {MOST_TERMS:,} are allowed: choose"
-            " --propagator eigen, a smaller --dt, fewer --points or lower potentials"
-        )
-    return max(int(min(TOGETHER[how.hamiltonian], how.frames, MOST_TERMS / a_frame)), 1)
-
-
-def bounds(potential: Float[np.ndarray, "*n points"], ring: Ring, hamiltonian: str) -> tuple[float, float]:
-    """Ē and R: the spectrum of T + V lies in [Ē − R, Ē + R]."""
-    low, high = potential.min(), potential.max() + kinetic_energy(ring, hamiltonian).max()
-    return float(high + low) / 2, float(high - low) / 2
-
-
-def error_bound(potential: Float[np.ndarray, "points"], ring: Ring, how: Propagation) -> tuple[int, float]:
-    """Terms a block, and the bound on ‖error‖ after all frames, for one potential (N,).
-
-    The number of terms is the smallest whose bound is below the tolerance, or what float64 can express; it is
-    even.
-
-    Raises InvalidInput if there would be too many.
-    """
-    radius = bounds(potential, ring, how.hamiltonian)[1]
-    blocks = frame_blocks(potential, ring, how)
-    return _terms(radius * how.dt * block(radius, how), blocks, max(how.tolerance or 0.0, 1e-15))
-
-
-def frame_blocks(potential: Float[np.ndarray, "points"], ring: Ring, how: Propagation) -> int:
-    """Blocks that the frames are made in, in one potential (N,)."""
-    return -(-how.frames // block(bounds(potential, ring, how.hamiltonian)[1], how))
-
-
-@lru_cache(maxsize=2**12)
-def _terms(z: float, blocks: int, tolerance: float) -> tuple[int, float]:
-    """K and 2 Σ_{k≥K} |J_k(z)| · blocks. |J_k(z)| falls beyond k = z: sums that begin there are enough."""
-    most = int(z + 40 + 12 * z ** (1 / 3))  # J_k(z) has long vanished
-    for first in (int(z), 0):
-        terms = np.abs(jv(np.arange(first, most), z))
-        tail = 2 * np.append(np.cumsum(terms[::-1])[::-1], 0.0) * blocks
-        if tail[0] > tolerance:
-            break
-    count = first + int(np.argmax(tail <= tolerance))
-    count = max(count + count % 2, 2)
-    return count, float(tail[count - first])
 
 
 @lru_cache(maxsize=2)
