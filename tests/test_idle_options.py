@@ -127,8 +127,11 @@ IDLE = {
     "qtrain eigen": FITTED,
     "qtrain dynamics": {
         "--decay": "--data none.zarr --model emulator_unitary --decay 0.1",
+        "--noise": "--data none.zarr --model emulator_unitary --noise 0.01",
         "--unroll": "--data none.zarr --unroll 2",
     },
+    "qtrain rollout": {"--keep-norm": "emulator-unitary --data none.zarr --keep-norm"},
+    "qtrain probe emulators": {"--keep-norm": "emulator-gru emulator-unitary --data none.zarr --keep-norm"},
     "qtrain variational": {
         **{flag: f"{SPACE} {flag} {value}".strip() for flag, value in {
             "--setup": "nonsense", "--region": "-1,1", "--kinks": 0, "--points": 99, "--rule": "rectangle",

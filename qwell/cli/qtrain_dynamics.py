@@ -15,8 +15,10 @@ from qwell.cli.options import Names, given, option, path_option, refuse
 from qwell.cli.training import (
     absolute,
     anyway_option,
+    check_keep_norm,
     check_resume,
     device_option,
+    keep_norm_option,
     run_training,
     training_options,
 )
@@ -29,6 +31,11 @@ from qwell.train.config import TRAJECTORY_TIERS, DynamicsConfig
 @training_options(DynamicsConfig, "dynamics", "Windows, or trajectories for models on the ring,")
 @option(DynamicsConfig, "decay", help="Weight decay of AdamW.")
 @option(DynamicsConfig, "clip", help="Largest norm of each tensor's gradient; 0 allows any.")
+@option(
+    DynamicsConfig,
+    "noise",
+    help="Standard deviation of noise that is added to ψ in what is seen, in units of its root mean square.",
+)
 @option(DynamicsConfig, "unroll", help="Frames that the loss runs models on the ring on for.")
 @option(DynamicsConfig, "rollout", help="Frames of the rollouts that validate.")
 @option(
@@ -82,7 +89,7 @@ def _refuse_idle(model: str) -> None:
 
     build = entry_of(model).build
     if isinstance(build, type) and issubclass(build, RingEmulator):
-        refuse(f"{model} is a model on the ring, and learns without weight decay", "decay")
+        refuse(f"{model} is a model on the ring, and learns without weight decay or noise", "decay", "noise")
     else:
         refuse(f"{model} sees windows; it belongs to models on the ring", "unroll")
 
@@ -94,6 +101,7 @@ def _refuse_idle(model: str) -> None:
 @option(OfTrajectories, "frames", help="Number of frames to predict.")
 @option(OfTrajectories, "row", help="Row of the simulation that is drawn.")
 @anyway_option
+@keep_norm_option
 @path_option("--out", help="Folder to write figures, tables and numbers into.", default="RUN/probes")
 @device_option
 @as_json
@@ -102,6 +110,7 @@ def rollout(model: str, data: tuple[str, ...], out: Path | None, device: str, **
     from qwell.studies.probes.rollouts import rollouts
     from qwell.train.devices import choose_device
 
+    check_keep_norm([model])
     opened = [open_kind(path, "trajectories") for path in data]
     asked = {**given(options), "device": str(choose_device(device))}
     found = rollouts(model, opened, **asked)

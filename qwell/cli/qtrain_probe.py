@@ -9,7 +9,7 @@ import click
 
 from qwell.cli.answers import answer_with, as_json, open_kind, probes_folder
 from qwell.cli.options import Group, Names, given, option, path_option, stacked
-from qwell.cli.training import anyway_option
+from qwell.cli.training import anyway_option, check_keep_norm, keep_norm_option
 from qwell.errors import InvalidInput
 from qwell.physics.propagators.settings import HAMILTONIANS
 from qwell.studies.probes.asked import OfSpectra, OfTrajectories
@@ -194,11 +194,13 @@ def matter(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **a
 @test_split_option
 @frames_option
 @anyway_option
+@keep_norm_option
 @common
 def emulators(models: tuple[str, ...], data: tuple[str, ...], out: Path | None, **asked: Any) -> None:
     """Several emulators on the same cases: the dynamics paper's Tables I and III (and Fig. 3c, d)."""
     from qwell.studies.probes.rollouts import emulators as ask
 
+    check_keep_norm(models)
     answer_with(
         ask(models, [open_kind(d, "trajectories") for d in data], **given(asked)),
         probes_folder(models[0], out),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,24 @@ anyway_option = click.option(
     is_flag=True,
     help="Ask an emulator also about waves of another mesh, time step or Hamiltonian than it learned from.",
 )
+
+keep_norm_option = click.option(
+    "--keep-norm",
+    is_flag=True,
+    help="Bring every predicted frame to the norm of the last true one before going on with it.",
+)
+
+
+def check_keep_norm(models: Sequence[str]) -> None:
+    """Raise InvalidInput if --keep-norm is given for emulators on the ring."""
+    if not click.get_current_context().params["keep_norm"]:
+        return
+    from qwell.models.propagating import RingEmulator
+    from qwell.train.runs import load_model
+
+    for name in models:
+        if isinstance(load_model(name, task="dynamics"), RingEmulator):
+            refuse(f"{name} is an emulator on the ring, whose norm is its own", "keep_norm")
 
 
 def run_option(default: str) -> Any:

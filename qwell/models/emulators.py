@@ -17,6 +17,8 @@ from qwell.errors import InvalidInput
 from qwell.models.layers import Network
 from qwell.physics.waves import PARTS
 
+SMALLEST = 1e-30  # size of a window of nothing
+
 
 @dataclass(frozen=True)
 class WindowConfig:
@@ -26,12 +28,14 @@ class WindowConfig:
     history: frames seen.
     width: points of a window.
     hidden: k; 0 stands for width × channels, as in the paper.
+    normalised: whether a window is seen, and continued, in units of the root mean square of its ψ.
     """
 
     channels: int = 3
     history: int = 4
     width: int = 23
     hidden: int = 0
+    normalised: bool = False
 
     def __post_init__(self) -> None:
         if self.channels not in (2, 3) or self.history < 1 or self.width < 1:
@@ -54,14 +58,36 @@ class WindowConfig:
         return self.width * PARTS
 
 
+def size_of(windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b 1 1"]:
+    """⟨(Re ψ)² + (Im ψ)²⟩^{1/2} of each window; never 0."""
+    waves = windows[..., :PARTS]
+    return (PARTS * waves.square().mean(dim=(1, 2, 3))).sqrt().clamp(min=SMALLEST)[:, None, None]
+
+
 class WindowEmulator(Network):
-    """Windows (b, h, w, c) to the next frame's (b, w, 2)."""
+    """Windows (b, h, w, c) to the next frame's (b, w, 2).
+
+    The Schrödinger equation is linear, and windows in the tail of a packet are 10⁻⁶ of those in its middle.
+    If `normalised`, a network f sees and answers in units of s = ⟨(Re ψ)² + (Im ψ)²⟩^{1/2}, the mean over the
+    window: s f(ψ/s, V). What it answers is then of degree one in ψ, f(cψ) = c f(ψ) for c > 0.
+    """
 
     task = "dynamics"
 
     def __init__(self, config: WindowConfig) -> None:
         super().__init__()
         self.config = config
+
+    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+        if not self.config.normalised:
+            return self.following(windows)
+        waves, rest = windows[..., :PARTS], windows[..., PARTS:]
+        size = size_of(windows)
+        return self.following(torch.cat([waves / size[..., None], rest], dim=-1)) * size
+
+    def following(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+        """The next frame, in the units in which the window is."""
+        raise NotImplementedError
 
     def _begin(self) -> None:
         """Glorot uniform weights, zero biases, as the authors' framework begins with."""
@@ -80,7 +106,7 @@ class LinearEmulator(WindowEmulator):
         self.head = nn.Linear(config.inputs, config.outputs)
         self._begin()
 
-    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+    def following(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         frame: Tensor = self.head(windows[:, -1].flatten(1)).unflatten(1, (-1, PARTS))
         return frame
 
@@ -95,7 +121,7 @@ class DenseEmulator(WindowEmulator):
         self.head = nn.Linear(config.k, config.outputs)
         self._begin()
 
-    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+    def following(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         frames = torch.relu(self.embed(windows.flatten(2)))
         frame: Tensor = self.head(torch.relu(self.mix(frames.flatten(1)))).unflatten(1, (-1, PARTS))
         return frame
@@ -113,7 +139,7 @@ class ConvEmulator(WindowEmulator):
         self.head = nn.Linear(config.k, config.outputs)
         self._begin()
 
-    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+    def following(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         points = windows.transpose(1, 2).flatten(2)  # (b, w, h·c)
         features = torch.relu(self.filters(points)).flatten(1)
         frame: Tensor = self.head(torch.relu(self.mix(features))).unflatten(1, (-1, PARTS))
@@ -154,7 +180,7 @@ class GRUEmulator(WindowEmulator):
         n = torch.relu(projected[..., 2 * k :] + r * back[..., 2 * k :])
         return (1 - z) * n if state is None else torch.lerp(n, state, z)
 
-    def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
+    def following(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         projected = self.from_input(torch.relu(self.embed(windows.flatten(2))))
         state = None
         for frame in projected.unbind(1):

@@ -66,12 +66,14 @@ class UnitaryConfig:
     points: n of the ring.
     layers: pairs of a phase in space and a phase in Fourier space.
     bumps: numbers that a phase in Fourier space is made of.
+    breadth: of a bump, in units of the distance of two: broader ones make smoother curves.
     mesh: points on which waves are advanced; 0 stands for those of the ring. Waves too short for it are lost.
     """
 
     points: int = 1024
     layers: int = 4
     bumps: int = 48
+    breadth: float = 1.0
     mesh: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +82,8 @@ class UnitaryConfig:
                 f"points is {self.points}, layers {self.layers}, bumps {self.bumps}; points must be even,"
                 " layers at least 1 and bumps at least 2"
             )
+        if not 0 < self.breadth <= 10:
+            raise InvalidInput(f"breadth is {self.breadth}; it must be above 0 and at most 10")
         if self.mesh and (self.mesh % 2 or not 4 <= self.mesh <= self.points):
             raise InvalidInput(
                 f"mesh is {self.mesh} with points {self.points}; choose an even number from 4 to the points,"
@@ -92,7 +96,7 @@ class UnitaryEmulator(RingEmulator):
 
         ψ' = D_L F⁻¹ e^{−iθ_L(q)} F … D_1 F⁻¹ e^{−iθ_1(q)} F D_0 ψ,   D_s = e^{−i a_s V}
 
-    q is the size of a wave number, θ_s(q) = Σ_p θ_sp exp(−((q − κ_p)/κ_1)²) with bumps κ_p evenly from 0 to
+    q is the size of a wave number, θ_s(q) = Σ_p θ_sp exp(−((q − κ_p)/bκ_1)²) with bumps κ_p evenly from 0 to
     the largest: smooth, since neighbouring waves should learn from each other, but free to take any form.
     Nothing says that it is a kinetic energy. Wave packets are made of long waves, so that a coarse `mesh` can
     hold them: V is then the part of it that the mesh can hold.
@@ -114,10 +118,10 @@ class UnitaryEmulator(RingEmulator):
         return points
 
     def _bumps(self) -> Tensor:
-        """exp(−((q − κ_p)/κ_1)²) at all wave numbers, (bumps, m)."""
+        """exp(−((q − κ_p)/bκ_1)²) at all wave numbers, (bumps, m)."""
         c = self.config
         k = torch.fft.fftfreq(self.mesh, dtype=torch.float64).abs() * 2 * (c.bumps - 1)
-        return torch.exp(-((k - torch.arange(c.bumps)[:, None]) ** 2)).float()
+        return torch.exp(-(((k - torch.arange(c.bumps)[:, None]) / c.breadth) ** 2)).float()
 
     def _held(self, potential: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
         """What the mesh can hold of V."""

@@ -223,6 +223,8 @@ class DynamicsConfig(TrainingConfig):
         first_rate, last_rate, schedule, warm_up: as in `EigenConfig`; the released recipe's by default.
         decay: decoupled weight decay of AdamW, not on biases.
         clip: largest norm of each tensor's gradient; 0 leaves them as they are.
+        noise: standard deviation of the noise that is added to Re ψ and Im ψ of what is seen, in units of the
+            root mean square of ψ in the window; targets have none.
         unroll: frames that an emulator on the ring is run on for the loss.
         rollout: frames of the rollouts that validate.
         stream: where trajectories lie, see `trajectories.trajectories_of`; batches are the same.
@@ -242,6 +244,7 @@ class DynamicsConfig(TrainingConfig):
     warm_up: float | None = 0.01
     decay: float = 0.01
     clip: float = 1.0
+    noise: float = 0.0
     unroll: int = 4
     rollout: int = 100
     stream: str = "auto"
@@ -251,4 +254,4 @@ class DynamicsConfig(TrainingConfig):
         super().__post_init__()
         self.choice("stream", TRAJECTORY_TIERS)
         self.at_least(1, "unroll", "rollout")
-        self.not_negative("decay", "clip")
+        self.not_negative("decay", "clip", "noise")

@@ -49,7 +49,12 @@ def history_of(model: Network) -> int:
 
 @torch.inference_mode()
 def rollout(
-    model: Network, seed: np.ndarray, potential: np.ndarray, frames: int, fused: bool = True
+    model: Network,
+    seed: np.ndarray,
+    potential: np.ndarray,
+    frames: int,
+    fused: bool = True,
+    keep_norm: bool = False,
 ) -> np.ndarray:
     """Predict frames after the seed, all cases together.
 
@@ -59,16 +64,28 @@ def rollout(
         potential: (cases, n), V/v_scale.
         frames: to predict.
         fused: let models keep what does not change from frame to frame; the same numbers to rounding.
+        keep_norm: bring every predicted frame to the norm of the last true one before going on with it.
 
     Returns: (cases, frames, n, 2) float32.
+
+    Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
     """
     parameter = next(model.parameters())
     start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
     v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
     if isinstance(model, RingEmulator):
+        if keep_norm:
+            raise InvalidInput(
+                f"keeping the norm is for emulators that see windows; {model.registry_name} is on the ring"
+            )
         return _on_ring(model, start, v, frames)
     assert isinstance(model, WindowEmulator)
-    step = FusedGRU(model, start, v) if fused and isinstance(model, GRUEmulator) else Plain(model, start, v)
+    norm = start[:, -1].flatten(1).norm(dim=1) if keep_norm else None
+    step: FusedGRU | Plain
+    if fused and isinstance(model, GRUEmulator) and not model.config.normalised:
+        step = FusedGRU(model, start, v, norm)
+    else:
+        step = Plain(model, start, v, norm)
     out = torch.empty(len(start), frames, *start.shape[2:], device=start.device)
     for f in track(range(frames), "frames"):
         out[:, f] = step.advance()
@@ -76,7 +93,12 @@ def rollout(
 
 
 def predict_frames(
-    model: Network, v_scale: float, psi: np.ndarray, potential: np.ndarray, frames: int
+    model: Network,
+    v_scale: float,
+    psi: np.ndarray,
+    potential: np.ndarray,
+    frames: int,
+    keep_norm: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted and true frames, (cases, frames, n) complex64.
 
@@ -84,6 +106,7 @@ def predict_frames(
         model: of the task "dynamics", in eval mode; v_scale: its potentials are divided by it.
         psi: true frames (cases, at least history + frames, n, 2).
         potential: (cases, n), hartree.
+        keep_norm: see `rollout`.
 
     Raises InvalidInput if there are too few frames, or a potential that the model cannot see.
     """
@@ -95,7 +118,7 @@ def predict_frames(
         )
     if isinstance(model, WindowEmulator) and model.config.channels == 2 and potential.any():
         raise InvalidInput("this emulator has no channel for potentials; give free trajectories")
-    found = rollout(model, psi[:, :history], potential / v_scale, frames)
+    found = rollout(model, psi[:, :history], potential / v_scale, frames, keep_norm=keep_norm)
     truth = psi[:, history : history + frames]
     return as_complex(found, np.complex64), as_complex(truth, np.complex64)
 
@@ -115,11 +138,18 @@ def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int)
     return torch.view_as_real(out).cpu().numpy()
 
 
+def with_norm(frame: Tensor, norm: Tensor | None) -> Tensor:
+    """Frames (cases, n, 2) brought to norms (cases,); as they are if none are given."""
+    if norm is None:
+        return frame
+    return frame * (norm / frame.flatten(1).norm(dim=1))[:, None, None]
+
+
 class Plain:
     """Every frame through the whole model."""
 
-    def __init__(self, model: WindowEmulator, start: Tensor, potential: Tensor) -> None:
-        self.model, self.frames = model, start.clone()
+    def __init__(self, model: WindowEmulator, start: Tensor, potential: Tensor, norm: Tensor | None) -> None:
+        self.model, self.frames, self.norm = model, start.clone(), norm
         c = model.config
         self.potential = (
             potential[:, None, :, None].expand(-1, c.history, -1, -1) if c.channels == 3 else None
@@ -131,7 +161,7 @@ class Plain:
         seen = self.frames if self.potential is None else torch.cat([self.frames, self.potential], dim=-1)
         windows = windows_of(seen, self.model.config.width)  # (cases, h, n, w, c)
         found = self.model(windows.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(seen), -1))
-        frame = average(found, self.weights)
+        frame = with_norm(average(found, self.weights), self.norm)
         self.frames = torch.cat([self.frames[:, 1:], frame[:, None]], dim=1)
         return frame
 
@@ -143,8 +173,8 @@ class FusedGRU:
     weights of the average are in the head.
     """
 
-    def __init__(self, model: GRUEmulator, start: Tensor, potential: Tensor) -> None:
-        self.model = model
+    def __init__(self, model: GRUEmulator, start: Tensor, potential: Tensor, norm: Tensor | None) -> None:
+        self.model, self.norm = model, norm
         c = model.config
         n, self.width, k = start.shape[2], c.width, c.k
         embed = model.embed.weight.unflatten(1, (c.width, c.channels))
@@ -202,6 +232,6 @@ class FusedGRU:
         diagonals = self.spread.as_strided(
             (self.cases, self.n, self.width, PARTS), (self.spread.stride(0), rows, rows + PARTS, 1)
         )
-        frame = diagonals.sum(2) + self.bias
+        frame = with_norm(diagonals.sum(2) + self.bias, self.norm)
         self.kept = [*self.kept[1:], self._project(frame)]
         return frame

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qwell.errors import InvalidInput
+from qwell.models.emulators import size_of
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
 from qwell.store.windows import LEARNED, ORDERED, Curriculum, Order, Windows, gather
@@ -90,6 +91,8 @@ class WindowStream(TrajectoryStream):
         curriculum: which windows.
         channels: 3, or 2 without the potential.
         tier: see `trajectories_of`.
+        noise: standard deviation of what is added to Re ψ and Im ψ of the inputs, in units of the root mean
+            square of ψ in the window; a function of (digest, seed, epoch, batch).
     """
 
     def __init__(
@@ -102,11 +105,12 @@ class WindowStream(TrajectoryStream):
         curriculum: Curriculum,
         channels: int,
         tier: str = "auto",
+        noise: float = 0.0,
     ) -> None:
         psi, potential = trajectories_of(data, tier, device), data[LEARNED]["potential"][:]
         self.windows = Windows(psi, potential, curriculum)
         super().__init__(data, len(self.windows), batch, seed, device)
-        self.channels, self.history = channels, curriculum.history
+        self.channels, self.history, self.noise = channels, curriculum.history, noise
         shape = (batch, curriculum.history + 1, curriculum.width, PARTS + 1)
         self._frames = torch.empty(shape, device=device)
         self._on_device: tuple[Tensor, Tensor] | None = None
@@ -129,7 +133,16 @@ class WindowStream(TrajectoryStream):
             where = (index[2][:, None] + torch.arange(c.width, device=self.device)) % psi.shape[2]
             self._frames[..., :PARTS] = psi[index[0][:, None, None], times, where[:, None]]
             self._frames[..., PARTS] = potential[index[0][:, None], where][:, None]
-        return self._frames[:, :-1, :, : self.channels], self._frames[:, -1, :, :PARTS]
+        seen, target = self._frames[:, :-1, :, : self.channels], self._frames[:, -1, :, :PARTS]
+        if self.noise:
+            seen[..., :PARTS] += self._noise(seen)
+        return seen, target
+
+    def _noise(self, seen: Tensor) -> Tensor:
+        """For a batch (b, h, w, c) of inputs, (b, h, w, 2)."""
+        rng = np.random.Generator(np.random.SFC64((*self._key, self.epoch, self.index)))
+        normal = rng.standard_normal((*seen.shape[:-1], PARTS), dtype=np.float32)
+        return torch.from_numpy(normal).to(seen.device) * (self.noise * size_of(seen))[..., None]
 
 
 class SegmentStream(TrajectoryStream):

@@ -10,6 +10,8 @@ from qwell.models.emulators import GRUEmulator
 from qwell.models.propagating import change_mesh
 from qwell.models.registry import create_model, list_models
 
+WINDOWED = ["emulator_linear", "emulator_dense", "emulator_conv", "emulator_gru"]
+
 
 def ring(seed: int = 0, cases: int = 2, points: int = 64) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
@@ -79,6 +81,19 @@ def test_the_linear_emulator_is_linear_in_the_last_frame() -> None:
     changed = a.clone()
     changed[:, :3] = 7
     torch.testing.assert_close(model(changed), model(a))
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_normalised_emulator_is_of_degree_one_in_the_waves(name: str) -> None:
+    windows = torch.randn(5, 4, 23, 3, dtype=torch.float64)
+    louder = windows * torch.tensor([1e-6, 1e-6, 1.0])
+    model, plain = stirred(name, normalised=True), stirred(name)
+    torch.testing.assert_close(model(louder), 1e-6 * model(windows))
+    size = (windows[..., :2].square().sum(-1)).mean((1, 2)).sqrt()[:, None, None]
+    seen = torch.cat([windows[..., :2] / size[..., None], windows[..., 2:]], dim=-1)
+    torch.testing.assert_close(model(windows), plain(seen) * size)
+    nothing = windows * torch.tensor([0.0, 0.0, 1.0])
+    assert (model(nothing).abs() < 1e-20).all()
 
 
 def test_the_convolution_mixes_time_point_by_point() -> None:
@@ -156,6 +171,7 @@ def test_tasks_are_told_apart() -> None:
         ("emulator_gru", {"history": 0}),
         ("emulator_unitary", {"points": 63}),
         ("emulator_unitary", {"bumps": 1}),
+        ("emulator_unitary", {"breadth": 0}),
         ("emulator_unitary", {"mesh": 23}),
         ("emulator_unitary", {"mesh": 2048}),
     ],

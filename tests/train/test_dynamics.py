@@ -1,6 +1,7 @@
 """Training and rolling out emulators; experiments with emulators whose answers are known."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -236,6 +237,45 @@ def test_trajectories_in_memory_and_mapped_give_the_same_batches(
             assert torch.equal(a, b)
     with pytest.raises(InvalidInput, match="unknown stream 'pool'"):
         config(data, stream="pool")
+
+
+def test_noise_is_on_what_is_seen_alone_and_the_same_when_taken_up_again(data: Dataset) -> None:
+    model = create_model("emulator_linear", **fitting_options("emulator_linear", data, {}))
+    here = torch.device("cpu")
+
+    def streams(noise: float) -> Iterator[tuple[torch.Tensor, ...]]:
+        return iter(partial(next, open_stream(model, data, config(data, batch=64, noise=noise), here)), None)  # type: ignore[call-overload]
+
+    quiet, noisy = streams(0.0), streams(0.1)
+    relative = []
+    for _ in range(20):
+        (seen, target), (loud, same) = (tuple(t.clone() for t in next(s)) for s in (quiet, noisy))
+        assert torch.equal(target, same) and torch.equal(seen[..., 2], loud[..., 2])
+        size = (2 * seen[..., :2].square().mean(dim=(1, 2, 3), keepdim=True)).sqrt()
+        relative.append(((loud - seen)[..., :2] / size).flatten())
+    assert torch.cat(relative).std() == pytest.approx(0.1, rel=0.02)
+    assert abs(torch.cat(relative).mean()) < 2e-3
+    later = open_stream(model, data, config(data, batch=64, noise=0.1), here)
+    later.load_state_dict({"epoch": 0, "index": 20})
+    for a, b in zip(next(later), next(noisy), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_rollout_that_keeps_the_norm_has_that_of_the_seed(tests: Dataset, fused: bool) -> None:
+    torch.manual_seed(0)
+    model = create_model("emulator_gru", width=9, history=3).eval()
+    psi, v = tests["test"]["psi"][:3, :3], tests["test"]["potential"][:3]
+    kept = rollout(model, psi, v, 6, fused=fused, keep_norm=True)
+    norm = np.linalg.norm(psi[:, -1].reshape(3, -1), axis=1)
+    np.testing.assert_allclose(
+        np.linalg.norm(kept.reshape(3, 6, -1), axis=2), norm[:, None] + np.zeros(6), rtol=1e-5
+    )
+    free = rollout(model, psi, v, 1, fused=fused)[:, 0].reshape(3, -1)
+    first = free * (norm / np.linalg.norm(free, axis=1))[:, None]
+    np.testing.assert_allclose(kept[:, 0].reshape(3, -1), first, rtol=1e-4, atol=1e-7)
+    with pytest.raises(InvalidInput, match="on the ring"):
+        rollout(create_model("emulator_unitary", points=128), psi, v, 1, keep_norm=True)
 
 
 def test_a_rollout_on_a_coarse_mesh_is_advanced_there_and_shown_on_the_ring() -> None:

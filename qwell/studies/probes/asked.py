@@ -40,6 +40,7 @@ class OfTrajectories:
         seed: of their choice.
         hamiltonian: of truths that are made on the spot.
         anyway: also of waves of another mesh, time step or Hamiltonian than they learned from.
+        keep_norm: whether predicted frames are brought to the norm of the last true one.
     """
 
     split: str = "test"
@@ -49,3 +50,4 @@ class OfTrajectories:
     seed: int = 0
     hamiltonian: str = "lattice"
     anyway: bool = False
+    keep_norm: bool = False

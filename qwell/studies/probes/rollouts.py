@@ -85,6 +85,17 @@ def _cells(errors: Mapping[str, float]) -> list[Cell]:
     return [f"{errors[key]:.5f}" if key == "C" else errors[key] for key in ERRORS]
 
 
+def _means(cases: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of every error, over the cases that have it: free ones have no sides."""
+    known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}
+    return {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
+
+
+def _told(frames: int, keep_norm: bool) -> str:
+    """How far was predicted, in words."""
+    return f"{frames} frames" + (", each brought to the true norm" if keep_norm else "")
+
+
 def rollouts(
     path: str | Path,
     data: Sequence[Dataset],
@@ -93,6 +104,7 @@ def rollouts(
     row: int = OfTrajectories.row,
     device: str = "cpu",
     anyway: bool = OfTrajectories.anyway,
+    keep_norm: bool = OfTrajectories.keep_norm,
 ) -> Finding:
     """Roll an emulator out over every simulation of a split of one or more data sets.
 
@@ -102,6 +114,7 @@ def rollouts(
         frames: predicted from a seed of true frames.
         row: simulation of the first data set that is drawn.
         anyway: also over waves of another mesh, time step or Hamiltonian than it learned from.
+        keep_norm: see `rollout`; said in the title.
 
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
@@ -113,7 +126,7 @@ def rollouts(
     last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for one in data:
         psi, potential = one[split]["psi"][:], one[split]["potential"][:]
-        predicted, truth = predict_frames(model, v_scale, psi, potential, frames)
+        predicted, truth = predict_frames(model, v_scale, psi, potential, frames, keep_norm)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared)
         named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
@@ -127,8 +140,7 @@ def rollouts(
     if 1 < len(last) <= GALLERY:
         title = f"{model.registry_name}: |ψ| of the last of {frames} frames, true (grey) and predicted (red)"
         figures["gallery"] = gallery_figure(data[0].coordinates["x"], last, title)
-    known = {key: [c[key] for c in cases if not np.isnan(c[key])] for key in ERRORS}  # free: no sides
-    means = {key: float(np.mean(values)) if values else float("nan") for key, values in known.items()}
+    means = _means(cases)
     stems = {one.name: one.stem for one in data}
     rows = [*(_row(f"{stems[c['data']]} {c['row']}", c) for c in cases), _row("mean", means)]
     numbers = {
@@ -137,13 +149,14 @@ def rollouts(
         **learned(path),
         "parameters": sum(p.numel() for p in model.parameters()),
         "frames": frames,
+        "keep_norm": keep_norm,
         "split": split,
         "data": {one.name: one.digest for one in data},
         "mean": means,
         "cases": cases,
     }
     head = ["case", *NUMBERS.values(), *ERRORS.values()]
-    title = f"{model.registry_name}, {frames} frames: errors averaged over frames; largest drifts"
+    title = f"{model.registry_name}, {_told(frames, keep_norm)}: errors averaged over frames; largest drifts"
     return Finding("rollout", title, head, rows, numbers, figures)
 
 
@@ -197,6 +210,7 @@ def emulators(
     split: str = OfTrajectories.split,
     frames: int = OfTrajectories.frames,
     anyway: bool = OfTrajectories.anyway,
+    keep_norm: bool = OfTrajectories.keep_norm,
 ) -> Finding:
     """Several emulators on the same cases: means over cases and frames (Tables I and III, Fig. 3).
 
@@ -204,7 +218,7 @@ def emulators(
         paths: runs, model folders or pretrained names.
         data, split: trajectories.
         frames: predicted.
-        anyway: see `rollouts`.
+        anyway, keep_norm: see `rollouts`.
     """
     rows: list[list[Cell]] = []
     listed: list[dict[str, Any]] = []
@@ -216,7 +230,8 @@ def emulators(
             model, v_scale = load_emulator(path, *setting_of(one.origin), anyway=anyway)
             part = one[split]
             free.append(~part["potential"][:].any(axis=1))
-            pair = predict_frames(model, v_scale, part["psi"][:], part["potential"][:], frames)
+            waves = part["psi"][:], part["potential"][:]
+            pair = predict_frames(model, v_scale, *waves, frames, keep_norm)
             parts[one.stem] = waves_compared(*pair)
             if len(parts) == 1:
                 shown[Path(path).name], truth = pair[0][0], pair[1][0]
@@ -227,11 +242,11 @@ def emulators(
         rows.append([name, *(entry[key] for key in EMULATOR_HEAD)])
         rows[-1][5:7] = [f"{entry['C']:.5f}", f"{entry['worst_C']:.5f}"]
     count, digests = len(np.concatenate(free)), {d.name: d.digest for d in data}
-    numbers = {"frames": frames, "cases": count, "data": digests, "emulators": listed}
+    numbers = {"frames": frames, "keep_norm": keep_norm, "cases": count, "data": digests, "emulators": listed}
     times = data[0].coordinates["time"][1 : frames + 1]
     figures = {
         "": packets_figure(times, curves),
         "maps": maps_figure(data[0].coordinates["x"], times, truth, shown, f"{data[0].stem} 0"),
     }
-    title, head = f"Emulators on {count} cases, {frames} frames", ["run", *EMULATOR_HEAD.values()]
+    title, head = f"Emulators on {count} cases, {_told(frames, keep_norm)}", ["run", *EMULATOR_HEAD.values()]
     return Finding("emulators", title, head, rows, numbers, figures)
