@@ -32,6 +32,8 @@ ERRORS = {
     "transmission_error": "T error",
 }
 
+CASE_HEAD = ["case", *NUMBERS.values(), *ERRORS.values()]
+
 
 def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
     """Probability left and right of where the potential is not zero, (…, 2), from ψ (…, n); NaN if free."""
@@ -141,8 +143,7 @@ def rollouts(
         title = f"{model.registry_name}: |ψ| of the last of {frames} frames, true (grey) and predicted (red)"
         figures["gallery"] = gallery_figure(data[0].coordinates["x"], last, title)
     means = _means(cases)
-    stems = {one.name: one.stem for one in data}
-    rows = [*(_row(f"{stems[c['data']]} {c['row']}", c) for c in cases), _row("mean", means)]
+    rows = [*(_row(f"{Path(c['data']).stem} {c['row']}", c) for c in cases), _row("mean", means)]
     numbers = {
         "model": str(path),
         "network": model.registry_name,
@@ -155,9 +156,8 @@ def rollouts(
         "mean": means,
         "cases": cases,
     }
-    head = ["case", *NUMBERS.values(), *ERRORS.values()]
     title = f"{model.registry_name}, {_told(frames, keep_norm)}: errors averaged over frames; largest drifts"
-    return Finding("rollout", title, head, rows, numbers, figures)
+    return Finding("rollout", title, CASE_HEAD, rows, numbers, figures)
 
 
 EMULATOR_HEAD = {
