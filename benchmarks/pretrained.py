@@ -40,7 +40,7 @@ def commands(run: Run) -> list[str]:
     trained += ["--updates", str(config["updates"])]
     if config["command"] == "dynamics":
         fresh_config = DynamicsConfig(data="", digest="")
-        for name in ("schedule", "warm_up", "first_rate", "last_rate", "start_from"):
+        for name in ("schedule", "warm_up", "first_rate", "last_rate", "noise", "unroll", "start_from"):
             if config.get(name) is not None and config[name] != getattr(fresh_config, name):
                 trained += [f"--{name.replace('_', '-')}", str(config[name])]
         return [f"qdata simulate --preset {recipe['name']}", shlex.join(trained)]
@@ -85,7 +85,8 @@ def main() -> None:
     model, about = load_model(run.path), trained_on(run.path)
     if start := run.config.get("start_from"):
         first = trained_on(start)  # its commands are part of the recipe
-        about |= {"began_with": {"model": start, **{key: first.get(key) for key in ("updates", "commands")}}}
+        kept = {key: first[key] for key in ("updates", "commands", "began_with") if key in first}
+        about |= {"began_with": {"model": start, **kept}}
     save_pretrained(model, folder, about, half=options.half)
     about |= {"measured": measure(load_pretrained(folder), about, options.store)}
     about |= {"commands": commands(run), "machine": machine()}

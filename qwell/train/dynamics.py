@@ -153,7 +153,7 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
 def gradient_of(model: Network, config: DynamicsConfig) -> Callable[..., Tensor]:
     """From a batch to its loss, whose gradient is left with the parameters; by hand where that is faster."""
     on_cpu = next(model.parameters()).device.type == "cpu"
-    if isinstance(model, GRUEmulator) and not model.config.normalised and on_cpu and not config.compile:
+    if isinstance(model, GRUEmulator) and on_cpu and not config.compile:
         return HandGradient(model)
     loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
     forward = torch.compile(model) if config.compile else model

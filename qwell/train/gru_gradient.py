@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qwell.models.emulators import GRUEmulator
+from qwell.models.emulators import GRUEmulator, size_of
+from qwell.physics.waves import PARTS
 
 Array = np.ndarray
 
@@ -141,10 +142,18 @@ class HandGradient:
         """ℓ of windows (b, h, w, c) and next frames (b, w, 2), as a detached scalar."""
         if len(seen) != self._rows:
             self._make_room(len(seen))
+        size = None
+        if self.config.normalised:  # ŷ = s f(ψ/s, V)
+            size = size_of(seen)
+            seen = torch.cat([seen[..., :PARTS] / size[..., None], seen[..., PARTS:]], dim=-1)
         deviation = self._forwards(seen.numpy())
+        if size is not None:
+            deviation *= size[..., 0].numpy()
         deviation -= target.numpy().reshape(deviation.shape)
         loss = np.vdot(deviation, deviation) / deviation.size
         deviation *= np.float32(2 / deviation.size)
+        if size is not None:
+            deviation *= size[..., 0].numpy()
         self._backwards(deviation)
         return torch.tensor(loss)
 

@@ -472,17 +472,22 @@ def test_an_emulator_is_asked_about_waves_like_those_it_learned(
         rollouts(runs["unitary"], [open_dataset(tmp_path / "coarse.zarr")], frames=4, anyway=True)
 
 
+@pytest.mark.parametrize("normalised", [False, True])
 @pytest.mark.parametrize(("channels", "history", "width"), [(3, 4, 23), (2, 1, 5), (3, 2, 8)])
-def test_the_gradient_by_hand_is_that_of_autograd(channels: int, history: int, width: int) -> None:
+def test_the_gradient_by_hand_is_that_of_autograd(
+    channels: int, history: int, width: int, normalised: bool
+) -> None:
     torch.manual_seed(1)
-    model = create_model("emulator_gru", channels=channels, history=history, width=width)
+    model = create_model(
+        "emulator_gru", channels=channels, history=history, width=width, normalised=normalised
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)  # biases begin at 0
     assert isinstance(model, GRUEmulator)
     by_hand = HandGradient(model)
     for rows in (12, 5):
-        whole = torch.randn(rows, history + 1, width, 3)
+        whole = torch.randn(rows, history + 1, width, 3) * torch.rand(rows, 1, 1, 1)
         seen, target = whole[:, :-1, :, :channels], whole[:, -1, :, :2]
         loss = by_hand(seen, target)
         found = [p.grad.clone() for p in model.parameters()]  # type: ignore[union-attr]
