@@ -56,6 +56,22 @@ def test_windows(home: Path) -> None:
     assert "choose 1 to" in done.stderr and not (home / "store/w.zarr").exists()
 
 
+def test_the_windows_that_are_asked_for(home: Path) -> None:
+    asked = ("--history", 2, "--window", 9, "--times", 0.5, "--edges", 0.2, "--weight", 7)
+    run("qdata", "simulate", "--hb", "2,6", *SMALL, *asked, "--out", "store/asked.zarr", cwd=home)
+    curriculum = open_dataset(home / "store/asked.zarr").recipe["curriculum"]
+    assert curriculum == {
+        "history": 2, "width": 9, "times": 0.5, "edges": 0.2, "weight": 7.0, "v_scale": 6.0, "seed": 0
+    }  # fmt: skip
+    told = run("qdata", "windows", "store/asked.zarr", "--json", cwd=home).json
+    even = run("qdata", "windows", "store/asked.zarr", "--weight", 1, "--window", 5, "--json", cwd=home).json
+    assert even["per_simulation"] == told["per_simulation"]
+    assert even["touching"] == pytest.approx(even["touching_unweighted"], abs=0.05)
+    assert told["touching"] > even["touching"] + 0.2
+    run("qdata", "windows", "store/asked.zarr", "--window", 5, "--materialize", "--n", 5, cwd=home)
+    assert open_dataset(home / "store/asked-windows.zarr")["train"]["input"].shape == (5, 2, 5, 3)
+
+
 def test_a_film(home: Path) -> None:
     from PIL import Image
 

@@ -26,7 +26,7 @@ ALWAYS = {
     "qdata densities": "--n --validation --test --potential --cells --cell --energy --slope --current --noise"
     f" --seed {MAKING}",
     "qdata simulate": "--preset --box --points --dt --frames --propagator --hamiltonian --precision --dtype"
-    f" --validation --v-scale {MAKING}",
+    f" --validation --history --window --times --edges {MAKING}",
     "qdata import": f"--dtype --validation --resume --force {WRITTEN}",
     "qdata finalise": "--json",
     "qdata info": "--json",
@@ -34,7 +34,7 @@ ALWAYS = {
     "qdata stats": "--json",
     "qdata plot": "--split --rows --out",
     "qdata animate": "--split --row --every --fps --out",
-    "qdata windows": "--split --materialize --json",
+    "qdata windows": "--split --history --window --times --edges --weight --materialize --json",
     "qdata verify": "--full --json",
     "qdata convert": f"--force {WRITTEN}",
     "qdata subset": f"--n --seed --resume --force {WRITTEN}",
@@ -105,6 +105,8 @@ IDLE = {
         }.items()},
         "--wb": "--wb 5",
         "--tolerance": "--propagator eigen --tolerance 1e-9",
+        "--weight": "--x0 10 --weight 5",
+        "--v-scale": "--preset paper-free --v-scale 5",
         "--substep": "--substep 0.01",
         "--device": "--device cuda",
         "--seed": "--seed 3",

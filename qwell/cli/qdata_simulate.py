@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
-from qwell.cli.options import Names, given, option, path_option, refuse
+from qwell.cli.options import Names, given, option, path_option, refuse, stacked
 from qwell.datagen.presets import PRESETS, adapted, grid, preset
 from qwell.datagen.recipes.trajectories import BLOCK, Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput, near
@@ -24,6 +25,18 @@ from qwell.store.reader import open_dataset
 from qwell.store.schema import DTYPES
 from qwell.store.tables import read_table
 from qwell.store.windows import LEARNED, Curriculum, statistics
+
+window_options = stacked(
+    option(Curriculum, "history", help="Number of frames that a window shows before the one to predict."),
+    option(Curriculum, "width", "--window", help="Number of points of a window."),
+    option(Curriculum, "times", help="Share of the start times of a simulation that windows are cut at."),
+    option(Curriculum, "edges", help="Share of the left edges that windows are cut at, for each start time."),
+    option(
+        Curriculum,
+        "weight",
+        help="Chance of a window that touches the potential, in units of that of the others.",
+    ),
+)
 
 
 @click.command()
@@ -99,7 +112,13 @@ from qwell.store.windows import LEARNED, Curriculum, statistics
     help="Further simulations for validation, with numbers drawn between the others.",
 )
 @option(TrajectoriesRecipe, "seed", help="Seed of the simulations of --validation.")
-@option(Curriculum, "v_scale", help="What windows divide potentials by in their third channel, Hartree.")
+@window_options
+@option(
+    grid,
+    "v_scale",
+    help="What windows divide potentials by in their third channel, Hartree; by default the largest |V| of"
+    " the potentials (1 if all are free), or that of the preset.",
+)
 @making_options(TrajectoriesRecipe, BLOCK, "store/<preset>.zarr")
 def simulate(making: Making, name: str | None, potentials: tuple[str, ...], **options: Any) -> None:
     """Propagate wave packets on a ring, every packet in every potential; or a ready-made set of them.
@@ -124,6 +143,8 @@ def _make(recipe: TrajectoriesRecipe, making: Making) -> None:
         refuse(f"it belongs to --propagator {Propagation.method}", "tolerance")
     if not recipe.validation:
         refuse("it draws the simulations of --validation", "seed")
+    if all(v.shape == "free" for family in recipe.families for v in family.potentials):
+        refuse("there is no potential for windows to touch", "weight", "v_scale")
     make(recipe, making)
 
 
@@ -139,6 +160,7 @@ def _potentials(text: str) -> list[Potential]:
 @click.command()
 @click.argument("path")
 @click.option("--split", default=LEARNED, show_default=True, help="Split of the data set.")
+@window_options
 @option(
     write_windows, "n", help="Number of windows that --materialize writes, drawn at random; by default all."
 )
@@ -146,17 +168,20 @@ def _potentials(text: str) -> list[Potential]:
 @path_option("--out", help="Path of the data set of --materialize.", default="store/<name>-windows.zarr")
 @click.option("--force", is_flag=True, help="Replace a data set that is at --out.")
 @as_json
-def windows(path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool) -> None:
+def windows(
+    path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool, **others: Any
+) -> None:
     """What networks learn from: windows of trajectories, how many, and how many touch the potential.
 
     They are gathered while training; files are only for other programs. Rows come in random order, the frames
-    seen as `input` (history, window, channel), the frame to predict as `target` (window, part).
+    seen as `input` (history, window, channel), the frame to predict as `target` (window, part). The data set
+    says which windows there are; options that are given count instead.
     """
     if not materialize:
         refuse("it belongs to --materialize", "n", "out", "force")
     data = open_dataset(path).require("trajectories")
-    results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split)}
-    c = Curriculum.of(data)
+    c = replace(Curriculum.of(data), **given(others))
+    results: dict[str, Any] = {"path": path, "split": split, **statistics(data, split, c)}
     text = (
         f"{path} {split}: {results['windows']:,} windows of {c.history} + 1 frames × {c.width} points,"
         f" {results['per_simulation']:,} a simulation; {100 * results['touching']:.1f} % touch the potential"
@@ -166,7 +191,7 @@ def windows(path: str, split: str, n: int | None, materialize: bool, out: Path |
         target = out_path(out, None, f"{data.stem}-windows")
         count = results["windows"] if n is None else n
         with stage("windows", count) as done:
-            manifest = write_windows(data, split, target, n, force=force, progress=done)
+            manifest = write_windows(data, split, target, n, curriculum=c, force=force, progress=done)
         results |= {"written": target, "rows": count, "digest": manifest.digest}
         text += f"\n{target}: {count:,} rows, version {manifest.digest[:12]}"
     answer(results, text)

@@ -143,9 +143,9 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
 
     Arguments:
         recipe: to be changed; its packets and potentials stay.
-        changes: by the names of the fields of `Ring`, `Propagation` and `TrajectoriesRecipe`, and
-            `v_scale`. A new method takes its own substep, and a new precision its own tolerance, unless they
-            are given.
+        changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`;
+            `seed` is of the latter. A new method takes its own substep, and a new precision its own
+            tolerance, unless they are given.
     """
     how = _own(Propagation, changes)
     if "method" in how:
@@ -156,7 +156,7 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
         recipe,
         ring=replace(recipe.ring, **_own(Ring, changes)),
         propagation=replace(recipe.propagation, **how),
-        curriculum=replace(recipe.curriculum, **_scale(changes)),
+        curriculum=replace(recipe.curriculum, **_windows(changes)),
         **_own(TrajectoriesRecipe, changes),
     )
 
@@ -165,6 +165,7 @@ def grid(
     potentials: tuple[Potential, ...] = (),
     hb: tuple[float, ...] | None = None,
     wb: tuple[float, ...] = WIDTHS,
+    v_scale: float | None = None,
     **settings: Any,
 ) -> TrajectoriesRecipe:
     """Every packet in every potential.
@@ -172,8 +173,9 @@ def grid(
     Arguments:
         potentials: what packets move in; free space if there are none.
         hb, wb: heights and widths of rectangular barriers in the middle of the box, instead of potentials.
-        settings: by the names of the fields of `Family`, `Ring`, `Propagation` and `TrajectoriesRecipe`, and
-            `v_scale`.
+        v_scale: what windows divide potentials by, Hartree; by default the largest |V|, or 1 if all are free.
+        settings: by the names of the fields of `Family`, `Ring`, `Propagation`, `Curriculum` and
+            `TrajectoriesRecipe`; `seed` is of the latter.
 
     Raises InvalidInput for barriers and potentials together, or a value out of range.
     """
@@ -181,11 +183,13 @@ def grid(
         if potentials:
             raise InvalidInput("--hb and --potential are two ways to say which potentials; give one of them")
         potentials = tuple(_rectangle(h, w) for h in hb for w in wb)
+    potentials, ring = potentials or (Potential(),), Ring(**_own(Ring, settings))
+    scale = _largest(potentials, ring) if v_scale is None else v_scale
     return TrajectoriesRecipe(
-        (Family(potentials=potentials or (Potential(),), **_own(Family, settings)),),
-        ring=Ring(**_own(Ring, settings)),
+        (Family(potentials=potentials, **_own(Family, settings)),),
+        ring=ring,
         propagation=Propagation(**_own(Propagation, settings)),
-        curriculum=Curriculum(**_scale(settings)),
+        curriculum=Curriculum(v_scale=scale, **_windows(settings)),
         **_own(TrajectoriesRecipe, settings),
     )
 
@@ -196,6 +200,11 @@ def _own(part: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _scale(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`v_scale`, the one setting of windows that is the simulation's; the seed is of the validation cases."""
-    return {name: value for name, value in values.items() if name == "v_scale"}
+def _windows(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of these values those that say which windows are learned from; `seed` is of the validation cases."""
+    return {name: value for name, value in _own(Curriculum, values).items() if name != "seed"}
+
+
+def _largest(potentials: tuple[Potential, ...], ring: Ring) -> float:
+    """max |V| over potentials on a ring, Hartree; 1 if all are free."""
+    return float(max(np.abs(v.on(ring)).max() for v in potentials)) or 1.0

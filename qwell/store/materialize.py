@@ -24,6 +24,7 @@ def materialize(
     path: Path,
     n: int | None = None,
     *,
+    curriculum: Curriculum | None = None,
     resume: bool = False,
     force: bool = False,
     progress: Progress = lambda rows: None,
@@ -35,11 +36,12 @@ def materialize(
         split: of them.
         path: where.
         n: how many, drawn at random; all by default.
+        curriculum: which windows there are; the data set's by default.
         resume, force, progress: see `write_rows`.
 
     Raises InvalidInput if there are fewer than `n`.
     """
-    windows = Windows.of(data, split)
+    windows = Windows.of(data, split, curriculum)
     total, c = len(windows), windows.curriculum
     count = total if n is None else n
     if not 1 <= count <= total:

@@ -266,13 +266,16 @@ class Windows:
                 )
 
 
-def statistics(data: Dataset, split: str = LEARNED) -> dict[str, float | int]:
+def statistics(
+    data: Dataset, split: str = LEARNED, curriculum: Curriculum | None = None
+) -> dict[str, float | int]:
     """How many windows a split of trajectories has, and which share of them touches the potential.
 
-    `touching_unweighted` is the share of all windows there are. Only potentials are read.
+    `touching_unweighted` is the share of all windows there are. Only potentials are read. The curriculum is
+    the data set's unless given.
     """
     part = data.require("trajectories")[split]
-    curriculum = Curriculum.of(data)
+    curriculum = curriculum or Curriculum.of(data)
     frames = part.fields["psi"].shape[0]
     times, edges = curriculum.counts(frames, part.fields["psi"].shape[1])
     touching, all_touching = [], []
