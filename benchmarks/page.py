@@ -20,6 +20,7 @@ TITLES = {
     "gru-update": "An update of the recurrent emulator",
     "rollout": "Emulators predicting 400 frames",
     "emulators": "Emulators on the 37 test cases",
+    "window-options": "What the options of emulators that see windows are worth",
     "derivatives": "Derivatives of a network, with parameter gradients",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",
@@ -37,6 +38,8 @@ same run.
 def text(value: object) -> str:
     """A number as people read it."""
     if isinstance(value, float):
+        if 0.9 < abs(value) < 1:  # a correlation
+            return f"{value:.5f}"
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
