@@ -68,6 +68,8 @@ def test_the_windows_that_are_asked_for(home: Path) -> None:
     assert even["per_simulation"] == told["per_simulation"]
     assert even["touching"] == pytest.approx(even["touching_unweighted"], abs=0.05)
     assert told["touching"] > even["touching"] + 0.2
+    assert "w.png" in run("qdata", "windows", "store/asked.zarr", "--figure", "w.png", cwd=home).stdout
+    assert (home / "w.png").read_bytes()[:4] == b"\x89PNG"
     run("qdata", "windows", "store/asked.zarr", "--window", 5, "--materialize", "--n", 5, cwd=home)
     assert open_dataset(home / "store/asked-windows.zarr")["train"]["input"].shape == (5, 2, 5, 3)
 

@@ -34,7 +34,7 @@ ALWAYS = {
     "qdata stats": "--json",
     "qdata plot": "--split --rows --out",
     "qdata animate": "--split --row --every --fps --out",
-    "qdata windows": "--split --history --window --times --edges --weight --materialize --json",
+    "qdata windows": "--split --history --window --times --edges --weight --materialize --figure --json",
     "qdata verify": "--full --json",
     "qdata convert": f"--force {WRITTEN}",
     "qdata subset": f"--n --seed --resume --force {WRITTEN}",

@@ -167,10 +167,16 @@ def _potentials(text: str) -> list[Potential]:
 @click.option("--materialize", is_flag=True, help="Write the windows into a data set of their own.")
 @path_option("--out", help="Path of the data set of --materialize.", default="store/<name>-windows.zarr")
 @click.option("--force", is_flag=True, help="Replace a data set that is at --out.")
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    help="Picture of the windows of the first simulation to draw, PNG, SVG or PDF.",
+)
 @as_json
 def windows(
-    path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool, **others: Any
-) -> None:
+    path: str, split: str, n: int | None, materialize: bool, out: Path | None, force: bool,
+    figure: Path | None, **others: Any,
+) -> None:  # fmt: skip
     """What networks learn from: windows of trajectories, how many, and how many touch the potential.
 
     They are gathered while training; files are only for other programs. Rows come in random order, the frames
@@ -187,6 +193,11 @@ def windows(
         f" {results['per_simulation']:,} a simulation; {100 * results['touching']:.1f} % touch the potential"
         f" ({100 * results['touching_unweighted']:.1f} % of all do)"
     )
+    if figure:
+        from qwell.studies.pages import save_figure, windows_of
+
+        save_figure(windows_of(data, split, c), figure)
+        results, text = {**results, "figure": figure}, f"{text}\n{figure}"
     if materialize:
         target = out_path(out, None, f"{data.stem}-windows")
         count = results["windows"] if n is None else n

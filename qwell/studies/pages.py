@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.errors import DatasetKindError, InvalidInput, WriteError
 from qwell.figures.canvas import save
 from qwell.figures.samples import densities_page, sample_page
 from qwell.figures.spacetime import film, trajectories_page
+from qwell.figures.windows import windows_figure
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.physics.waves import as_complex
 from qwell.store.dataset import Dataset
+from qwell.store.windows import Curriculum
+from qwell.studies.finding import check_index
 
 MOST = {"spectra": 6, "trajectories": 3, "densities": 3}  # samples on a page
 
@@ -58,6 +62,33 @@ def film_of(
     path = path or Path(f"{data.stem}-{row}.gif")
     film(data.coordinates["x"], times, psi, part["potential"][row], f"{data.name}: {split} {row}", path, fps)
     return path
+
+
+def windows_of(data: Dataset, split: str, curriculum: Curriculum, row: int = 0) -> Figure:
+    """Draw which windows of one simulation a network learns from (dynamics paper, Figs. S1 and S2).
+
+    Arguments:
+        data, split: trajectories.
+        curriculum: which windows.
+        row: which simulation.
+
+    Raises InvalidInput for a row that is not there.
+    """
+    check_index(row, data.require("trajectories"), split)
+    part, c = data[split], curriculum
+    psi, potential = as_complex(part["psi"][row]), part["potential"][row]
+    chosen = c.choose(split, row, potential, len(psi))
+    return windows_figure(
+        data.coordinates["x"],
+        data.coordinates["time"],
+        psi,
+        potential,
+        np.random.default_rng(c.seed).permutation(chosen),
+        c.touches(potential),
+        (c.history, c.width),
+        c.v_scale,
+        f"{data.stem} {split} {row}: windows of {c.history} + 1 frames × {c.width} points",
+    )
 
 
 def save_figure(figure: Figure, path: Path) -> None:
