@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from qwell.figures.canvas import canvas
-from qwell.figures.spacetime import LENGTH, draw_potential, draw_spacetime
+from qwell.figures.spacetime import LENGTH, draw_spacetime
 
 DRAWN = 80  # windows that are outlined
 TOUCHING: dict[str, Any] = {"edgecolor": "C1", "lw": 1.3}
