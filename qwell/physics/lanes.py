@@ -12,10 +12,16 @@ interpolation kept safe by bisection) on p_{M−1}(s), whose only root in the br
 Source of the root finder: T. R. Chandrupatla, Adv. Eng. Softw. 28 (1997) 145,
 doi 10.1016/S0965-9978(96)00051-8.
 Error: |E − E_scipy| below 1e-9 |E|, in absolute terms some 1e-15 of the norm of H (as LAPACK's own).
-Potentials so rough that the minors could overflow are not `tractable`; `spectrum` gives them to scipy.
+
+Minors grow beyond what float64 holds where M is large or V rough. Every `BLOCK` mesh points those above
+2^300 are divided by 2^300, which changes no bit of their mantissas, and the divisions are counted: a minor is
+p · 2^(300 e). Potentials so rough that a minor could overflow within a block are not `tractable`; `spectrum`
+gives them to scipy.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,78 +31,113 @@ from qwell.physics.grid import Grid
 
 WIDTH = 64
 UNROLL = 7  # mesh points advanced while the minors stay in registers
+BLOCK = 4 * UNROLL  # mesh points from one look at the size of the minors to the next
 LOG_LARGEST = 690.0  # log of the largest minor that float64 holds, with a margin
+LARGE = 2.0**300  # minors above it are divided by it
+SMALL = 1 / LARGE
+LEAST = 2.0**-1000
 ROUNDING = 4.5e-16  # two units in the last place: no bracket can be made narrower
 # Rows of the scratch array `w` and of a level's bracket, as offsets. One flat array each: LLVM then sees
 # that rows do not overlap, and vectorises the loops over lanes.
-SHIFT, P, Q, COUNT, TOLERANCE, STEP, A, B, FA, FB = (WIDTH * row for row in range(10))
-ROWS = 10
-LOW, HIGH, F_LOW, F_HIGH, BELOW_LOW, BELOW_HIGH = (WIDTH * row for row in range(6))
-BRACKET = 6 * WIDTH
+SHIFT, P, Q, COUNT, TOLERANCE, STEP, A, B, FA, FB, E, UNIT = (WIDTH * row for row in range(12))
+ROWS = 12
+LOW, HIGH, F_LOW, F_HIGH, E_LOW, E_HIGH, BELOW_LOW, BELOW_HIGH = (WIDTH * row for row in range(8))
+BRACKET = 8 * WIDTH
 
 
 @compiled()
-def _minor(diagonal: np.ndarray, w: np.ndarray) -> None:
-    """w[P] ← p_{M−1}(w[SHIFT]) in every lane."""
+def _rescale(w: np.ndarray) -> None:
+    """Divide minors above LARGE by it, and count that in w[E]."""
     for k in range(WIDTH):
-        w[Q + k] = 1.0
+        p, q = w[P + k], w[Q + k]
+        large = max(abs(p), abs(q)) > LARGE
+        by = SMALL if large else 1.0
+        w[P + k], w[Q + k] = p * by, q * by
+        w[E + k] += 1.0 if large else 0.0
+
+
+@compiled()
+def _minor(diagonal: np.ndarray, w: np.ndarray, block: int) -> None:
+    """w[P] · LARGE^w[E] ← p_{M−1}(w[SHIFT]) in every lane."""
+    for k in range(WIDTH):
+        w[Q + k], w[E + k] = 1.0, 0.0
         w[P + k] = diagonal[0, k] - w[SHIFT + k]
     points = diagonal.shape[0]
     i = 1
-    while i + UNROLL <= points:
-        for k in range(WIDTH):
-            s, b, a = w[SHIFT + k], w[P + k], w[Q + k]
-            a = (diagonal[i, k] - s) * b - a
-            b = (diagonal[i + 1, k] - s) * a - b
-            a = (diagonal[i + 2, k] - s) * b - a
-            b = (diagonal[i + 3, k] - s) * a - b
-            a = (diagonal[i + 4, k] - s) * b - a
-            b = (diagonal[i + 5, k] - s) * a - b
-            a = (diagonal[i + 6, k] - s) * b - a
-            w[P + k], w[Q + k] = a, b
-        i += UNROLL
     while i < points:
-        for k in range(WIDTH):
-            a = (diagonal[i, k] - w[SHIFT + k]) * w[P + k] - w[Q + k]
-            w[Q + k] = w[P + k]
-            w[P + k] = a
-        i += 1
+        stop = min(i + block, points)
+        while i + UNROLL <= stop:
+            for k in range(WIDTH):
+                s, b, a = w[SHIFT + k], w[P + k], w[Q + k]
+                a = (diagonal[i, k] - s) * b - a
+                b = (diagonal[i + 1, k] - s) * a - b
+                a = (diagonal[i + 2, k] - s) * b - a
+                b = (diagonal[i + 3, k] - s) * a - b
+                a = (diagonal[i + 4, k] - s) * b - a
+                b = (diagonal[i + 5, k] - s) * a - b
+                a = (diagonal[i + 6, k] - s) * b - a
+                w[P + k], w[Q + k] = a, b
+            i += UNROLL
+        while i < stop:
+            for k in range(WIDTH):
+                a = (diagonal[i, k] - w[SHIFT + k]) * w[P + k] - w[Q + k]
+                w[Q + k] = w[P + k]
+                w[P + k] = a
+            i += 1
+        if block < points:
+            _rescale(w)
 
 
 @compiled()
-def _minor_and_count(diagonal: np.ndarray, w: np.ndarray) -> None:
+def _minor_and_count(diagonal: np.ndarray, w: np.ndarray, block: int) -> None:
     """As `_minor`, and w[COUNT] ← the number of eigenvalues below w[SHIFT]."""
     for k in range(WIDTH):
-        w[Q + k] = 1.0
+        w[Q + k], w[E + k] = 1.0, 0.0
         w[P + k] = diagonal[0, k] - w[SHIFT + k]
         w[COUNT + k] = 1.0 if w[P + k] < 0 else 0.0
     points = diagonal.shape[0]
     i = 1
-    while i + 4 <= points:
-        for k in range(WIDTH):
-            s, p, q = w[SHIFT + k], w[P + k], w[Q + k]
-            a = (diagonal[i, k] - s) * p - q
-            b = (diagonal[i + 1, k] - s) * a - p
-            c = (diagonal[i + 2, k] - s) * b - a
-            d = (diagonal[i + 3, k] - s) * c - b
-            changes = 1.0 if (p < 0) != (a < 0) else 0.0
-            changes += 1.0 if (a < 0) != (b < 0) else 0.0
-            changes += 1.0 if (b < 0) != (c < 0) else 0.0
-            changes += 1.0 if (c < 0) != (d < 0) else 0.0
-            w[COUNT + k] += changes
-            w[P + k], w[Q + k] = d, c
-        i += 4
     while i < points:
-        for k in range(WIDTH):
-            a = (diagonal[i, k] - w[SHIFT + k]) * w[P + k] - w[Q + k]
-            w[COUNT + k] += 1.0 if (a < 0) != (w[P + k] < 0) else 0.0
-            w[Q + k] = w[P + k]
-            w[P + k] = a
-        i += 1
+        stop = min(i + block, points)
+        while i + 4 <= stop:
+            for k in range(WIDTH):
+                s, p, q = w[SHIFT + k], w[P + k], w[Q + k]
+                a = (diagonal[i, k] - s) * p - q
+                b = (diagonal[i + 1, k] - s) * a - p
+                c = (diagonal[i + 2, k] - s) * b - a
+                d = (diagonal[i + 3, k] - s) * c - b
+                changes = 1.0 if (p < 0) != (a < 0) else 0.0
+                changes += 1.0 if (a < 0) != (b < 0) else 0.0
+                changes += 1.0 if (b < 0) != (c < 0) else 0.0
+                changes += 1.0 if (c < 0) != (d < 0) else 0.0
+                w[COUNT + k] += changes
+                w[P + k], w[Q + k] = d, c
+            i += 4
+        while i < stop:
+            for k in range(WIDTH):
+                a = (diagonal[i, k] - w[SHIFT + k]) * w[P + k] - w[Q + k]
+                w[COUNT + k] += 1.0 if (a < 0) != (w[P + k] < 0) else 0.0
+                w[Q + k] = w[P + k]
+                w[P + k] = a
+            i += 1
+        if block < points:
+            _rescale(w)
 
 
 @compiled()
-def _isolate(diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, levels: int) -> None:
+def _keep_exponents(w: np.ndarray, brackets: np.ndarray, j: int) -> None:
+    """E_LOW and E_HIGH of level j, where w[SHIFT] is about to become LOW or HIGH."""
+    at = j * BRACKET
+    for k in range(WIDTH):
+        s, c, e = w[SHIFT + k], w[COUNT + k], w[E + k]
+        up = (c <= j) & (s > brackets[at + LOW + k])
+        down = (c > j) & (s < brackets[at + HIGH + k])
+        brackets[at + E_LOW + k] = e if up else brackets[at + E_LOW + k]
+        brackets[at + E_HIGH + k] = e if down else brackets[at + E_HIGH + k]
+
+
+@compiled()
+def _isolate(diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, levels: int, block: int) -> None:
     """Bisect until the bracket LOW … HIGH of each level holds that eigenvalue alone, or is a point.
 
     Every lane bisects its own first bracket not yet done, and every shift narrows its other brackets too.
@@ -118,9 +159,11 @@ def _isolate(diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, levels: 
             busy += w[COUNT + k]
         if busy == 0.0:
             return
-        _minor_and_count(diagonal, w)
+        _minor_and_count(diagonal, w, block)
         for j in range(levels):
             at = j * BRACKET
+            if block < diagonal.shape[0]:
+                _keep_exponents(w, brackets, j)
             for k in range(WIDTH):  # selects instead of branches, so that the loop is vectorised
                 s, c, f = w[SHIFT + k], w[COUNT + k], w[P + k]
                 up = (c <= j) & (s > brackets[at + LOW + k])
@@ -134,8 +177,23 @@ def _isolate(diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, levels: 
 
 
 @compiled()
+def _in_units(f: float, e: float, unit: float) -> float:
+    """f · LARGE^e in units of LARGE^unit; far from it, something far too large or small of the same sign."""
+    away = min(max(e - unit, -2.0), 2.0)
+    by = 1.0 if away == 0.0 else (LARGE if away > 0.0 else SMALL)
+    again = by if abs(away) == 2.0 else 1.0
+    found = f * by * again
+    return math.copysign(LEAST, f) if found == 0.0 and f != 0.0 else found
+
+
+@compiled()
 def _refine(
-    diagonal: np.ndarray, w: np.ndarray, brackets: np.ndarray, level: np.ndarray, roots: np.ndarray
+    diagonal: np.ndarray,
+    w: np.ndarray,
+    brackets: np.ndarray,
+    level: np.ndarray,
+    roots: np.ndarray,
+    block: int,
 ) -> None:
     """Chandrupatla's method in every lane, one level after the other, each at the lane's own pace.
 
@@ -156,8 +214,11 @@ def _refine(
                 level[k] = j
                 if j < levels:
                     at = j * BRACKET
-                    w[A + k], w[FA + k] = brackets[at + HIGH + k], brackets[at + F_HIGH + k]
-                    w[B + k], w[FB + k] = brackets[at + LOW + k], brackets[at + F_LOW + k]
+                    w[A + k], w[B + k] = brackets[at + HIGH + k], brackets[at + LOW + k]
+                    unit = max(brackets[at + E_HIGH + k], brackets[at + E_LOW + k])
+                    w[FA + k] = _in_units(brackets[at + F_HIGH + k], brackets[at + E_HIGH + k], unit)
+                    w[FB + k] = _in_units(brackets[at + F_LOW + k], brackets[at + E_LOW + k], unit)
+                    w[UNIT + k] = unit
                     wide = w[A + k] - w[B + k] > w[TOLERANCE + k]
                     # a bracket that isolation closed to a point stays as it is
                     w[STEP + k] = 0.5 if wide and w[FA + k] != 0.0 and w[FB + k] != 0.0 else 0.0
@@ -166,7 +227,10 @@ def _refine(
             return
         for k in range(WIDTH):
             w[SHIFT + k] = w[A + k] + w[STEP + k] * (w[B + k] - w[A + k])
-        _minor(diagonal, w)
+        _minor(diagonal, w, block)
+        if block < diagonal.shape[0]:
+            for k in range(WIDTH):
+                w[P + k] = _in_units(w[P + k], w[E + k], w[UNIT + k])
         for k in range(WIDTH):
             x, f, live = w[SHIFT + k], w[P + k], w[STEP + k] > 0.0
             a, b, fa, fb = w[A + k], w[B + k], w[FA + k], w[FB + k]
@@ -191,8 +255,13 @@ def _refine(
 
 
 @compiled()
-def _solve(potential: np.ndarray, scale: float, empty_box: np.ndarray, energies: np.ndarray) -> None:
-    """Fill `energies` (n, levels) for `potential` (n, points), WIDTH rows at a time."""
+def _solve(
+    potential: np.ndarray, scale: float, empty_box: np.ndarray, energies: np.ndarray, block: int
+) -> None:
+    """Fill `energies` (n, levels) for `potential` (n, points), WIDTH rows at a time.
+
+    Minors are looked at every `block` points; never, if that is more than all.
+    """
     n, points = potential.shape
     levels = energies.shape[1]
     diagonal = np.empty((points, WIDTH))
@@ -216,8 +285,9 @@ def _solve(potential: np.ndarray, scale: float, empty_box: np.ndarray, energies:
                 brackets[at + HIGH + k] = scale * most + empty_box[j] + margin
                 brackets[at + BELOW_LOW + k] = brackets[at + BELOW_HIGH + k] = -1.0
                 brackets[at + F_LOW + k] = brackets[at + F_HIGH + k] = 1.0
-        _isolate(diagonal, w, brackets, levels)
-        _refine(diagonal, w, brackets, level, roots)
+                brackets[at + E_LOW + k] = brackets[at + E_HIGH + k] = 0.0
+        _isolate(diagonal, w, brackets, levels, block)
+        _refine(diagonal, w, brackets, level, roots, block)
         for k in range(min(WIDTH, n - start)):
             for j in range(levels):
                 energies[start + k, j] = roots[j, k] / scale
@@ -237,17 +307,30 @@ def eigenvalues(
     """
     scale = 2.0 * grid.dx**2
     inner = np.ascontiguousarray(potential[:, 1:-1], dtype=np.float64)
-    energies = np.empty((len(inner), levels))
-    _solve(inner, scale, scale * grid.box_energies(levels), energies)
+    energies, box = np.empty((len(inner), levels)), scale * grid.box_energies(levels)
+    small = grid.mesh * _log_growth(inner, scale) < LOG_LARGEST  # these cannot overflow at all
+    if small.all():
+        _solve(inner, scale, box, energies, grid.mesh)
+        return energies
+    for rows, block in ((small, grid.mesh), (~small, BLOCK)):
+        found = np.empty((int(rows.sum()), levels))
+        _solve(inner[rows], scale, box, found, block)
+        energies[rows] = found
     return energies
 
 
 def tractable(potential: Float[np.ndarray, "n points"], grid: Grid) -> Bool[np.ndarray, "n"]:
-    """(n,) bool: potentials whose minors stay within float64.
-
-    A step multiplies a minor by at most 2dx²(max v − min v) + 6 for any shift within the Weyl bounds.
-    """
-    inner = potential[:, 1:-1].astype(np.float64)
-    growth = 2.0 * grid.dx**2 * (inner.max(axis=1) - inner.min(axis=1)) + 6.0
-    fits: np.ndarray = grid.mesh * np.log(growth) < LOG_LARGEST
+    """(n,) bool: potentials whose minors grow by less than LARGE from one look at their size to the next."""
+    growth = _log_growth(potential[:, 1:-1], 2.0 * grid.dx**2)
+    fits: np.ndarray = BLOCK * growth < np.log(LARGE)
     return fits
+
+
+def _log_growth(inner: Float[np.ndarray, "n inner"], scale: float) -> Float[np.ndarray, "n"]:
+    """log of what a step multiplies a minor by at most, for any shift within the Weyl bounds.
+
+    That is 2dx²(max v − min v) + 6.
+    """
+    span = inner.max(axis=1).astype(np.float64) - inner.min(axis=1)
+    growth: np.ndarray = np.log(scale * span + 6.0)
+    return growth

@@ -178,15 +178,39 @@ def test_lanes_agree_with_scipy_on_adversarial_potentials(name: str, levels: int
     assert energy_deviation(spectrum.eigenvalues(v, GRID, levels, "lanes"), reference, UNIT) < TOLERANCE
 
 
-def test_fine_meshes_fall_back_to_scipy() -> None:
-    """The bound on the minors grows with the mesh: beyond M = 385 no potential passes it."""
-    assert lanes.tractable(np.zeros((1, 386)), Grid(385)).all()
-    assert not lanes.tractable(np.zeros((1, 387)), Grid(386)).any()
+@pytest.mark.parametrize("mesh", [386, 800, 1600])
+@pytest.mark.parametrize("sigma", [100.0, 1000.0, 1e4])
+def test_lanes_on_fine_meshes_where_minors_leave_float64(mesh: int, sigma: float) -> None:
+    grid = Grid(mesh)
+    smooth = (
+        sigma
+        * np.random.default_rng(mesh).normal(size=(6, 8))
+        @ np.sin(np.arange(1, 9)[:, None] * np.pi * (grid.x + 1) / 2)
+    )
+    wells = np.where(np.abs(grid.x) < 0.5, 100 * sigma, 0.0) + sigma * 1e-6 * grid.x  # nearly degenerate
+    rough = sigma * np.random.default_rng(1).normal(size=(2, mesh + 1))
+    v = np.concatenate([smooth, wells[None], rough])
+    assert lanes.tractable(v, grid).all()  # or scipy would be compared with itself
+    reference = spectrum.eigenvalues(v, grid, 10)
+    ours = spectrum.eigenvalues(v, grid, 10, "lanes")
+    assert energy_deviation(ours, reference, grid.box_energies(1)[0]) < TOLERANCE
+
+
+def test_dividing_large_minors_changes_no_bit() -> None:
+    grid, levels = Grid(300), 10
+    v = np.stack([np.zeros(301), 40 * np.cos(9 * grid.x), 1e3 * grid.x**2])
+    scale = 2 * grid.dx**2
+    found = [np.empty((3, levels)) for _ in range(2)]
+    for out, block in zip(found, (grid.mesh, lanes.BLOCK), strict=True):
+        lanes._solve(v[:, 1:-1].copy(), scale, scale * grid.box_energies(levels), out, block)
+    np.testing.assert_array_equal(*found)
 
 
 def test_lanes_treat_every_potential_alone() -> None:
     """Order and company do not change a bit of a result."""
-    v = np.concatenate([random_set("m3", 100.0, 200), np.stack(list(adversarial().values()))[:-1]])
+    wild = 5e5 * np.cos(40 * GRID.x)[None]  # minors of this one leave float64
+    v = np.concatenate([random_set("m3", 100.0, 200), wild, np.stack(list(adversarial().values()))[:-1]])
+    assert lanes.tractable(v, GRID).all()
     together = lanes.eigenvalues(v, GRID, 10)
     shuffled = np.random.default_rng(0).permutation(len(v))
     np.testing.assert_array_equal(lanes.eigenvalues(v[shuffled], GRID, 10), together[shuffled])

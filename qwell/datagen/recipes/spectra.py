@@ -21,7 +21,6 @@ from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
 ENERGY = "hbar^2/(m length^2)"
 DEFAULT_SHARD_ROWS = 20_000
-LANES_MESH = 390  # from which on minors of smooth potentials leave float64, and lanes are left to scipy
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,8 @@ class SpectraRecipe:
     def seconds_per_row(self) -> float:
         """What one core of a common machine takes for a potential; for the estimate of --dry-run only."""
         solving = 3e-5 + 1.6e-8 * self.mesh**2  # all eigenvalues, whatever is kept
-        if self.solver == "lanes" and self.mesh < LANES_MESH:
-            solving = 1.2e-6 + (5e-8 + 6e-9 * self.levels) * self.mesh
+        if self.solver == "lanes":
+            solving = 1.2e-6 + (2e-8 + 2e-9 * self.levels) * self.mesh
         states = 1e-4 + 4.7e-7 * self.mesh * self.levels
         return solving + 1e-10 * self.mesh**2 + states * self.densities
 
