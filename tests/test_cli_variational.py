@@ -36,6 +36,19 @@ def test_seeds_and_the_papers_set_up(tmp_path: Path) -> None:
     assert config["form"] == "laplacian" and config["region"] == [-2, 9] and config["points"] == 10_000
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_help_shows_the_defaults_of_the_chosen_set_up(order: int, tmp_path: Path) -> None:
+    """Wherever --help stands: Ω of the well, rectangles, free ends; and of steps that are not made, that."""
+    asked = ("qtrain", "variational", *(("--setup", "paper"), ("--potential", "morse"), ("--help",))[::order])
+    words = " ".join(
+        run(*(w for a in asked for w in (a if isinstance(a, tuple) else (a,))), cwd=tmp_path).stdout.split()
+    )
+    for default in ("-2,9", "rectangle", "10000", "free", "laplacian", "0.001", "not used by adam"):
+        assert f"[default: {default}]" in words
+    usual = " ".join(run("qtrain", "variational", "--help", cwd=tmp_path).stdout.split())
+    assert "[default: legendre]" in usual and "[default: rectangle]" not in usual
+
+
 def test_monte_carlo(tmp_path: Path) -> None:
     answer = run(*VARIATIONAL, "coupled-2d", "--steps", 20, "--walkers", 100, "--json", cwd=tmp_path).json
     assert answer["exact"] == pytest.approx(0.9659258)

@@ -45,7 +45,7 @@ ALWAYS = {
     "qtrain eigen": f"{TRAINING} --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
     " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
-    "qtrain introspect": "--data --translator --dimensions --update --until --seeds --starts"
+    "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --device --json",
     "qtrain predict": f"--potential --device {WRITTEN}",
