@@ -122,7 +122,7 @@ def carry(
     """
     inputs = x.shape[-1]
     rows, columns = torch.triu_indices(inputs, inputs, device=x.device).unbind()
-    frame = Frame(apply, order, rows, columns)
+    frame = Frame(apply, order)
     start = torch.eye(inputs, dtype=x.dtype, device=x.device)[:, None, :]
     y = _called(network, Carried.of(x, start, None, frame), parameters)
     if not isinstance(y, Tensor) or y.dim() != 2 or len(y) != len(x):
