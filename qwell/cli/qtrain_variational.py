@@ -19,6 +19,7 @@ from qwell.studies.variational.config import (
     FORMS,
     OPTIMISERS,
     OSCILLATORS,
+    PARITIES,
     RULES,
     SETUPS,
     SampledConfig,
@@ -99,6 +100,13 @@ def _defaults(typed: Mapping[str, Any]) -> dict[str, str]:
     type=Names(lambda: DTYPES),
     help="Precision of the computation: float64 or float32.",
 )
+@option(
+    VariationalConfig,
+    "parity",
+    type=Names(lambda: PARITIES),
+    help="Parity of the states about the middle of the region: auto (even and odd in turn where the potential"
+    " is the same on both sides), even, odd or none.",
+)
 @option(VariationalConfig, "levels", help="Number of states, from the lowest on.")
 @option(VariationalConfig, "seed", help="Seed of the first weights.")
 @option(VariationalConfig, "seeds", help="Number of beginnings, with one seed after another.")
@@ -142,7 +150,7 @@ def _searched(config: VariationalConfig, out: Path | None) -> None:
         states, finding = search(config, run.log)
         states.save(run)
         errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
-        for line in warnings_of(states, errors):
+        for line in warnings_of(states, errors, finding.numbers["next"]):
             warn(line)
         answer_with(finding, run.path, {**settings, "run": run.path})
 

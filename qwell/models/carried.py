@@ -67,7 +67,7 @@ class Carried(Tensor):
     @staticmethod
     def of(value: Tensor, first: Tensor, second: Tensor | None, frame: Frame) -> Carried:
         """Put together; the tensor itself has shape and kind of the value, and no storage."""
-        made: Carried = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: Carried = Tensor._make_wrapper_subclass(
             Carried, value.shape, dtype=value.dtype, device=value.device
         )
         made.value, made.first, made.second, made.frame = value, first, second, frame
@@ -78,12 +78,14 @@ class Carried(Tensor):
         kwargs = kwargs or {}
         found = first_carried((*args, *kwargs.values()))
         if found is None:  # of a class method
-            return super().__torch_function__(func, types, args, kwargs)
+            return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         with torch._C.DisableTorchFunctionSubclass():
             return found.frame.rules(func, args, kwargs)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         raise InvalidInput(f"derivatives cannot be carried through {func}")
 
     def curve(self, triple: Triple) -> Carried:
@@ -97,7 +99,7 @@ class Carried(Tensor):
 
     def linear(self, function: Callable[[Tensor], Tensor], value: Tensor) -> Carried:
         """L(x), its value given; `function` is applied to every derivative by itself."""
-        every = torch.vmap(function)
+        every: Any = torch.vmap(function)
         second = None if self.second is None else every(whole(self.second, self))
         return Carried.of(value, every(whole(self.first, self)), second, self.frame)
 
@@ -145,7 +147,7 @@ def bilinear(
         one = x if isinstance(x, Carried) else y
         plain = (y if one is x else x)[None]
         second = one.second
-        ordered = (lambda d: many(d, plain)) if one is x else (lambda d: many(plain, d))
+        ordered: Any = (lambda d: many(d, plain)) if one is x else (lambda d: many(plain, d))
         value = product(x.value, y) if one is x else product(x, y.value)
         return Carried.of(value, ordered(one.first), None if second is None else ordered(second), one.frame)
     first = many(x.first, y.value[None]) + many(x.value[None], y.first)

@@ -21,7 +21,7 @@ from qwell.models.carried_rules import (
 )
 
 
-def _softmax(x: Carried, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Carried:
+def _softmax(x: Carried, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Carried:
     """y = e^x/Σe^x; with c = ∂x − Σ y ∂x: ∂y = y c, ∂²y = y (u − Σ y u), u = ∂²x + c c."""
     y = torch.softmax(x.value, dim, dtype)
     axis = _positive(dim, y)
@@ -29,7 +29,7 @@ def _softmax(x: Carried, dim: int | None = None, _stacklevel: int = 3, dtype: An
     return Carried.of(y, y * c, _bent_softmax(x, y, c, axis, y), x.frame)
 
 
-def _log_softmax(x: Carried, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Carried:
+def _log_softmax(x: Carried, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Carried:
     """ln y; its ∂ is c, and its ∂² is ∂²x − Σ y u."""
     y = torch.softmax(x.value, dim, dtype)
     axis = _positive(dim, y)
@@ -178,7 +178,8 @@ def _multi_head(
         )
         for x, w, b in zip((query, key, value), weights, biases, strict=True)
     ]
-    out = full_of(_attention(*parts, attn_mask, is_causal=is_causal and attn_mask is None))
+    q, k, v = parts
+    out = full_of(_attention(q, k, v, attn_mask, is_causal=is_causal and attn_mask is None))
 
     def join(t: Tensor) -> Tensor:
         joined = t.permute(2, 0, 1, 3).flatten(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from qwell.errors import InvalidInput
 from qwell.models.carried import Carried, bilinear, first_carried, whole
 
 
-def refuse(reason: str) -> Any:
+def refuse(reason: str) -> NoReturn:
     """Raise InvalidInput with the reason, and what can be done."""
     raise InvalidInput(
         f"{reason}; derivatives are carried through smooth activations, Linear, LayerNorm, attention,"
@@ -167,7 +167,7 @@ def convolution(func: Callable[..., Tensor]) -> Callable[..., Carried]:
 def einsum(equation: str, *operands: Any) -> Carried:
     parts = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     if len(parts) == 1:
-        x = parts[0]
+        x: Carried = parts[0]
         return x.linear(lambda d: torch.einsum(equation, d), torch.einsum(equation, x.value))
     if len(parts) != 2:
         return refuse("einsum of three operands has no rule; write it as two")
@@ -212,13 +212,14 @@ def where(condition: Tensor, x: Any, y: Any) -> Carried:
     like = first_carried((x, y))
     if like is None:
         return refuse("a condition that is itself differentiated has no derivatives")
-    kind = {"dtype": like.value.dtype, "device": like.value.device}
+    kind: dict[str, Any] = {"dtype": like.value.dtype, "device": like.value.device}
     x, y = (constant(t if isinstance(t, Tensor) else torch.tensor(t, **kind), like) for t in (x, y))
     value = torch.where(condition, x.value, y.value)
     x, y = x.lifted(value.dim()), y.lifted(value.dim())
     seconds = [p.second for p in (x, y)]
     second = None
-    if seconds != [None, None]:
+    if any(s is not None for s in seconds):
         zero = torch.zeros((), **kind)
-        second = torch.where(condition, *(zero if s is None else s for s in seconds))
+        left, right = (zero if s is None else s for s in seconds)
+        second = torch.where(condition, left, right)
     return Carried.of(value, torch.where(condition, x.first, y.first), second, x.frame)

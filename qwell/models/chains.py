@@ -107,7 +107,7 @@ def check_network(network: nn.Module) -> None:
             f"{where} has hooks, which closed forms do not call; remove them, or write a module that does"
             " what they do"
         )
-    if torch.nn.modules.module._has_any_global_hook():
+    if torch.nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call]
         raise InvalidInput("there are hooks of all modules, which closed forms do not call; remove them")
 
 

@@ -81,7 +81,7 @@ def apply(func: Any, args: Any, kwargs: Any) -> Any:
 
 def _attribute(name: str, x: Carried) -> Any:
     if name in AXES:
-        axes = (lambda d: d.mT) if name == "mT" else (lambda d: d.t())
+        axes: Any = (lambda d: d.mT) if name == "mT" else (lambda d: d.t())
         return x.linear(axes, axes(x.value))
     if name in SEEN:
         return getattr(x.value, name)

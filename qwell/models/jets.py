@@ -140,7 +140,7 @@ def _in_chunks(
     points = x.reshape(-1, x.shape[-1])
     parts = [
         checkpoint(part, some, use_reentrant=False) if torch.is_grad_enabled() else part(some)
-        for some in points.split(chunk)
+        for some in torch.split(points, chunk)
     ]
     joined = [None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)]
     value, first, second = (None if t is None else t.reshape(*x.shape[:-1], *t.shape[1:]) for t in joined)
