@@ -133,7 +133,7 @@ IDLE = {
         **{flag: f"{SPACE} {flag} {value}".strip() for flag, value in {
             "--setup": "nonsense", "--region": "-1,1", "--kinks": 0, "--points": 99, "--rule": "rectangle",
             "--form": "laplacian", "--walls": "", "--optimizer": "adam", "--adam-steps": 3,
-            "--rate": 0.1, "--dtype": "float32", "--levels": 2,
+            "--rate": 0.1, "--dtype": "float32", "--levels": 2, "--parity": "none",
         }.items()},
         "--lbfgs-steps": f"{LINE} --optimizer adam --lbfgs-steps 3",
         "--linear-steps": f"{LINE} --setup paper --linear-steps 3",

@@ -288,8 +288,10 @@ def test_errors_in_a_medium_are_judged_from_both_sides() -> None:
 
 def test_scattered_energies_do_not_help() -> None:
     def verdict(*energies: float) -> str:
-        runs = [{"box": 0.1, "centre": 9.0, "weighted": 0.1, "energy": e} for e in energies]
-        numbers = {"runs": runs, "exact": -0.5, "without_training": {"box": 0.0}}
+        rest = {"box": 0.1, "centre": 9.0, "weighted": 0.1, "model": 0.1, "uniform": 9.0}
+        runs = [rest | {"energy": e} for e in energies]
+        config = {"method": "mpnn"}
+        numbers = {"runs": runs, "exact": -0.5, "without_training": {"box": 0.0}, "config": config}
         return potential._said_of_method(numbers, "box", 0.1, -0.5, full=True).verdict
 
     assert verdict(-0.51, -0.51) == "agrees"

@@ -214,7 +214,7 @@ def _length(x: Carried, ord: Any = 2, dim: Any = None, keepdim: bool = False, dt
         return refuse("a norm other than the Euclidean has no closed second derivative here")
     axes = tuple(range(-x.value.dim(), 0)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     square = x.curve((x.value**2, 2 * x.value, torch.full_like(x.value, 2.0)))
-    total = full_of(square).linear(
+    total: Carried = full_of(square).linear(
         lambda d: d.sum(axes, keepdim=keepdim), square.value.sum(axes, keepdim=keepdim)
     )
     root = total.value.sqrt()
