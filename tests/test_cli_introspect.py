@@ -27,6 +27,8 @@ def test_everything_and_again(shop: Path, tmp_path: Path) -> None:
     made = tmp_path / "runs/d-introspect"
     numbers = json.loads((made / "report.json").read_text())
     assert set(numbers["distillers"]) == {"1", "2", "3"} and len(numbers["laws"]) == 2
+    best = min(numbers["distillers"]["2"], key=lambda one: one["validation"])["seed"]
+    assert numbers["best"] == next(law for law in numbers["laws"] if law["seed"] == best)
     with np.load(made / "exported.npz", allow_pickle=False) as exported:
         assert exported["latents-0"].shape == (50, 15, 2) and exported["updates-1"].shape == (49, 2, 2)
     for name in ("report.md", "report.png", "report-law.png", "metrics.jsonl"):
@@ -75,6 +77,11 @@ def test_mistakes_are_named(shop: Path, tmp_path: Path, arguments: tuple[str, ..
     typed = [a.format(shop=shop) for a in arguments]
     assert message in run(*INTROSPECT, *typed, cwd=tmp_path, code=2).stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_data_that_are_not_there_are_made_by_the_right_command(tmp_path: Path) -> None:
+    told = run(*INTROSPECT, "--data", "nothing", cwd=tmp_path, code=2).stderr
+    assert "make one, e.g. `qdata densities`" in told
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import run
 
@@ -36,6 +37,53 @@ def test_seeds_and_the_papers_set_up(tmp_path: Path) -> None:
     assert config["form"] == "laplacian" and config["region"] == [-2, 9] and config["points"] == 10_000
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_help_shows_the_defaults_of_the_chosen_set_up(order: int, tmp_path: Path) -> None:
+    """Wherever --help stands: Ω of the well, rectangles, free ends; and of steps that are not made, that."""
+    asked = ("qtrain", "variational", *(("--setup", "paper"), ("--potential", "morse"), ("--help",))[::order])
+    words = " ".join(
+        run(*(w for a in asked for w in (a if isinstance(a, tuple) else (a,))), cwd=tmp_path).stdout.split()
+    )
+    for default in ("-2,9", "rectangle", "10000", "free", "laplacian", "0.001", "not used by adam"):
+        assert f"[default: {default}]" in words
+    usual = " ".join(run("qtrain", "variational", "--help", cwd=tmp_path).stdout.split())
+    assert "[default: legendre]" in usual and "[default: rectangle]" not in usual
+
+
+@pytest.mark.slow
+def test_a_doublet_is_told_apart_by_parity_or_said_to_be_none(tmp_path: Path) -> None:
+    """Two wells between which tunnelling splits levels by less than rounding sees: even, or a warning."""
+    two = (
+        "8*(x**2-4)**2",
+        "--region=-3.2,3.2",
+        "--layers",
+        "10,10",
+        "--adam-steps",
+        200,
+        "--lbfgs-steps",
+        300,
+    )
+    less = ("--linear-steps", 20)
+    parted = run(*VARIATIONAL, *two, *less, "--parity", "even", "--out", "even", cwd=tmp_path)
+    assert "any mixture" not in parted.stderr
+    waves = load_states(tmp_path / "even")(np.linspace(-3, 3, 7))[0]
+    assert np.allclose(waves, waves[::-1]) and abs(waves[1]) > 0.3
+    mixed = run(*VARIATIONAL, *two, *less, "--parity", "none", "--out", "none", cwd=tmp_path)
+    assert "may be any mixture of both; --parity even and odd" in mixed.stderr
+
+
+@pytest.mark.parametrize(
+    ("parity", "exact"), [("even", [0.5, 2.5]), ("odd", [1.5, 3.5]), ("auto", [0.5, 1.5])]
+)
+def test_parity_chooses_levels(parity: str, exact: list[float], tmp_path: Path) -> None:
+    options = (*SHORT, "--levels", 2, "--parity", parity, "--json")
+    numbers = run(*VARIATIONAL, "harmonic", *options, cwd=tmp_path).json
+    assert numbers["exact"] == pytest.approx(exact, abs=1e-9)
+    for level, energy in zip(numbers["runs"][0], exact, strict=True):
+        assert level["energy"] == pytest.approx(energy, abs=0.2)
+        assert level["bound"] < energy + 1e-9  # Temple's
+
+
 def test_monte_carlo(tmp_path: Path) -> None:
     answer = run(*VARIATIONAL, "coupled-2d", "--steps", 20, "--walkers", 100, "--json", cwd=tmp_path).json
     assert answer["exact"] == pytest.approx(0.9659258)
@@ -58,6 +106,8 @@ def test_times(tmp_path: Path) -> None:
         (("variational", "--potential", "harmonic", "--setup", "theirs"), "choose one of ours, paper"),
         (("variational", "--potential", "x**2", "--setup", "paper"), "the paper knows"),
         (("variational", "--potential", "harmonic", "--seeds", 0), "at least 1"),
+        (("variational", "--potential", "morse", "--parity", "odd"), "states have no parity"),
+        (("variational", "--potential", "harmonic", "--parity", "both"), "unknown parity"),
         (("variational", "--potential", "coupled-3d", "--points", 99), "--points has no effect"),
         (("derivatives", "--sizes", "1,2"), "three sizes"),
         (("derivatives", "--orders", "third"), "unknown order"),

@@ -45,7 +45,7 @@ ALWAYS = {
     "qtrain eigen": f"{TRAINING} --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
     " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
-    "qtrain introspect": "--data --translator --dimensions --update --until --seeds --starts"
+    "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --device --json",
     "qtrain predict": f"--potential --device {WRITTEN}",
@@ -138,7 +138,7 @@ IDLE = {
         **{flag: f"{SPACE} {flag} {value}".strip() for flag, value in {
             "--setup": "nonsense", "--region": "-1,1", "--kinks": 0, "--points": 99, "--rule": "rectangle",
             "--form": "laplacian", "--walls": "", "--optimizer": "adam", "--adam-steps": 3,
-            "--rate": 0.1, "--dtype": "float32", "--levels": 2,
+            "--rate": 0.1, "--dtype": "float32", "--levels": 2, "--parity": "none",
         }.items()},
         "--lbfgs-steps": f"{LINE} --optimizer adam --lbfgs-steps 3",
         "--linear-steps": f"{LINE} --setup paper --linear-steps 3",

@@ -182,6 +182,38 @@ def test_stages_side_by_side_wait_for_what_they_need(
     assert not list(tmp_path.glob("log-*"))
 
 
+@pytest.mark.parametrize("name", ["derivatives", "potential", "introspective"])
+def test_every_claim_says_how_large_it_was(name: str) -> None:
+    """At every scale; a number of which the size is not known does not stand beside the paper's."""
+    paper = PAPERS[name]
+    for scale in paper.scales.values():
+        assert all(any(sign.isdigit() for sign in claim.size) for claim in paper.plan(scale).claims)
+
+
+def pipeline(
+    verdict: int, law: float, translator: float = 1e-5, failures: Sequence[str] = ()
+) -> dict[str, Any]:
+    return {
+        "distillers": {"1": [{"test": None}], "2": [{"test": 1e-4}, {"test": None}]},
+        "translator": translator,
+        "verdict": verdict,
+        "intrinsic_dimension": 2.0,
+        "recipe": {"energy": 4.0},
+        "density_form": {"3": {"loss": 1e-5}},
+        "best": {"seed": 1, "slope": law, "energy": 4.0, "failures": list(failures)},
+    }
+
+
+def test_an_introspection_is_judged_by_its_verdict_and_its_law() -> None:
+    def verdict(*numbers: Any) -> str:
+        return introspective._said_of_laws(pipeline(*numbers), 2).verdict
+
+    assert verdict(2, 1.005) == "agrees" and verdict(2, 1.02) == verdict(3, 1.0) == "disagrees"
+    assert verdict(2, 1.0, 0.5) == "too small to say"
+    said = introspective._said_of_laws(pipeline(2, 1.0, 1e-5, ["born"]), 2).sentence
+    assert "1: diverged, 2: 0.0001" in said and "seed 1, which fails born" in said
+
+
 def test_verdicts() -> None:
     """Nothing stated is not judged; what is not enough is never called right or wrong."""
     holds, fails = {"below 1": True}, {"below 1": True, "above 0": False}
@@ -256,8 +288,10 @@ def test_errors_in_a_medium_are_judged_from_both_sides() -> None:
 
 def test_scattered_energies_do_not_help() -> None:
     def verdict(*energies: float) -> str:
-        runs = [{"box": 0.1, "centre": 9.0, "weighted": 0.1, "energy": e} for e in energies]
-        numbers = {"runs": runs, "exact": -0.5, "without_training": {"box": 0.0}}
+        rest = {"box": 0.1, "centre": 9.0, "weighted": 0.1, "model": 0.1, "uniform": 9.0}
+        runs = [rest | {"energy": e} for e in energies]
+        config = {"method": "mpnn"}
+        numbers = {"runs": runs, "exact": -0.5, "without_training": {"box": 0.0}, "config": config}
         return potential._said_of_method(numbers, "box", 0.1, -0.5, full=True).verdict
 
     assert verdict(-0.51, -0.51) == "agrees"
@@ -363,6 +397,7 @@ TINY: dict[str, Any] = {
     "introspective": introspective.Scale(
         data=("--n", "100", "--validation", "30", "--test", "30", "--cells", "12", "--workers", "0"),
         learn=("--translator-steps", "20", "--distiller-steps", "12", "--dimensions", "2,3"),
+        beginnings=(),
         seeds=1,
         noise=("0.01",),
     ),
@@ -381,6 +416,8 @@ def test_a_whole_paper_in_small(name: str, tmp_path: Path, monkeypatch: pytest.M
     page = reproduce(tiny, "demo", tmp_path, run_command, print).read_text()
     text, claims = (tmp_path / "report.md").read_text(), tiny.plan(TINY[name]).claims
     for claim in claims:
+        if name in ("derivatives", "potential", "introspective"):
+            assert claim.answer(tmp_path).criteria, claim.title
         assert f"## {claim.title}" in text and claim.paper in text and claim.size in text
         assert f"**Verdict:** {claim.answer(tmp_path).verdict}" in text
     pictures = [stage for picture in tiny.plan(TINY[name]).pictures for stage in picture.stages]

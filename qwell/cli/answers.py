@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import qwell
+from qwell.errors import DatasetNotFound
 from qwell.files import json_text
 
 if TYPE_CHECKING:
@@ -82,10 +83,13 @@ def _name(parameter: click.Parameter) -> str:
 
 
 def open_kind(path: str, kind: str) -> Dataset:
-    """A data set of this kind."""
-    from qwell.store.reader import open_dataset
+    """A data set of this kind; DatasetNotFound says how such a one is made."""
+    from qwell.store.reader import MAKING, open_dataset
 
-    return open_dataset(path).require(kind)
+    try:
+        return open_dataset(path).require(kind)
+    except DatasetNotFound as error:
+        raise DatasetNotFound(str(error).replace(MAKING["spectra"], MAKING[kind])) from error
 
 
 def answer_with(finding: Finding, folder: Path, inputs: Mapping[str, Any] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Any], Any]
+SETUP = "qwell.cli.setup"  # where the contexts of click keep defaults that an option has chosen
 
 
 class LibraryOption(click.Option):
@@ -30,6 +31,34 @@ class LibraryOption(click.Option):
     def __init__(self, *args: Any, library_default: Any = None, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.library_default = library_default
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Names and help text, which ends with the default of the chosen set-up where there is one."""
+        record = super().get_help_record(ctx)
+        words = ctx.meta.get(SETUP, {}).get(self.name)
+        if record is None or words is None:
+            return record
+        return record[0], f"{record[1].partition('  [default: ')[0]}  [default: {words}]"
+
+
+class SetupCommand(click.Command):
+    """A command of which an option chooses the defaults of the others, and `--help` shows those chosen.
+
+    Arguments:
+        defaults: options that were typed, by name → the words of other options' defaults, by name.
+    """
+
+    def __init__(
+        self, *args: Any, defaults: Callable[[Mapping[str, Any]], Mapping[str, str]], **attributes: Any
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self.defaults = defaults
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for what chooses defaults, wherever it stands, before `--help` is answered."""
+        found, _, _ = self.make_parser(ctx).parse_args(list(args))
+        ctx.meta[SETUP] = self.defaults(found)
+        return super().parse_args(ctx, args)
 
 
 class Numbers(click.ParamType):
@@ -155,7 +184,11 @@ def _words(owner: Any, asked: inspect.Parameter, flags: tuple[str, ...]) -> str:
         metadata = {f.name: f.metadata for f in fields(owner)}[asked.name]
         if "default" in metadata:
             return str(metadata["default"])
-    value = asked.default
+    return default_words(asked.default, flags)
+
+
+def default_words(value: Any, flags: Sequence[str] = ()) -> str:
+    """A default as help texts write it, of an option with these flags."""
     if isinstance(value, bool):
         both = next((flag for flag in flags if "/" in flag), "")
         return both.split("/")[not value].strip(" -") if both else ""

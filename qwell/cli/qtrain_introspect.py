@@ -12,7 +12,7 @@ from qwell.cli.common import goes_on_with
 from qwell.cli.options import Names, given, option
 from qwell.cli.progress import logged_run, say
 from qwell.cli.training import absolute, check_resume, resume_option, run_option
-from qwell.studies.introspect.config import STAGES, UPDATES, IntrospectConfig
+from qwell.studies.introspect.config import DECODERS, STAGES, UPDATES, IntrospectConfig
 
 
 @click.command()
@@ -25,6 +25,11 @@ from qwell.studies.introspect.config import STAGES, UPDATES, IntrospectConfig
 @option(
     IntrospectConfig, "update", type=Names(lambda: UPDATES),
     help="Change of latent variables from cell to cell: linear, or free (a control).",
+)  # fmt: skip
+@option(
+    IntrospectConfig, "decoder", type=Names(lambda: DECODERS),
+    help="Map from latent variables to hidden states: free, a perceptron, or linear, a control: the encoder"
+    " is then linear, too.",
 )  # fmt: skip
 @click.option(
     "--until",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer_with, as_json
-from qwell.cli.options import Names, given, option, path_option, refuse
+from qwell.cli.options import Names, SetupCommand, default_words, given, option, path_option, refuse
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
 from qwell.errors import warn
@@ -18,6 +19,7 @@ from qwell.studies.variational.config import (
     FORMS,
     OPTIMISERS,
     OSCILLATORS,
+    PARITIES,
     RULES,
     SETUPS,
     SampledConfig,
@@ -28,7 +30,26 @@ from qwell.studies.variational.config import (
 from qwell.studies.variational.potentials import WELLS
 
 
-@click.command()
+def _defaults(typed: Mapping[str, Any]) -> dict[str, str]:
+    """Defaults of the paper's set-up, if that is chosen, of the named well: option → words."""
+    if typed.get("setup") != "paper":
+        return {}
+    well = typed.get("potential")
+    chosen = VariationalConfig.of_setup(well if well in WELLS else "harmonic", "paper")
+    usual = VariationalConfig()
+    words = {
+        f.name: default_words(getattr(chosen, f.name), ("--walls/--free",)) or "none"
+        for f in fields(VariationalConfig)
+        if f.name != "potential" and getattr(chosen, f.name) != getattr(usual, f.name)
+    }
+    for optimiser in ("lbfgs", "linear"):
+        words[f"{optimiser}_steps"] = f"not used by {chosen.optimizer}"
+    if well not in WELLS:
+        words |= {"region": "the well's Ω in the paper", "layers": "the well's in the paper"}
+    return words
+
+
+@click.command(cls=SetupCommand, defaults=_defaults)
 @click.option(
     "--potential", required=True, type=Names(lambda: (*WELLS, *OSCILLATORS)),
     help=f"Potential: one of {', '.join(WELLS)}; {', '.join(OSCILLATORS)} (Monte Carlo); or a formula"
@@ -38,7 +59,8 @@ from qwell.studies.variational.potentials import WELLS
     VariationalConfig.of_setup,
     "setup",
     type=Names(lambda: SETUPS),
-    help="Defaults of the other options: ours, or the paper's region, rectangles and Adam.",
+    help="Defaults of the other options: ours, or the paper's region, rectangles and Adam; with --help they"
+    " are shown.",
 )
 @option(VariationalConfig, "layers", help="Hidden widths of the network, e.g. 10,10,10.")
 @option(VariationalConfig, "region", help="Region in which the wave function lives, e.g. --region=-6,6.")
@@ -77,6 +99,13 @@ from qwell.studies.variational.potentials import WELLS
     "dtype",
     type=Names(lambda: DTYPES),
     help="Precision of the computation: float64 or float32.",
+)
+@option(
+    VariationalConfig,
+    "parity",
+    type=Names(lambda: PARITIES),
+    help="Parity of the states about the middle of the region: auto (even and odd in turn where the potential"
+    " is the same on both sides), even, odd or none.",
 )
 @option(VariationalConfig, "levels", help="Number of states, from the lowest on.")
 @option(VariationalConfig, "seed", help="Seed of the first weights.")
@@ -121,7 +150,7 @@ def _searched(config: VariationalConfig, out: Path | None) -> None:
         states, finding = search(config, run.log)
         states.save(run)
         errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
-        for line in warnings_of(states, errors):
+        for line in warnings_of(states, errors, finding.numbers["next"]):
             warn(line)
         answer_with(finding, run.path, {**settings, "run": run.path})
 

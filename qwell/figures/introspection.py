@@ -16,7 +16,9 @@ def kink_figure(
     """Draw rebuilding losses against latent dimension, seeds as dots, and those of the closed form.
 
     Arguments:
-        losses: d → one a seed; form: d → loss of the density form; verdict: the dimension found, if any.
+        losses: d → one a seed, infinite where it diverged (those are not drawn).
+        form: d → loss of the density form.
+        verdict: the dimension found, if any.
     """
     figure, (axes,) = canvas()
     for d, values in losses.items():

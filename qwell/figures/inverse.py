@@ -18,13 +18,15 @@ def potential_figure(
     history: Sequence[Mapping[str, float]],
     energy: float,
     plane: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    names: tuple[str, str] = ("x", "y"),
 ) -> Figure:
-    """Draw V and U along a line with |ψ|², loss and energy on the way, and both on the plane z = 0.
+    """Draw V and U along a line with |ψ|², loss and energy on the way, and both on a plane through it.
 
     Arguments:
         line: (n,), the first coordinate; wave, exact: ψ and V there; found: label → U.
         history: rows with update, loss, energy; energy: the exact one.
-        plane: axis (m,), V and U (m, m), first index the first coordinate.
+        plane: axis (m,), V and U (m, m), first index the coordinate of the line.
+        names: of the coordinates of the line and of the plane; all others are zero.
     """
     figure, axes = canvas(1, 5 if plane else 3, width=20.0 if plane else 14.0, height=4.2)
     left, middle, right = axes[:3]
@@ -38,7 +40,7 @@ def potential_figure(
         line, low - margin, low - margin + (high - low) * wave**2 / np.nanmax(wave**2), color="0.88",
         label="|ψ|²",
     )  # fmt: skip
-    left.set(xlabel="x", ylabel="potential", ylim=(low - margin, high + margin), title="along a line")
+    left.set(xlabel=names[0], ylabel="potential", ylim=(low - margin, high + margin), title="along a line")
     left.legend(fontsize=8, frameon=False)
     steps = [row["update"] for row in history]
     middle.plot(steps, [row["loss"] for row in history], lw=1.1)
@@ -52,12 +54,17 @@ def potential_figure(
         panel.grid(alpha=0.25)
     if plane:
         axis, true, ours = plane
-        for panel, values, title in ((axes[3], true, "V at z = 0"), (axes[4], ours, "U at z = 0")):
+        for panel, values, title in ((axes[3], true, "V"), (axes[4], ours, "U")):
             drawn = panel.pcolormesh(
                 axis, axis, np.clip(values, low - margin, high + margin).T, shading="nearest", cmap="viridis",
                 vmin=low - margin, vmax=high + margin, rasterized=True,
             )  # fmt: skip
-            panel.set(xlabel="x", ylabel="y", aspect="equal", title=title)
+            panel.set(
+                xlabel=names[0],
+                ylabel=names[1],
+                aspect="equal",
+                title=f"{title}, others 0",
+            )
         figure.colorbar(drawn, ax=axes[3:])
     return figure
 

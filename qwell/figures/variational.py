@@ -91,15 +91,23 @@ def sampled_figure(
 
 
 def timing_figure(
-    panels: Sequence[tuple[str, Mapping[str, Sequence[tuple[int, float]]], Mapping[str, tuple[float, ...]]]],
+    panels: Sequence[
+        tuple[
+            str,
+            Mapping[str, Sequence[tuple[int, float]]],
+            Mapping[str, tuple[float, ...]],
+            Mapping[str, Sequence[tuple[int, float]]],
+        ]
+    ],
 ) -> Figure:
     """Draw times of evaluation against sizes, with fits log t = a x + b √x + c (Fig. 7, Eq. 43).
 
     Arguments:
-        panels: label of the axis; name → [(size, seconds)]; name → (a, b, c).
+        panels: label of the axis; name → [(size, seconds)]; name → (a, b, c); order → the paper's own fit at
+            the sizes.
     """
     figure, axes = canvas(1, len(panels), width=6.4 * len(panels), height=6.0)
-    for panel, (label, curves, fits) in zip(axes, panels, strict=True):
+    for panel, (label, curves, fits, paper) in zip(axes, panels, strict=True):
         for k, (name, points) in enumerate(curves.items()):
             sizes, times = zip(*points, strict=True)
             panel.plot(
@@ -109,6 +117,16 @@ def timing_figure(
                 a, b, c = fits[name]
                 x = np.linspace(min(sizes), max(sizes), 200)
                 panel.plot(x, np.exp(a * x + b * np.sqrt(x) + c), color=f"C{k % 10}", lw=1)
+        for k, (order, points) in enumerate(paper.items()):
+            panel.plot(
+                *zip(*points, strict=True),
+                ":",
+                color="k",
+                lw=1.4,
+                marker="sdv^"[k],
+                ms=4,
+                label=f"the paper's C, {order}",
+            )
         panel.set(xlabel=label, ylabel="seconds an evaluation", yscale="log")
         panel.grid(which="both", alpha=0.25)
         panel.legend(fontsize=7, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))

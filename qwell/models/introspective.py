@@ -144,18 +144,28 @@ class Distiller(nn.Module):
         latent: d.
         angle: W₀ begins as a rotation by it in every pair of latent numbers.
         linear: whether z₊ is linear in z, as above; else it is a perceptron's (`FreeCell`).
+        plain: whether encoder and decoder are linear maps, too: a control.
     """
 
-    def __init__(self, hidden: int, latent: int, angle: float = 0.12, linear: bool = True) -> None:
+    def __init__(
+        self, hidden: int, latent: int, angle: float = 0.12, linear: bool = True, plain: bool = False
+    ) -> None:
         super().__init__()
+        self.plain = plain
         self.encoder = nn.Sequential(nn.Linear(hidden, 64), nn.Tanh(), nn.Linear(64, latent))
+        if plain:  # the first state is the same in all sequences: what is encoded is a constant
+            self.encoder = nn.Sequential(nn.Identity(), nn.Identity(), nn.Linear(hidden, latent))
         self.cell: TaylorCell | FreeCell = TaylorCell(latent) if linear else FreeCell(latent)
-        self.decoder = nn.Sequential(
-            nn.Linear(latent + latent * (latent + 1) // 2, 64),
-            nn.SiLU(),
-            nn.Linear(64, 64),
-            nn.SiLU(),
-            nn.Linear(64, hidden),
+        self.decoder: nn.Module = (
+            nn.Linear(latent, hidden)
+            if plain
+            else nn.Sequential(
+                nn.Linear(latent + latent * (latent + 1) // 2, 64),
+                nn.SiLU(),
+                nn.Linear(64, 64),
+                nn.SiLU(),
+                nn.Linear(64, hidden),
+            )
         )
         with torch.no_grad():
             last: nn.Linear = self.encoder[2]  # type: ignore[assignment]
@@ -178,6 +188,9 @@ class Distiller(nn.Module):
 
     def decode(self, z: Float[Tensor, "*shape d"]) -> Float[Tensor, "*shape n"]:
         """Rebuilt hidden states (…, n) of latent numbers (…, d)."""
+        if self.plain:
+            straight: Tensor = self.decoder(z)
+            return straight
         i, j = torch.triu_indices(z.shape[-1], z.shape[-1], device=z.device).unbind()
         found: Tensor = self.decoder(torch.cat([z, z[..., i] * z[..., j]], -1))
         return found

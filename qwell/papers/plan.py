@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -184,3 +184,10 @@ class Paper(Generic[Scale]):
 def repeated(option: str, values: Sequence[str]) -> Command:
     """The values of an option that is given once for each: --data a --data b."""
     return tuple(part for value in values for part in (option, value))
+
+
+def setting(options: Sequence[str], owner: type, name: str) -> Any:
+    """The value of a setting with typed options: the one that is typed, or the default of its dataclass."""
+    flag = f"--{name.replace('_', '-')}"
+    default: Any = {field.name: field.default for field in fields(owner)}[name]
+    return type(default)(options[options.index(flag) + 1]) if flag in options else default

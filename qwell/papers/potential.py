@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import fmean, stdev
 
-from qwell.papers.plan import Answer, Command, Numbers, Paper, Plan, Stage
+from qwell.papers.plan import Answer, Command, Numbers, Paper, Plan, Stage, setting
 from qwell.papers.stated import POTENTIAL_EPOCHS, POTENTIALS
+from qwell.studies.inverse.config import NEWTON_STEPS, FinderConfig
 
 NAMES = {"qpnn": "QPNN", "qpnn-ms": "QPNN with Metropolis sampling", "mpnn": "MPNN"}
 
@@ -36,17 +37,19 @@ SCALES = {
         seeds=1, epochs=10, ours=("--adam-steps", "500", "--newton-steps", "15"), penalties="0,1e-3,1e-1",
         sweep_epochs=3,
     ),
-    "cpu": Scale(seeds=3, epochs=100, penalties="0,1e-4,1e-3,1e-2,1", sweep_epochs=40),
+    "cpu": Scale(seeds=3),
     "paper": Scale(),
 }  # fmt: skip
+OURS = {"hydrogen-1s": (0.02, 0.02), "oscillator-2": (1e-3, 1e-4)}  # our own bars: ε in the box, |Ē − E|
+WITH_RADIUS = 1e-3  # |Ē − E| where the network sees the radius
 RECIPES = {"text": ("--recipe", "text"), "scripts": ("--recipe", "scripts")}
 ONE_RECIPE: dict[str, Command] = {"text and the scripts": ()}  # of qpnn, where they do not differ
-HELPS = {  # changes of our recipe: folder → title, options
-    "no-newton": ("without Gauss–Newton", ("--newton-steps", "0")),
-    "no-tails": ("without points from |ψ|^½", ("--temper", "0")),
-    "tanh": ("tanh instead of SiLU", ("--activation", "Tanh")),
-    "radius": ("the radius as a coordinate", ("--field", "radius")),
-    "coulomb": ("N(r)/r, which knows the singularity of the answer", ("--field", "coulomb")),
+HELPS = {  # changes of our recipe: folder → title, options, whether ε is to be smaller with it
+    "no-newton": ("without Gauss–Newton", ("--newton-steps", "0"), False),
+    "no-tails": ("without points from |ψ|^½", ("--temper", "0"), False),
+    "tanh": ("tanh instead of SiLU", ("--activation", "Tanh"), False),
+    "radius": ("the radius as a coordinate", ("--field", "radius"), True),
+    "coulomb": ("N(r)/r, which knows the singularity of the answer", ("--field", "coulomb"), True),
 }
 
 
@@ -91,7 +94,7 @@ def _table(steps: Steps) -> None:
                     f"{system}: {NAMES[method]}, as in the {recipe}",
                     f"ε {error:g}, Ē {energy:g} (Table I).",
                     partial(_said_of_method, measure=measure, error=error, energy=energy, full=full),
-                    _size(system, steps.scale.epochs),
+                    _size(system, steps.scale.epochs, steps.scale.seeds),
                 )
 
 
@@ -99,9 +102,9 @@ def _figures(steps: Steps) -> None:
     system, mpnn = "hydrogen-1s", ("--method", "mpnn")
     full = steps.scale.epochs is None
     base = next(stage for stage in steps.plan.stages if stage.out == f"probes/{system}-mpnn-text")
-    size = _size(system, steps.scale.epochs)
+    size = _size(system, steps.scale.epochs, steps.scale.seeds)
     steps.plan.claim(
-        steps.find("fig-2-unshrunk", system, *mpnn, *steps.epochs, "--shrink", "1"),
+        steps.find("fig-2-unshrunk", system, *mpnn, *steps.epochs, "--shrink", "1", *steps.seeds),
         "Without the factor δ",
         "Another potential of similar loss (Fig. 2b).",
         partial(_said_of_change, full=full),
@@ -109,7 +112,7 @@ def _figures(steps: Steps) -> None:
         base,
     )
     steps.plan.claim(
-        steps.find("fig-2-free", system, *mpnn, *steps.epochs, "--lambda", "0"),
+        steps.find("fig-2-free", system, *mpnn, *steps.epochs, "--lambda", "0", *steps.seeds),
         "Without a pinned point, λ = 0",
         "The potential is shifted by a constant (Fig. 2c).",
         partial(_said_of_change, full=full),
@@ -122,33 +125,58 @@ def _figures(steps: Steps) -> None:
         "The multiplier λ",
         "λ = 0 leaves a shift; from some λ on, ε is small and Ē ≈ −.5 (Fig. 3).",
         partial(_said_of_sweep, full=steps.scale.sweep_epochs >= POTENTIAL_EPOCHS[system]),
-        _size(system, steps.scale.sweep_epochs),
+        _size(system, steps.scale.sweep_epochs, steps.scale.seeds),
     )
 
 
 def _our_recipe(steps: Steps) -> None:
     """What the paper does not have: our recipe, and what in it helps."""
-    hydrogen, ours = "hydrogen-1s", steps.scale.ours
+    hydrogen, ours, scale = "hydrogen-1s", steps.scale.ours, steps.scale
+    asked = {}
     for system, name in ((hydrogen, "hydrogen"), ("oscillator-2", "the oscillator")):
-        asked = steps.find(f"{system}-ours", system, *ours, *steps.seeds)
-        steps.plan.claim(asked, f"Beyond the paper: {name}, our recipe", "None.", _said_of_potential)
+        asked[system] = steps.find(f"{system}-ours", system, *ours, *steps.seeds)
+        said = partial(_said_of_ours, bars=OURS[system], full=not ours)
+        steps.plan.claim(
+            asked[system], f"Beyond the paper: {name}, our recipe", "None.", said, _our_size(system, scale)
+        )
     paper = ("--method", "mpnn", "--recipe", "scripts")
     steps.plan.claim(
-        steps.find("ablation-relu-paper", hydrogen, *steps.epochs, *paper),
+        steps.find("ablation-relu-paper", hydrogen, *steps.epochs, *paper, *steps.seeds),
         "What helps: the paper's network and loss, scripts' recipe",
         "None.",
-        _said_of_potential,
-        _size(hydrogen, steps.scale.epochs),
+        partial(_said_of_help, better=False, full=scale.epochs is None and not ours),
+        _size(hydrogen, scale.epochs, scale.seeds),
+        asked[hydrogen],
     )
-    for name, (title, options) in HELPS.items():
-        asked = steps.find(f"ablation-{name}", hydrogen, *ours, *options)
-        steps.plan.claim(asked, f"What helps: {title}", "None.", _said_of_potential)
+    for name, (title, options, better) in HELPS.items():
+        said = partial(_said_of_help, better=better, full=not ours)
+        stage = steps.find(f"ablation-{name}", hydrogen, *ours, *options, *steps.seeds)
+        size = _our_size(hydrogen, scale, options)
+        steps.plan.claim(stage, f"What helps: {title}", "None.", said, size, asked[hydrogen])
 
 
-def _size(system: str, epochs: int | None) -> str:
+def _size(system: str, epochs: int | None, seeds: int = 1) -> str:
     """How long the paper's methods learned; the paper itself says nothing of it, its scripts do."""
     scripts = POTENTIAL_EPOCHS[system]
-    return f"{scripts if epochs is None else epochs:,} epochs; the released scripts: {scripts:,}"
+    done = scripts if epochs is None else epochs
+    begun = "one beginning" if seeds == 1 else f"{seeds} beginnings"
+    return f"{done:,} of the released scripts' {scripts:,} epochs, 2,500 points, {begun}"
+
+
+def _our_size(system: str, scale: Scale, changes: Command = ()) -> str:
+    """How long our own recipe learned."""
+    options = (*scale.ours, *changes)
+    adam, points = (setting(options, FinderConfig, name) for name in ("adam_steps", "samples"))
+    at = options.index("--newton-steps") + 1 if "--newton-steps" in options else 0
+    newton = (
+        options[-1]
+        if "--newton-steps" in changes
+        else options[at]
+        if at
+        else NEWTON_STEPS[system == "hydrogen-1s"]
+    )
+    begun = "one beginning" if scale.seeds == 1 else f"{scale.seeds} beginnings"
+    return f"{adam:,} steps of Adam, at most {newton} of Gauss–Newton on {2 * points:,} points, {begun}"
 
 
 def _mean(n: Numbers, key: str, digits: int = 3) -> str:
@@ -157,22 +185,59 @@ def _mean(n: Numbers, key: str, digits: int = 3) -> str:
     return f"{fmean(values):.{digits}g}{spread}"
 
 
+def _range(n: Numbers, key: str) -> str:
+    """From the least to the largest of all seeds."""
+    values = [run[key] for run in n["runs"]]
+    return f" ({min(values):.4g} … {max(values):.4g})" if len(values) > 1 else ""
+
+
 def _said_of_potential(n: Numbers) -> Answer:
     seeds = len(n["runs"])
     return Answer(
         f"ε {_mean(n, 'box')} in the box, {_mean(n, 'centre')} in [−1, 1]^d, {_mean(n, 'weighted')} by |ψ|²;"
-        f" Ē {_mean(n, 'energy', 6)} (exact {n['exact']:g}); {seeds} beginning{'s' * (seeds > 1)}."
+        f" Ē {_mean(n, 'energy', 6)}{_range(n, 'energy')}, evenly in the box (Eq. 10)"
+        f" {_mean(n, 'uniform')}{_range(n, 'uniform')} (exact {n['exact']:g}), the potential's own error"
+        f" √(variance of E(r)) {_mean(n, 'model', 1)}; {seeds} beginning{'s' * (seeds > 1)}."
         f" Without training: {n['without_training']['box']:.0e}."
     )
+
+
+def _said_of_ours(n: Numbers, bars: tuple[float, float], full: bool) -> Answer:
+    """Our recipe, by bars of our own."""
+    error, off = bars
+    criteria = {
+        f"mean ε in the box at most {error:g} (our own bar)": fmean(run["box"] for run in n["runs"]) <= error,
+        f"every |Ē − E| at most {off:g} (our own bar)": max(
+            abs(run["energy"] - n["exact"]) for run in n["runs"]
+        )
+        <= off,
+    }
+    return Answer(_said_of_potential(n).sentence, criteria, full or all(criteria.values()), "our full recipe")
+
+
+def _said_of_help(n: Numbers, better: bool, full: bool) -> Answer:
+    """A change of our recipe makes ε larger, or smaller where it is `better`."""
+    changed, base = (fmean(run["box"] for run in m["runs"]) for m in (n, n["against"]))
+    words = "below" if better else "above"
+    criteria = {f"mean ε in the box {words} that of our recipe": (changed < base) == better}
+    if n["config"]["field"] in ("radius", "coulomb"):
+        off = max(abs(run["energy"] - n["exact"]) for run in n["runs"])
+        criteria[f"every |Ē − E| at most {WITH_RADIUS:g} (our own bar)"] = off <= WITH_RADIUS
+    sentence = f"{_said_of_potential(n).sentence} Our recipe: ε {base:.3g} in the box."
+    return Answer(sentence, criteria, full, "our full recipe")
 
 
 def _said_of_method(n: Numbers, measure: str, error: float, energy: float, full: bool) -> Answer:
     """A row of Table I; ε in the "box" [−5, 5]^d, as in the text, or "centre" [−1, 1]^d, as in scripts."""
     where = {"box": "the box", "centre": "[−1, 1]^d"}[measure]
-    ours, ours_energy = (fmean(run[key] for run in n["runs"]) for key in (measure, "energy"))
+    mean = "uniform" if n["config"]["method"] == "qpnn" else "energy"  # Eq. 10, or 8
+    ours, ours_energy = (fmean(run[key] for run in n["runs"]) for key in (measure, mean))
     criteria = {
         f"mean ε in {where} at most 1.5 times the paper's": ours <= 1.5 * error,
-        "mean Ē within .02 of the paper's": abs(ours_energy - energy) <= 0.02,
+        f"mean Ē ({'Eq. 10' if mean == 'uniform' else 'by |ψ|²'}) within .02 of the paper's": abs(
+            ours_energy - energy
+        )
+        <= 0.02,
     }
     return Answer(_said_of_potential(n).sentence, criteria, full or all(criteria.values()))
 

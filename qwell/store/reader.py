@@ -23,6 +23,13 @@ from qwell.store.manifest import (
 from qwell.store.provenance import read_provenance
 from qwell.store.vouched import Identity, identity
 
+# What makes a data set of each kind, for those who have none.
+MAKING = {
+    "spectra": "qdata generate --kernel m3",
+    "densities": "qdata densities",
+    "trajectories": "qdata simulate --preset demo",
+}
+
 
 def locate(path: str | Path) -> Path:
     """Where the files of a data set are: a directory with a manifest, or the one file of a portable set.
@@ -46,7 +53,7 @@ def locate(path: str | Path) -> Path:
             )
     if given.exists():
         raise DatasetNotFound(f"{given} is not a qwell data set: it has no {MANIFEST}")
-    raise DatasetNotFound(f"there is no data set at {given}; make one, e.g. `qdata generate --kernel m3`")
+    raise DatasetNotFound(f"there is no data set at {given}; make one, e.g. `{MAKING['spectra']}`")
 
 
 def load_manifest(root: Path) -> Manifest:

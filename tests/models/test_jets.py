@@ -1,19 +1,25 @@
 """Derivatives of networks are exact, whatever the shape, and stay so through gradients and transforms."""
 
 import itertools
+from collections.abc import Callable, Iterator
 
 import mpmath
 import pytest
 import torch
+from foreign_networks import NETWORKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils import prune
 
 from qwell.errors import InvalidInput
 from qwell.models.activations import ACTIVATIONS, Sin
 from qwell.models.jets import METHODS, ORDERS, derivatives, hessian_vector, parameter_jacobian
+from qwell.studies.derivative_times import double_backward
 
+CHAINS = METHODS[:3]  # forms of chains
 CURVES = [*ACTIVATIONS.values(), lambda: nn.GELU(approximate="tanh"), nn.Identity]
 
 
@@ -25,11 +31,13 @@ def perceptron(sizes: list[int], activations: list[int], seed: int, bias: bool =
     return nn.Sequential(*layers[:-1]).double()
 
 
-def reference(network: nn.Module, x: Tensor, order: str) -> tuple[Tensor, Tensor, Tensor]:
+def reference(
+    network: Callable[[Tensor], Tensor], x: Tensor, order: str, value: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     full = vmap(hessian(network))(x)
     diagonal = full.diagonal(dim1=-2, dim2=-1)
     second = {"hessian": full, "diagonal": diagonal, "laplacian": diagonal.sum(-1), "first": full[..., :0]}
-    return network(x), vmap(jacrev(network))(x), second[order]
+    return network(x) if value is None else value, vmap(jacrev(network))(x), second[order]
 
 
 def near(ours: Tensor, theirs: Tensor, relative: float = 1e-12) -> bool:
@@ -79,7 +87,7 @@ def test_derivatives_and_parameter_gradients_agree_with_torch(
 def test_both_forms_agree(inputs: int, batch: int, order: str) -> None:
     network = perceptron([inputs, 7, 9, 3], [0], 1)
     x = torch.randn(batch, inputs, dtype=torch.float64)
-    forms = [derivatives(network, x, order, method) for method in METHODS]
+    forms = [derivatives(network, x, order, method) for method in CHAINS]
     for form in forms[1:]:
         for a, b in zip(form, forms[0], strict=True):
             assert a is not None and b is not None and near(a, b)
@@ -101,7 +109,7 @@ def test_fifty_digits() -> None:
         point = tuple(mpmath.mpf(v) for v in x[0].tolist())
         first = [mpmath.diff(exact, point, n) for n in ((1, 0), (0, 1))]
         second = [mpmath.diff(exact, point, n) for n in ((2, 0), (1, 1), (0, 2))]
-    for method in METHODS[1:]:
+    for method in CHAINS[1:]:
         jet = derivatives(network, x, "hessian", method)
         assert jet.second is not None
         assert jet.first[0, 0].tolist() == pytest.approx([float(v) for v in first], rel=1e-13)
@@ -158,7 +166,7 @@ def test_transforms_of_torch_apply(method: str) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")  # torch cannot follow what checks shapes
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CHAINS)
 def test_derivatives_compile_into_one_graph(method: str) -> None:
     network = perceptron([3, 8, 1], [0], 0)
     x = torch.randn(5, 3, dtype=torch.float64)
@@ -203,13 +211,127 @@ class Strange(nn.Tanh):
         return super().forward(2 * z)
 
 
+def hooked(network: nn.Sequential) -> nn.Module:
+    network[0].register_forward_hook(lambda module, given, made: 2 * made)
+    return network
+
+
+@pytest.fixture
+def exact_attention() -> Iterator[None]:
+    """The kernel of attention that torch can differentiate twice."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.usefixtures("exact_attention")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_module_is_as_exact_as_torch(name: str) -> None:
+    """Ten architectures that are no chains, all orders."""
+    torch.manual_seed(1)
+    network = NETWORKS[name][0]().double().eval()
+    x = torch.randn(3, NETWORKS[name][1], dtype=torch.float64)
+    value, jacobian, full = reference(lambda p: network(p[None])[0], x, "hessian", network(x))
+    diagonal = full.diagonal(dim1=-2, dim2=-1)
+    seconds = {"hessian": full, "diagonal": diagonal, "laplacian": diagonal.sum(-1)}
+    for order, second in seconds.items():
+        jet = derivatives(network, x, order)
+        assert jet.second is not None
+        assert near(jet.value, value) and near(jet.first, jacobian) and near(jet.second, second), order
+    assert near(derivatives(network, x, "first").first, jacobian)
+
+
+@pytest.mark.usefixtures("exact_attention")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameter_gradients_of_any_module(name: str) -> None:
+    """By differences of double backward's Laplacian: torch's own third derivatives of LayerNorm are wrong."""
+    torch.manual_seed(1)
+    network = NETWORKS[name][0]().double().eval()
+    x = torch.randn(2, NETWORKS[name][1], dtype=torch.float64)
+    parameters = list(network.parameters())
+    total = derivatives(network, x, "laplacian").second
+    assert total is not None
+    gradients = torch.autograd.grad((total**2).sum(), parameters, allow_unused=True, materialize_grads=True)
+
+    def exact() -> float:
+        with torch.enable_grad():
+            return float((double_backward(network, x, "laplacian")[2] ** 2).sum().detach())
+
+    direction = [torch.randn_like(p) for p in parameters]
+    sides = []
+    with torch.no_grad():
+        for step in (1e-5, -2e-5):
+            for p, d in zip(parameters, direction, strict=True):
+                p.add_(step * d)
+            sides.append(exact())
+    slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
+    assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+
+def test_a_forward_of_one_s_own_is_not_overlooked() -> None:
+    """A subclass, and a method put in place of forward: not the layer that they are made from."""
+    x = torch.randn(4, 2, dtype=torch.float64)
+    strange = nn.Sequential(nn.Linear(2, 3), Strange()).double()
+    replaced = nn.Sequential(nn.Linear(2, 3), nn.Tanh()).double()
+    replaced[1].forward = lambda z: torch.tanh(2 * z)  # type: ignore[method-assign]
+    for network in (strange, replaced):
+        assert near(derivatives(network, x, "hessian").second, vmap(hessian(network))(x))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["residual", "chain"])
+def test_chunks_change_nothing(order: str, name: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS["residual"][0]().double() if name == "residual" else perceptron([3, 5, 2], [0], 0)
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+    sides = []
+    for chunk in (None, 4):
+        jet = derivatives(network, x, order, chunk=chunk)
+        parts = [t for t in jet if t is not None]
+        gradient = torch.autograd.grad(sum((t**2).sum() for t in parts), list(network.parameters()))
+        sides.append([*parts, *gradient])
+    assert all(near(a, b) for a, b in zip(*sides, strict=True))
+    with pytest.raises(InvalidInput, match="at least 1 point"):
+        derivatives(network, x, order, chunk=0)
+
+
+class Mixing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x - x.mean(dim=0))
+
+
+def test_networks_that_mix_points_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="mixes points"):
+        derivatives(Mixing(), torch.randn(4, 2, dtype=torch.float64))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_network_is_refused_with_the_remedy() -> None:
+    x = torch.randn(4, 2, dtype=torch.float64)
+    network = nn.Sequential(nn.Linear(2, 3)).double()
+    for asked, message in (
+        ((torch.sin, x), "give a torch.nn.Module"),
+        ((network, x.numpy()), "torch.as_tensor"),
+        ((network, x, "first", "auto", {}), "parameters lack 0.weight, 0.bias"),
+        (
+            (NETWORKS["residual"][0]().double(), x[:, :1].expand(4, 3), "first", "recursion"),
+            "no place in a chain",
+        ),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            derivatives(*asked)
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
         (nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "ReLU has no closed second derivative"),
-        (nn.Sequential(nn.Conv1d(2, 3, 1)), "Conv1d"),
-        (nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), "LayerNorm"),
-        (nn.Sequential(nn.Linear(2, 3), Strange()), "Strange"),
+        (nn.Sequential(nn.Conv1d(2, 3, 1)), "fails at points of shape"),
+        (nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), r"call network.eval\(\)"),
+        (nn.Sequential(nn.Linear(2, 3), nn.Dropout()), r"call network.eval\(\)"),
+        (nn.Sequential(nn.Linear(2, 3), nn.SiLU(inplace=True), nn.GRU(3, 3)), "gru has no closed second"),
+        (hooked(nn.Sequential(nn.Linear(2, 3), nn.Tanh())), "0 has hooks, which closed forms do not call"),
+        (prune.l1_unstructured(nn.Linear(2, 3), "weight", 0.5), "is pruned by a hook"),
         (nn.Sequential(nn.Linear(3, 3)), "2 coordinates, the network takes 3"),
         (nn.Sequential(nn.Linear(2, 3)).double(), "float32, weights torch.float64"),
     ],

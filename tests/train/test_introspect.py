@@ -9,9 +9,10 @@ from qwell.errors import InvalidInput
 from qwell.models.introspective import Distiller, GRUTranslator, TaylorCell, TaylorTranslator
 from qwell.physics.cells import HIGHEST, cell_matrices
 from qwell.studies.introspect.config import IntrospectConfig
-from qwell.studies.introspect.density_form import conserved, density_form, intrinsic_dimension
-from qwell.studies.introspect.distil import distil, rebuilding_loss, verdict
+from qwell.studies.introspect.density_form import DensityForm, conserved, density_form, intrinsic_dimension
+from qwell.studies.introspect.distil import Distilled, distil, rebuilding_loss, verdict
 from qwell.studies.introspect.law import GRID, born, examine
+from qwell.studies.introspect.pipeline import _best
 from qwell.studies.introspect.translate import hidden_states, metric, relative_error, train_translator
 
 E, A = 4.0, 0.1
@@ -63,7 +64,7 @@ def test_three_numbers_obey_a_linear_law_and_conserve_a_form() -> None:
     q = np.stack([psi**2, psi * slope, slope**2], -1)
     mixed = q @ np.random.default_rng(0).standard_normal((3, 5))  # hidden states, redundant
     halves = [(mixed[s, 0], mixed[s, 1:], rows["potential"][s]) for s in (slice(0, 300), slice(300, 400))]
-    losses = {d: density_form(*halves[0], halves[1], d, E, A) for d in (2, 3)}
+    losses = {d: density_form(*halves[0], halves[1], halves[1], d, E, A) for d in (2, 3)}
     assert losses[3].loss < 1e-4 < 0.1 < losses[2].loss
     assert losses[3].trace < 0.02 and losses[3].invariant < 1e-2
     m = cell_matrices(GRID - E, A)
@@ -161,6 +162,31 @@ def test_two_numbers_are_enough_and_one_is_not() -> None:
     assert found[1].test > 30 * found[2].test
     assert verdict({d: r.validation for d, r in found.items()}) == 2
     assert rebuilding_loss(found[2].model, *parts[2]) == found[2].test
+
+
+def test_what_grows_beyond_all_numbers_has_diverged() -> None:
+    model = Distiller(3, 2)
+    with torch.no_grad():
+        model.cell.weights[0] += 50 * torch.eye(2)
+    start, y, v = torch.ones(4, 3), torch.rand(4, 30, 3), torch.rand(4, 30)
+    assert rebuilding_loss(model, start, y, v) == float("inf")
+
+
+@pytest.mark.parametrize("decoder", ["free", "linear"])
+def test_the_better_of_distiller_and_closed_form_counts(decoder: str) -> None:
+    """The closed form is a special case of a distiller; the linear auto-encoder is judged by itself."""
+    config = IntrospectConfig("a", "b", decoder=decoder)
+    distilled = {d: [Distilled(Distiller(3, d), d, 0, 0.13, 0.13)] for d in (2, 3)}
+    forms = {d: DensityForm(d, np.zeros((3, d, d)), 1.0, loss, 0.0, 0.0) for d, loss in ((2, 1.3), (3, 1e-5))}
+    assert _best(config, distilled, forms) == {2: 0.13, 3: 1e-5 if decoder == "free" else 0.13}
+
+
+def test_a_linear_auto_encoder_is_linear() -> None:
+    model = Distiller(5, 3, plain=True)
+    start, v = torch.randn(2, 5), torch.rand(2, 4)
+    with torch.no_grad():
+        zero = model(torch.zeros(2, 5), v)
+        torch.testing.assert_close(model(3 * start, v) - zero, 3 * (model(start, v) - zero))
 
 
 def test_a_distiller_begins_as_a_rotation() -> None:

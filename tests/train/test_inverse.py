@@ -12,10 +12,17 @@ from qwell.physics.grid import Grid
 from qwell.physics.kernels import covariance
 from qwell.physics.potentials import factor, rows
 from qwell.physics.spectrum import eigenstates
+from qwell.studies.inverse import report
 from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.fields import PaperField, SmoothField
-from qwell.studies.inverse.finder import accepted_only, find, load_potential
-from qwell.studies.inverse.grids import DERIVATIVES, GridSystem, read_state, second_derivative
+from qwell.studies.inverse.finder import Found, Potential, accepted_only, find, load_potential
+from qwell.studies.inverse.grids import (
+    DERIVATIVES,
+    GridSystem,
+    derivative_for,
+    read_state,
+    second_derivative,
+)
 from qwell.studies.inverse.losses import equation_loss, gradient_loss, variance_loss
 from qwell.studies.inverse.report import quality, without_training
 from qwell.studies.inverse.systems import SYSTEMS, System, check, system_of
@@ -165,6 +172,46 @@ def test_second_derivatives_of_a_sine(how: str) -> None:
     x = np.linspace(0, 1, 201)
     error = np.abs(second_derivative(np.sin(np.pi * x), x[1], how) + np.pi**2 * np.sin(np.pi * x[1:-1]))
     assert error.max() < {"difference": 3e-4, "spline": 1e-6, "spectral": 1e-9}[how] * np.pi**2
+
+
+def test_files_are_differentiated_as_well_as_they_allow() -> None:
+    """A clean state by its sine series, to 1e-9; one that is cut off, or noisy, by differences."""
+    x = np.linspace(-8, 8, 401)
+    wave = np.exp(-(x**2) / 2)
+    assert derivative_for(wave) == "spectral"
+    error = second_derivative(wave, x[1] - x[0], derivative_for(wave)) - ((x**2 - 1) * wave)[1:-1]
+    assert np.abs(error).max() < 1e-9
+    assert derivative_for(wave[100:-100]) == "difference"  # |ψ| of 3e-4 at the ends
+    noisy = wave * (1 + 1e-4 * np.random.default_rng(0).standard_normal(len(x)))
+    assert derivative_for(noisy) == derivative_for(0 * wave) == "difference"
+
+
+def test_the_potential_s_own_error_bounds_that_of_the_energy() -> None:
+    """|Ē − E| = |⟨U − V⟩ − …| ≤ √(variance of E(r)) where U is right at r₀; that of sampling alone is less."""
+    system = system_of("oscillator-0")
+    wrong = quality(lambda x: system.potential(x) + 0.01 * x[:, 0] ** 2, system)
+    assert wrong.energy - 0.5 == pytest.approx(0.005, abs=1e-4)
+    assert wrong.error < 1e-3 < wrong.model == pytest.approx(0.01 * 0.5**0.5, rel=0.05)
+    even = quality(lambda x: system.potential(x) + 0.03 * x[:, 0] ** 2, system).uniform
+    assert even == pytest.approx(0.5 + 0.03 * 25 / 3, rel=0.02)  # Eq. 10: of the box, not of |ψ|²
+
+
+def test_points_near_the_cusp() -> None:
+    """|ψ|²/r² has radii from e^{−2r} alone: ⟨r⟩ = ½, where |ψ|² has 3/2."""
+    system = system_of("hydrogen-1s")
+    near = system.walk(400, 100, 0, pull=2.0).flat().norm(dim=-1)
+    assert float(near.mean()) == pytest.approx(0.5, abs=0.03)
+    assert float((near < 0.05).double().mean()) == pytest.approx(1 - np.exp(-0.1), abs=0.02)
+
+
+def test_the_line_that_is_drawn_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {}
+    monkeypatch.setattr(report, "potential_figure", lambda *a: drawn.update(wave=a[1], names=a[-1]))
+    for name, system in SYSTEMS.items():
+        potential = Potential(PaperField(system.dimensions), 0.0, FinderConfig(name), {})
+        report._figure(Found(potential, [], None, 0.0), system)
+        assert np.abs(drawn["wave"]).max() > 0.1
+    assert drawn["names"][0] == "x"
 
 
 def test_files(tmp_path: Path) -> None:

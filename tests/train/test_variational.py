@@ -137,16 +137,22 @@ def test_lbfgs_descends() -> None:
     assert 0.50725 < float(energy(trial).detach()) < before
 
 
+WIDE = np.linspace(-3.8, 3.8, 2001)
+
+
 @pytest.mark.slow
 def test_ground_and_excited_states(tmp_path: Path) -> None:
     config = VariationalConfig("quartic-strong", levels=2, **{**QUICK, "linear_steps": 150})
-    found = solve(config, quiet)
-    exact, x, psi = eigenstates(WELLS["quartic-strong"], (-5, 5), 2)
+    exact, x, psi = eigenstates(WELLS["quartic-strong"], (-5, 5), 4)
+    found = solve(config, quiet, exact[2:])
+    psi = psi[:2]
     for k, level in enumerate(found.levels):
         assert -1e-10 < level.energy - exact[k] < 1e-4
         assert level.norm == pytest.approx(1, abs=1e-10)
         assert level.variance < 0.05 and level.edge < 1e-6
-    assert abs(found.levels[1].overlaps[0]) < 1e-12
+    both = found(WIDE)
+    assert abs(np.trapezoid(both[0] * both[1], WIDE)) < 1e-12  # of different parity
+    assert all(level.bound < exact[k] for k, level in enumerate(found.levels))
     inside = np.abs(x) < 3
     assert np.abs(np.abs(found(x[inside])) - np.abs(psi[:, inside])).max() < 0.02
     run = Run.create(tmp_path / "run", {"variational": config.__dict__})

@@ -8,6 +8,7 @@ from qwell.errors import InvalidInput
 from qwell.train.config import Config
 
 UPDATES = ("linear", "free")
+DECODERS = ("free", "linear")
 STAGES = ("translator", "scan", "law")
 
 
@@ -20,6 +21,8 @@ class IntrospectConfig(Config):
         translator: of `TRANSLATORS`.
         dimensions: latent dimensions to scan.
         update: of latent numbers: "linear", by matrices, or "free", by a perceptron; a control without a law.
+        decoder: of latent numbers: "free", a perceptron, or "linear", by a matrix, as is the encoder then: a
+            linear auto-encoder, as a control.
         seeds: distillers of each dimension, one after another.
         starts: beginnings of each; the one ahead is trained to the end.
         translator_steps, distiller_steps: of Adam.
@@ -33,6 +36,7 @@ class IntrospectConfig(Config):
     translator: str = "taylor"
     dimensions: tuple[int, ...] = (1, 2, 3, 4)
     update: str = UPDATES[0]
+    decoder: str = DECODERS[0]
     seeds: int = 1
     starts: int = 3
     translator_steps: int = 6000
@@ -44,6 +48,7 @@ class IntrospectConfig(Config):
 
         self.choice("translator", tuple(TRANSLATORS))
         self.choice("update", UPDATES)
+        self.choice("decoder", DECODERS)
         if not self.dimensions or min(self.dimensions) < 1 or max(self.dimensions) > 8:
             raise InvalidInput(f"dimensions are {self.dimensions}; write some from 1 to 8, like 1,2,3,4")
         self.at_least(1, "seeds", "starts", "translator_steps", "distiller_steps")

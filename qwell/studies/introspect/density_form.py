@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qwell.physics.cells import HIGHEST, cell_matrices
+from qwell.studies.introspect.distil import DIVERGED
 from qwell.studies.introspect.law import GRID
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class DensityForm:
     Arguments:
         latent: d.
         matrices: A₀, A₁, A₂, (3, d, d).
-        loss: MSE/var of hidden states rebuilt by running from the first state.
+        loss: MSE/var of the test rows' hidden states, rebuilt by running from the first state; infinite where
+            they grow beyond all numbers.
+        validation: the same of the validation rows.
         trace: largest error of tr A(V) against (tr M)² − 1, over its range; NaN unless d = 3.
         invariant: smallest over second-smallest singular value of "AᵀKA = K for every V", K symmetric:
             small if one quadratic form is conserved; NaN unless d = 3.
@@ -31,19 +36,20 @@ class DensityForm:
     latent: int
     matrices: np.ndarray
     loss: float
+    validation: float
     trace: float
     invariant: float
 
 
 def density_form(
-    first: np.ndarray, y: np.ndarray, potential: np.ndarray, test: tuple[np.ndarray, np.ndarray, np.ndarray],
+    first: np.ndarray, y: np.ndarray, potential: np.ndarray, validation: Rows, test: Rows,
     latent: int, energy: float, cell: float,
 ) -> DensityForm:  # fmt: skip
     """Find the update of d numbers.
 
     Arguments:
         first, y, potential: first states (rows, n), states (rows, t, n), potentials (rows, t), to learn from.
-        test: the same, to measure the loss on.
+        validation, test: the same, to measure losses on.
         latent: d.
         energy, cell: E and a, for the trace.
     """
@@ -57,20 +63,26 @@ def density_form(
     features = (powers[:, :, None] * before[:, None, :]).reshape(-1, 3 * latent)
     found = np.linalg.lstsq(features, z[:, 1:].reshape(-1, latent), rcond=None)[0]
     matrices = found.reshape(3, latent, latent).transpose(0, 2, 1)
-    start, true, other = test
-    state, total = start @ project, 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(other.shape[1]):
-            u = other[:, t, None] / HIGHEST
-            state = sum(u**p * (state @ matrices[p].T) for p in range(3))
-            total += float(((state @ project.T - true[:, t]) ** 2).sum(-1).mean())
-    loss = total / other.shape[1] / float(true.var(axis=(0, 1)).sum())
+    losses = [_rollout(matrices, project, rows) for rows in (test, validation)]
     if latent != 3:
-        return DensityForm(latent, matrices, loss, float("nan"), float("nan"))
+        return DensityForm(latent, matrices, losses[0], losses[1], float("nan"), float("nan"))
     on = np.stack([sum((x / HIGHEST) ** p * matrices[p] for p in range(3)) for x in GRID])
     exact = np.trace(cell_matrices(GRID - energy, cell), axis1=1, axis2=2) ** 2 - 1
     trace = float(np.abs(np.trace(on, axis1=1, axis2=2) - exact).max() / np.ptp(exact))
-    return DensityForm(latent, matrices, loss, trace, conserved(on))
+    return DensityForm(latent, matrices, losses[0], losses[1], trace, conserved(on))
+
+
+def _rollout(matrices: np.ndarray, project: np.ndarray, rows: Rows) -> float:
+    """MSE/var of hidden states run from the first state."""
+    start, true, potential = rows
+    state, total = start @ project, 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(potential.shape[1]):
+            u = potential[:, t, None] / HIGHEST
+            state = sum(u**p * (state @ matrices[p].T) for p in range(3))
+            total += float(((state @ project.T - true[:, t]) ** 2).sum(-1).mean())
+    loss = total / potential.shape[1] / float(true.var(axis=(0, 1)).sum())
+    return loss if loss < DIVERGED else float("inf")
 
 
 def conserved(updates: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from qwell.studies.introspect.translate import Report
 
 ANGLES = (0.04, 0.24)
 DECODED = 24  # cells of each sequence that are decoded in an update
+DIVERGED = 1e6  # loss from which on a sequence has grown beyond all numbers
 ENOUGH = 0.02  # running loss below which sequences grow
 
 
@@ -24,7 +26,7 @@ class Distilled:
     Arguments:
         model: the network.
         latent, seed: d, and the seed.
-        validation, test: losses.
+        validation, test: losses; infinite where sequences grow beyond all numbers.
     """
 
     model: Distiller
@@ -38,13 +40,21 @@ class _Training:
     """A distiller in training; sequences grow whenever they are rebuilt well enough."""
 
     def __init__(
-        self, start: Tensor, y: Tensor, potential: Tensor, latent: int, seed: int, total: int, linear: bool
+        self,
+        start: Tensor,
+        y: Tensor,
+        potential: Tensor,
+        latent: int,
+        seed: int,
+        total: int,
+        linear: bool,
+        plain: bool,
     ) -> None:
         self.start, self.y, self.v = start, y, potential / HIGHEST
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             angle = ANGLES[0] + (ANGLES[1] - ANGLES[0]) * float(torch.rand(()))
-            self.model = Distiller(y.shape[-1], latent, angle, linear)
+            self.model = Distiller(y.shape[-1], latent, angle, linear, plain)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=5e-3)
         self.total, self.done, self.length, self.running = total, 0, 6, 1.0
@@ -75,10 +85,10 @@ class _Training:
 
 @torch.no_grad()
 def rebuilding_loss(model: Distiller, start: Tensor, y: Tensor, potential: Tensor) -> float:
-    """MSE/var(y) over whole sequences."""
+    """MSE/var(y) over whole sequences; infinite if they grow beyond a million times the variance."""
     rebuilt = model(start, potential / HIGHEST)
     found = float(((rebuilt - y) ** 2).sum(-1).mean() / y.var(dim=(0, 1)).sum())
-    return found if found == found and found < 1e6 else 1e6
+    return found if found < DIVERGED else math.inf
 
 
 Split = tuple[Tensor, Tensor, Tensor]
@@ -94,6 +104,7 @@ def distil(
     starts: int,
     report: Report,
     linear: bool = True,
+    plain: bool = False,
 ) -> Distilled:
     """The best of some distillers: all are begun, the one ahead on validation data is trained to the end.
 
@@ -105,8 +116,9 @@ def distil(
         starts: how many are begun.
         report: called with stage, step, loss.
         linear: whether latent numbers are updated by matrices.
+        plain: whether encoder and decoder are linear maps.
     """
-    trainings = [_Training(*train, latent, 1000 * k + seed, steps, linear) for k in range(starts)]
+    trainings = [_Training(*train, latent, 1000 * k + seed, steps, linear, plain) for k in range(starts)]
     quarter = steps // 4
     with stage(f"updates of a distiller to {latent}", starts * quarter + steps - quarter) as done:
         for training in trainings:

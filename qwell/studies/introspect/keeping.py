@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from qwell.errors import CheckpointError
 from qwell.models.introspective import TRANSLATORS, Distiller, Translator
 from qwell.models.tensors import read_tensors, write_tensors
 from qwell.studies.introspect.config import IntrospectConfig
-from qwell.studies.introspect.distil import Distilled, Split, distil
+from qwell.studies.introspect.distil import DIVERGED, Distilled, Split, distil
 from qwell.studies.introspect.translate import Report, train_translator
 from qwell.train.runs import Run
 
@@ -43,19 +44,28 @@ def distilled_of(
     Raises CheckpointError if the one that is kept is damaged.
     """
     path = run.model / f"distiller-{latent}-{seed}.safetensors"
-    linear = config.update == "linear"
-    model, losses = Distiller(split["train"][1].shape[-1], latent, linear=linear), path.with_suffix(".json")
+    linear, plain = config.update == "linear", config.decoder == "linear"
+    model = Distiller(split["train"][1].shape[-1], latent, linear=linear, plain=plain)
+    losses = path.with_suffix(".json")
     if (kept := _kept(path, model)) is not None and (kept or losses.exists()):
         kept = kept or json.loads(losses.read_text())  # of version 0.1.0
-        return Distilled(model.eval(), latent, seed, kept["validation"], kept["test"])
+        return Distilled(model.eval(), latent, seed, _loss(kept["validation"]), _loss(kept["test"]))
     found = distil(
         split["train"], split["validation"], split["test"], latent, seed, config.distiller_steps,
-        config.starts, report, linear,
+        config.starts, report, linear, plain,
     )  # fmt: skip
-    about = {"validation": found.validation, "test": found.test}
+    about = {
+        name: loss if math.isfinite(loss) else None
+        for name, loss in (("validation", found.validation), ("test", found.test))
+    }
     write_tensors(path, found.model.state_dict(), about)
     run.write(f"model/{losses.name}", json.dumps(about) + "\n")
     return found
+
+
+def _loss(kept: float | None) -> float:
+    """A loss that was kept: null, and a million before version 0.2, where sequences diverged."""
+    return math.inf if kept is None or kept >= DIVERGED else kept
 
 
 def _kept(path: Path, model: nn.Module) -> dict[str, Any] | None:

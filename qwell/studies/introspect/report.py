@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,15 +89,17 @@ def finding_of(of: Introspection) -> Finding:
     config, best = of.config, of.best
     rows: list[list[Cell]] = [["translator", "relative error, test", of.error, ""]]
     for d, found in of.distilled.items():
-        rows.append([f"distiller d = {d}", "MSE/var, validation", min(r.validation for r in found), ""])
-        rows.append([f"distiller d = {d}", "MSE/var, test", min(r.test for r in found), ""])
+        best_of_d = min(found, key=lambda r: r.validation)
+        rows.append([f"distiller d = {d}", "MSE/var, validation", _loss(best_of_d.validation), ""])
+        rows.append([f"distiller d = {d}", "MSE/var, test", _loss(best_of_d.test), ""])
     rows.append(["hidden states", "intrinsic dimension (TwoNN)", of.dimension, ""])
     rows.append(
         ["verdict", "latent numbers needed", of.verdict or "nothing is rebuilt", "from validation data"]
     )
-    rows += [] if best is None else _law_rows(of, best.law)
+    rows += [] if best is None else _law_rows(of, best)
     for d, form in of.forms.items():
-        rows.append([f"density form, d = {d}", "MSE/var, test", form.loss, ""])
+        rows.append([f"density form, d = {d}", "MSE/var, validation", _loss(form.validation), ""])
+        rows.append([f"density form, d = {d}", "MSE/var, test", _loss(form.loss), ""])
         if d == 3:
             rows.append(["density form, d = 3", "trace, over its range", form.trace, "0"])
             rows.append(["density form, d = 3", "conserved quadratic form", form.invariant, "0"])
@@ -115,20 +118,35 @@ def finding_of(of: Introspection) -> Finding:
     return Finding("report", title, HEAD, rows, _numbers(of), figures)
 
 
-def _law_rows(of: Introspection, law: Law) -> list[list[Cell]]:
-    """Each test of the best law beside what is exact, and the equation that is read off."""
-    wrong, energy = law.failures(of.energy), of.energy
+def _law_rows(of: Introspection, best: Tested) -> list[list[Cell]]:
+    """Each test of the best law beside what is exact; then every distiller's law with its own failures."""
+    wrong, energy = best.law.failures(of.energy), of.energy
     exact = {"r2_forward": "1", "r2_backward": "1", "slope": "1", "energy": f"{energy:g}"}
+    label = f"law, d = 2, seed {best.seed}"
     rows: list[list[Cell]] = []
-    for name, value in asdict(law).items():
+    for name, value in asdict(best.law).items():
         shown: Cell = f"{value:.5f}" if name in exact else value
-        rows.append(["law, d = 2", name, shown, "FAILS" if name in wrong else exact.get(name, "0")])
-    slopes, intercepts = ([getattr(one.law, k) for one in of.tested] for k in ("slope", "energy"))
-    said = f"ψ'' = ({np.mean(slopes):.4f} V − {np.mean(intercepts):.4f}) ψ"
+        rows.append([label, name, shown, "FAILS" if name in wrong else exact.get(name, "0")])
+    for one in of.tested:
+        failed = ", ".join(one.law.failures(energy))
+        said = f"ψ'' = ({one.law.slope:.4f} V − {one.law.energy:.4f}) ψ" + (
+            f"; fails {failed}" * bool(failed)
+        )
+        rows.append([f"law, d = 2, seed {one.seed}", "read off", said, f"ψ'' = (V − {energy:g}) ψ"])
     if len(of.tested) > 1:
-        said += f", spread {np.std(slopes, ddof=1):.1g} and {np.std(intercepts, ddof=1):.1g}"
-    rows.append(["law, d = 2", "read off", said, f"ψ'' = (V − {energy:g}) ψ"])
+        spread = [np.std([getattr(one.law, k) for one in of.tested], ddof=1) for k in ("slope", "energy")]
+        said = f"slope {spread[0]:.1g}, energy {spread[1]:.1g}"
+        rows.append(["law, d = 2", f"spread over {len(of.tested)} seeds", said, "0"])
     return rows
+
+
+def _loss(value: float) -> Cell:
+    return value if math.isfinite(value) else "diverged"
+
+
+def _about(one: Tested, energy: float) -> dict[str, Any]:
+    """A law with its own failures, and the seed of its distiller."""
+    return {"seed": one.seed, **asdict(one.law), "failures": one.law.failures(energy)}
 
 
 def _numbers(of: Introspection) -> dict[str, Any]:
@@ -142,10 +160,11 @@ def _numbers(of: Introspection) -> dict[str, Any]:
         },
         "intrinsic_dimension": of.dimension,
         "verdict": of.verdict,
-        "laws": [asdict(one.law) for one in of.tested],
-        "failures": None if of.best is None else of.best.law.failures(of.energy),
+        "laws": [_about(one, of.energy) for one in of.tested],
+        "best": None if of.best is None else _about(of.best, of.energy),
         "density_form": {
-            str(d): {"loss": f.loss, "trace": f.trace, "invariant": f.invariant} for d, f in of.forms.items()
+            str(d): {"loss": f.loss, "validation": f.validation, "trace": f.trace, "invariant": f.invariant}
+            for d, f in of.forms.items()
         },
     }
 

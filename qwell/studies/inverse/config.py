@@ -106,7 +106,8 @@ class StateConfig(Config):
         system: a name of `SYSTEMS`.
         data: path of a data set of spectra; row, level, split: of the state in it.
         file: path of x, ψ [, V] in columns.
-        derivative: how ψ'' is taken on grids: "difference", "spline" or "spectral".
+        derivative: how ψ'' is taken on grids: "difference", "spline" or "spectral"; by default the data set's
+            own differences, and of a file what its ψ allows (`grids.derivative_for`).
         values: V at the pinned points, for files that do not have it.
 
     Raises InvalidInput unless there is one of system, data and file.
@@ -118,7 +119,7 @@ class StateConfig(Config):
     row: int = 0
     level: int = 0
     split: str = MEASURED
-    derivative: str = DERIVATIVES[0]
+    derivative: str | None = left_open("difference; spectral of files that are smooth")
     values: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from qwell.studies.inverse.config import DERIVATIVES
 from qwell.studies.inverse.systems import System
 from qwell.studies.metropolis import Chain
 
+CLEAN = 1e-10  # of the largest, what is no more than rounding
 INSIDE = 1e-2  # of the largest |ψ|²: where ψ says what V is
 
 
@@ -33,6 +34,20 @@ def second_derivative(wave: np.ndarray, dx: float, how: str = "difference") -> n
         k = np.pi * np.arange(1, len(wave) - 1) / (dx * (len(wave) - 1))
         return np.asarray(-idst(k**2 * dst(wave[1:-1], type=1), type=1))
     raise InvalidInput(unknown("derivative", how, DERIVATIVES))
+
+
+def derivative_for(wave: np.ndarray) -> str:
+    """How to differentiate ψ (n,) of a file: "spectral" where it is smooth and vanishes at the ends.
+
+    Smooth is that the last quarter of its sine series is rounding: then ψ'' is as exact as ψ. Of everything
+    else, differences.
+    """
+    inner = np.asarray(wave, float)[1:-1]
+    largest = np.abs(inner).max(initial=0.0)
+    series = np.abs(dst(inner, type=1)) if len(inner) else inner
+    vanishing = max(abs(wave[0]), abs(wave[-1])) <= CLEAN * largest
+    rounding = series[3 * len(series) // 4 :].max(initial=0.0) <= CLEAN * series.max(initial=0.0)
+    return "spectral" if vanishing and rounding and largest > 0 else "difference"
 
 
 class GridSystem(System):
@@ -95,7 +110,9 @@ class GridSystem(System):
         object.__setattr__(system, "nodes", nodes[torch.from_numpy(seen)])
         return system
 
-    def walk(self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5) -> Chain:
+    def walk(
+        self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5, pull: float = 0.0
+    ) -> Chain:
         """Grid points drawn independently from |ψ|^{2β}."""
         nodes: Tensor = self.nodes  # type: ignore[attr-defined]
         weights = torch.exp(power * self.log_density(nodes[:, None]))

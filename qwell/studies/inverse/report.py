@@ -33,7 +33,8 @@ class Quality:
         weighted: the same over points from |ψ|².
         worst: largest |U − V| of the points of `weighted`.
         energy: Ē over points from |ψ|²; error: its standard error, of sampling alone; effective: number of
-            independent points.
+            independent points; model: √(variance of E(r)), the potential's own error.
+        uniform: Ē over points spread evenly in the box (Eq. 10).
     """
 
     box: float
@@ -43,6 +44,8 @@ class Quality:
     energy: float
     error: float
     effective: float
+    model: float
+    uniform: float
 
 
 def quality(u: Callable[[Tensor], Tensor], system: System, seed: int = 0) -> Quality:
@@ -54,14 +57,19 @@ def quality(u: Callable[[Tensor], Tensor], system: System, seed: int = 0) -> Qua
     chain = system.walk(500, SWEEPS, HELD_OUT + seed)
     energy, error, effective = chain.mean(lambda x: system.kinetic(x) + u(x))
     x = chain.flat()
+    local = system.kinetic(x) + u(x)
+    even = system.uniform(POINTS, HELD_OUT + seed)
+    spread = system.kinetic(even) + u(even)
     return Quality(
-        miss(system.uniform(POINTS, HELD_OUT + seed)),
+        miss(even),
         miss(system.uniform(POINTS, HELD_OUT + seed, 1.0)),
         miss(x),
         float((u(x) - system.potential(x)).abs().max()),
         energy,
         error,
         effective,
+        float(local[torch.isfinite(local)].std()),
+        float(spread[torch.isfinite(spread)].mean()),
     )
 
 
@@ -107,7 +115,8 @@ def search(
     }
     best = min(range(config.seeds), key=lambda s: measured[s].box)
     head = (
-        "seed", "ε box", "ε [−1, 1]", "ε by ψ²", "worst", "Ē", "± of sampling", "Ē − E", "CPU s",
+        "seed", "ε box", "ε [−1, 1]", "ε by ψ²", "worst", "Ē", "± of sampling", "Ē − E", "± of the model",
+        "Ē even", "CPU s",
     )  # fmt: skip
     for row in rows:
         exact = np.isfinite(system.energy) and row[0] != "spread"
@@ -121,20 +130,32 @@ def _radius(x: Tensor) -> Tensor:
 
 
 def _row(name: str, q: Quality, seconds: float) -> list[Cell]:
-    return [name, q.box, q.centre, q.weighted, q.worst, f"{q.energy:.7f}", q.error, round(seconds, 1)]
+    return [
+        name,
+        q.box,
+        q.centre,
+        q.weighted,
+        q.worst,
+        f"{q.energy:.7f}",
+        q.error,
+        q.model,
+        f"{q.uniform:.5f}",
+        round(seconds, 1),
+    ]
 
 
 def _figure(found: Found, system: System) -> Figure:
     a, b = system.box
     line = np.linspace(a, b, 402)  # even: not through a singularity at 0
     points = torch.zeros(len(line), system.dimensions, dtype=torch.float64)
-    points[:, 0] = torch.from_numpy(line)
+    axis_of_line = int(np.abs(system.pin).argmax())  # along which ψ is large: not along a node
+    points[:, axis_of_line] = torch.from_numpy(line)
     plane = None
     if system.dimensions > 1:
         axis = np.linspace(a, b, 102)
         mesh = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
         on = torch.zeros(len(mesh), system.dimensions, dtype=torch.float64)
-        on[:, :2] = torch.from_numpy(mesh)
+        on[:, [axis_of_line, (axis_of_line + 1) % system.dimensions]] = torch.from_numpy(mesh)
         square = (len(axis), len(axis))
         plane = (
             axis, system.potential(on).numpy().reshape(square), found.potential(on).numpy().reshape(square)
@@ -147,6 +168,7 @@ def _figure(found: Found, system: System) -> Figure:
         found.history,
         system.energy,
         plane,
+        ("xyz"[axis_of_line], "xyz"[(axis_of_line + 1) % max(system.dimensions, 2)]),
     )
 
 

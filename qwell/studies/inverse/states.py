@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from qwell.errors import InvalidInput
-from qwell.studies.inverse.config import StateConfig
-from qwell.studies.inverse.grids import GridSystem, read_state
+from qwell.studies.inverse.config import DERIVATIVES, StateConfig
+from qwell.studies.inverse.grids import GridSystem, derivative_for, read_state
 from qwell.studies.inverse.systems import System, system_of
 from qwell.studies.problem import state_of
 
@@ -28,7 +28,7 @@ def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) ->
     if asked.data is not None:
         x, wave, v, energy = state_of(asked.data, asked.split, asked.row, asked.level)
         name = f"{Path(asked.data).stem}-{asked.row}-{asked.level}"
-        return GridSystem.of(name, x, wave, v, energy, asked.derivative)
+        return GridSystem.of(name, x, wave, v, energy, asked.derivative or DERIVATIVES[0])
     path = Path(asked.file or "")
     x, wave, known = read_state(path)
     if known is not None and asked.values is not None:
@@ -43,4 +43,4 @@ def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) ->
         known = np.full_like(x, np.nan)
         for at, value in zip(pins, asked.values, strict=True):
             known[int(np.abs(x - at[0]).argmin())] = value
-    return GridSystem.of(path.stem, x, wave, known, float("nan"), asked.derivative)
+    return GridSystem.of(path.stem, x, wave, known, float("nan"), asked.derivative or derivative_for(wave))

@@ -12,6 +12,7 @@ from qwell.train.config import Config, left_open
 OPTIMISERS = ("adam", "adam+lbfgs", "adam+lbfgs+linear")
 RULES, FORMS, DTYPES = ("legendre", "rectangle"), ("gradient", "laplacian"), ("float64", "float32")
 SETUPS = ("ours", "paper")
+PARITIES = ("auto", "even", "odd", "none")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class VariationalConfig(Config):
         rate: Adam's largest learning rate.
         dtype: "float64" or "float32".
         levels: how many states.
+        parity: of states about the middle of the region: "even" or "odd", "none" for no use of it, or "auto":
+            even and odd in turn where V is the same on both sides.
         seed: of the weights.
         seeds: how many beginnings, from `seed` on.
 
@@ -85,11 +88,13 @@ class VariationalConfig(Config):
     rate: float = 1e-2
     dtype: str = DTYPES[0]
     levels: int = 1
+    parity: str = PARITIES[0]
     seed: int = 0
     seeds: int = 1
 
     def __post_init__(self) -> None:
         self.choice("rule", RULES)
+        self.choice("parity", PARITIES)
         self.choice("form", FORMS)
         self.choice("optimizer", OPTIMISERS)
         self.choice("dtype", DTYPES)
@@ -104,12 +109,32 @@ class VariationalConfig(Config):
                 "the linear method needs the gradient form and float64; choose --optimizer adam+lbfgs"
             )
         _ = self.well, self.wave_layers
+        if self.parity in ("even", "odd") and not self.well.symmetric:
+            raise InvalidInput(
+                f"{self.well.formula} is not the same on both sides of the middle of its region"
+                f" {self.well.region}: states have no parity; choose --parity none, or another --region"
+            )
 
     @property
     def well(self) -> Well:
         """What is to be solved."""
         well = well_of(self.potential, self.region, self.kinks or ())
         return well if self.kinks is None else replace(well, kinks=self.kinks)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether states have a parity that is made use of."""
+        return self.parity in ("even", "odd") or (self.parity == "auto" and self.well.symmetric)
+
+    def sign(self, level: int) -> int:
+        """The parity of a level, counted among those that are looked for: 1, −1, or 0 for none."""
+        if not self.mirrored:
+            return 0
+        return {"even": 1, "odd": -1}.get(self.parity, (-1) ** level)
+
+    def among_all(self, level: int) -> int:
+        """The number, among all levels of the well, of a level among those that are looked for."""
+        return 2 * level + (self.parity == "odd") if self.parity in ("even", "odd") else level
 
     @property
     def wave_layers(self) -> tuple[int, ...]:
@@ -140,6 +165,7 @@ class VariationalConfig(Config):
             "rule": "rectangle",
             "walls": False,
             "form": "laplacian",
+            "parity": "none",
             "optimizer": "adam",
             "adam_steps": 2000,
             "rate": 1e-3,

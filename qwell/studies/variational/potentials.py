@@ -51,6 +51,16 @@ class Well:
             raise parsed.refused(f"it is not finite at x = {where:g}; choose another --region, too")
         return np.array(value, float)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether V(c + d) = V(c − d) about the middle c of the region, to rounding, kinks too."""
+        a, b = self.region
+        d = np.linspace(0, (b - a) / 2, 1001)[:-1]
+        right, left = (self((a + b) / 2 + s * d) for s in (1, -1))
+        scale = 1e-12 * max(float(np.abs(right).max()), 1.0)
+        turned = sorted(a + b - kink for kink in self.kinks)
+        return bool(np.abs(right - left).max() <= scale) and np.allclose(turned, sorted(self.kinks))
+
 
 def _gauss(centre: float) -> Function:
     return lambda x: math.pi**-0.25 * np.exp(-((x - centre) ** 2) / 2)
@@ -105,14 +115,19 @@ def exact_states(well: Well, levels: int) -> tuple[np.ndarray, np.ndarray, np.nd
     """Energies (levels,), points x (n,) and states (levels, n) of a well by an independent solver.
 
     Spectral elements (`physics.elements`) in a region an eighth wider on either side; within the region
-    itself where the potential is not finite beyond.
+    itself where the potential is not finite beyond. Where V is the same on both sides, the states are made
+    even and odd in turn: of two that are degenerate within rounding any mixture is a solution.
     """
     a, b = well.region
     wider = (a - (b - a) / 8, b + (b - a) / 8)
     try:
-        return eigenstates(well, wider, levels, well.kinks)
+        energies, x, psi = eigenstates(well, wider, levels, well.kinks)
     except InvalidInput:
-        return eigenstates(well, well.region, levels, well.kinks)
+        energies, x, psi = eigenstates(well, well.region, levels, well.kinks)
+    if well.symmetric and np.allclose(x + x[::-1], a + b):
+        psi = psi + (-1.0) ** np.arange(levels)[:, None] * psi[:, ::-1]
+        psi /= np.sqrt(np.trapezoid(psi**2, x, axis=1))[:, None]
+    return energies, x, psi
 
 
 def _parse(text: str) -> Formula:

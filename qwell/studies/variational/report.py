@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -19,6 +20,7 @@ from qwell.studies.variational.potentials import exact_states
 from qwell.studies.variational.sampled import AXES, SampledProblem, SampledState, problem_of, solve_sampled
 from qwell.studies.variational.states import States, solve
 
+MISSED = 1e-8  # of the energy, above which it is said
 SLACK = 2e-11  # what the independent solver rounds away
 Log = Callable[[dict[str, float | str]], None]
 
@@ -32,11 +34,16 @@ def search(config: VariationalConfig, log: Log) -> tuple[States, Finding]:
 
     Returns the states of the lowest energy, and what was found.
     """
-    energies, x, psi = exact_states(config.well, config.levels)
+    all_energies, x, all_psi = exact_states(
+        config.well, config.among_all(config.levels) + 1 + config.mirrored
+    )
+    chosen = [config.among_all(k) for k in range(config.levels)]
+    above = [float(all_energies[n + 1 + config.mirrored]) for n in chosen]
+    energies, psi = all_energies[chosen], all_psi[chosen]
     found: list[States] = []
     histories: list[dict[str, list[float]]] = []
     for seed in track(range(config.seed, config.seed + config.seeds), "beginnings"):
-        states, history = _solve_once(replace(config, seed=seed), log)
+        states, history = _solve_once(replace(config, seed=seed), log, above)
         found.append(states)
         histories.append(history)
     best = min(range(config.seeds), key=lambda s: sum(level.energy for level in found[s].levels))
@@ -49,10 +56,12 @@ def search(config: VariationalConfig, log: Log) -> tuple[States, Finding]:
         "": states_figure(x[inside], config.well(x[inside]), waves, true, lines),
         "history": energy_history(histories[best], float(energies[0])),
     }
-    return found[best], _search_finding(config, found, energies, figures)
+    return found[best], _search_finding(config, found, energies, above, figures)
 
 
-def _solve_once(config: VariationalConfig, log: Log) -> tuple[States, dict[str, list[float]]]:
+def _solve_once(
+    config: VariationalConfig, log: Log, above: Sequence[float]
+) -> tuple[States, dict[str, list[float]]]:
     """The states from one beginning, and the energies on the way, by method and level."""
     history: dict[str, list[float]] = {}
 
@@ -63,17 +72,22 @@ def _solve_once(config: VariationalConfig, log: Log) -> tuple[States, dict[str, 
             place = {"update": len(rows) - 1, "seed": config.seed, "level": level}
             log({**place, "method": method, "energy": energy})
 
-    return solve(config, note), history
+    return solve(config, note, above), history
 
 
 def _search_finding(
-    config: VariationalConfig, found: Sequence[States], energies: np.ndarray, figures: Mapping[str, Figure]
+    config: VariationalConfig,
+    found: Sequence[States],
+    energies: np.ndarray,
+    above: Sequence[float],
+    figures: Mapping[str, Figure],
 ) -> Finding:
     """The table and numbers of a search: states by seed, beside the energies of the independent solver."""
     well = config.well
     rows: list[list[Cell]] = [
         [
-            seed, k, f"{level.energy:.12f}", f"{level.energy - e:+.1e}", f"{level.norm - 1:.0e}",
+            seed, k, f"{level.energy:.12f}", f"{level.energy - e:+.1e}",
+            f"{level.bound - e:+.1e}", f"{level.norm - 1:.0e}",
             level.residual, level.variance, level.restarts, level.seconds,
         ]
         for seed, states in enumerate(found, start=config.seed)
@@ -84,6 +98,8 @@ def _search_finding(
         "formula": well.formula,
         "stated": GROUND_STATES.get(well.name),
         "exact": energies.tolist(),
+        "next": list(above),
+        "parity": [config.sign(k) for k in range(config.levels)],
         "closed_form": well.energy,
         "config": config.to_json(),
         "runs": [[asdict(level) for level in states.levels] for states in found],
@@ -93,17 +109,45 @@ def _search_finding(
         ],
     }
     title = f"{well.name}: H = −½ d²/dx² + {well.formula}, beside an independent solver"
-    head = ("seed", "level", "Ē", "Ē − E", "norm² − 1", "G", "⟨(H − Ē)²⟩", "restarts", "CPU s")
+    head = (
+        "seed",
+        "level",
+        "Ē",
+        "Ē − E",
+        "Temple's bound − E",
+        "norm² − 1",
+        "G",
+        "⟨(H − Ē)²⟩",
+        "restarts",
+        "CPU s",
+    )
     return Finding("report", title, head, rows, numbers, figures)
 
 
-def warnings_of(states: States, errors: Sequence[float]) -> list[str]:
-    """What a user should know about states: leaning on the walls, or below what is possible."""
+def warnings_of(states: States, errors: Sequence[float], above: Sequence[float]) -> list[str]:
+    """What a user should know about states: near degeneracy, walls, energies that are missed or too low.
+
+    Arguments:
+        states: what was found.
+        errors: Ē − E by the independent solver, by level.
+        above: energy of the next level of equal parity, by level.
+    """
     said = []
     for k, (level, error) in enumerate(zip(states.levels, errors, strict=True)):
         if states.config.walls and level.edge > 1e-8:
             said.append(
                 f"level {k}: {level.edge:.0e} of the wave function is at the region's ends; widen --region"
+            )
+        gap, within = above[k] - (level.energy - error), math.sqrt(max(level.variance, 0.0))
+        if gap <= within:
+            said.append(
+                f"level {k}: the next level lies {gap:.1e} above, within what is found ({within:.0e}): the"
+                " state may be any mixture of both" + _advice(states)
+            )
+        elif "linear" in states.config.optimizer and error > MISSED:
+            said.append(
+                f"level {k}: Ē lies {error:.1e} above the independent solver's energy; take more"
+                " --linear-steps and --points, or another --seed"
             )
         if k == 0 and error < -SLACK:
             said.append(
@@ -111,6 +155,11 @@ def warnings_of(states: States, errors: Sequence[float]) -> list[str]:
                 " ends were made use of; take more --points, or walls"
             )
     return said
+
+
+def _advice(states: States) -> str:
+    symmetric = states.config.well.symmetric and not states.config.mirrored
+    return "; --parity even and odd tell them apart" if symmetric else ""
 
 
 def search_sampled(

@@ -22,7 +22,7 @@ from qwell.studies.variational.trial import Rule, Trial, Wave, legendre, rectang
 from qwell.train.runs import Run
 
 RESTARTS = 2
-GOOD = 6e-8  # variance of H above which the search begins anew with other weights
+GOOD = 2e-8  # distance of Ē from Temple's lower bound above which the search begins anew with other weights
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Level:
         norm: ⟨φ|φ⟩ of the function normalised on the rule it was found with.
         residual: G = mean over 100,000 equally spaced points of ((H − Ē)φ)² (paper, Eq. 30).
         variance: ⟨(H − Ē)²⟩; some eigenvalue lies within its root of Ē.
+        bound: Temple's lower bound of the energy, Ē − ⟨(H − Ē)²⟩/(E' − Ē), E' the next level of equal parity
+            by an independent solver; −∞ if Ē is not below E'.
         overlaps: with the states below.
         edge: ∫φ² within a fiftieth of the region's ends.
         found: Ē on the rule it was found with.
@@ -46,6 +48,7 @@ class Level:
     norm: float
     residual: float
     variance: float
+    bound: float
     overlaps: tuple[float, ...]
     edge: float
     found: float
@@ -79,16 +82,21 @@ class States:
     def save(self, run: Run) -> None:
         """Write the networks and what they are into a run."""
         about = [asdict(level) for level in self.levels]
+        for one in about:
+            one["bound"] = one["bound"] if math.isfinite(one["bound"]) else None
         for k, trial in enumerate(self.trials):
             write_tensors(_weights(run, k), trial.state_dict(), about[k])
         run.write("model/levels.json", json.dumps(about, indent=1) + "\n")
 
 
-def solve(config: VariationalConfig, report: Callable[[int, str, int, float], None]) -> States:
+def solve(
+    config: VariationalConfig, report: Callable[[int, str, int, float], None], above: Sequence[float]
+) -> States:
     """Find the lowest states of a well.
 
     Arguments:
         config: how.
+        above: for every level, the energy of the next one of equal parity, by an independent solver.
         report: called with level, method, step and Ē on the way.
     """
     trials: list[Trial] = []
@@ -106,11 +114,12 @@ def solve(config: VariationalConfig, report: Callable[[int, str, int, float], No
                     done(1, note=method)
                     report(level, method, step, energy)
 
-                trial, found = _minimise(config, trials, trial_seed, note)
-            level = _measure(config, trials, trial, found, trial_seed)
+                below = [other for other in trials if other.sign == config.sign(k)]
+                trial, found = _minimise(config, below, trial_seed, config.sign(k), note)
+            level = _measure(config, below, trial, found, trial_seed, above[k])
             if math.isfinite(level.energy) and (best is None or level.energy < best[0].energy):
                 best = level, trial
-            if "linear" not in config.optimizer or level.variance <= GOOD:
+            if "linear" not in config.optimizer or level.energy - level.bound <= GOOD:
                 break
         if best is None:
             raise InvalidInput("no finite energy was found; choose a smaller --rate, or float64")
@@ -134,8 +143,10 @@ def load_states(path: str | Path) -> States:
         for k in range(config.levels):
             weights, level = read_tensors(_weights(run, k))
             level = level or json.loads((run.model / "levels.json").read_text())[k]  # of version 0.1.0
-            levels.append(Level(**{**level, "overlaps": tuple(level["overlaps"])}))
-            trial = _trial(config, 0)
+            bound = level.get("bound")  # null where there is none
+            rest = {"overlaps": tuple(level["overlaps"]), "bound": -math.inf if bound is None else bound}
+            levels.append(Level(**{**level, **rest}))
+            trial = _trial(config, 0, config.sign(k))
             trial.load_state_dict(weights)
             trials.append(trial)
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -149,18 +160,27 @@ def _weights(run: Run, level: int) -> Path:
     return run.model / f"state-{level}.safetensors"
 
 
-def _trial(config: VariationalConfig, seed: int) -> Trial:
+def _trial(config: VariationalConfig, seed: int, sign: int) -> Trial:
     well = config.well
     dtype = getattr(torch, config.dtype)
-    return Trial(well.region, config.wave_layers, well.kinks, config.walls, dtype, seed)
+    return Trial(well.region, config.wave_layers, well.kinks, config.walls, dtype, seed, sign)
 
 
 def _rule(config: VariationalConfig, finer: int = 1) -> Rule:
-    """The rule of integration, or a Legendre rule with so many times its points."""
+    """The rule of integration, or a Legendre rule with so many times its points.
+
+    Where states have a parity, half of the region with half of the points counts twice.
+    """
     well = config.well
     if config.rule == "rectangle" and finer == 1:
         return rectangle(well.region, config.points)
-    return legendre(well.region, finer * min(config.points, 2000), well.kinks)
+    points = finer * min(config.points, 2000)
+    if not config.mirrored:
+        return legendre(well.region, points, well.kinks)
+    a, b = well.region
+    middle = (a + b) / 2
+    half = legendre((middle, b), points // 2, tuple(k for k in well.kinks if k > middle))
+    return Rule(half.x, 2 * half.w)
 
 
 def _functional(config: VariationalConfig, below: Sequence[Trial], finer: int = 1) -> Functional:
@@ -172,13 +192,18 @@ def _functional(config: VariationalConfig, below: Sequence[Trial], finer: int = 
 
 
 def _on(trials: Sequence[Trial], rule: Rule, at: Tensor) -> list[Wave]:
-    """Trial functions at points, orthonormal in the order given, as a rule of integration sees it."""
+    """Trial functions at points, orthonormal in the order given, as a rule of integration sees it.
+
+    Those of different parity are orthogonal, which a rule on half of the region does not see.
+    """
     inside: list[Wave] = []
     outside: list[Wave] = []
     with torch.no_grad():
         for trial in trials:
             here, there = trial.waves(rule.x, second=True), trial.waves(at, second=True)
-            for a, b in zip(inside, outside, strict=True):
+            for other, a, b in zip(trials, inside, outside, strict=False):
+                if other.sign != trial.sign:
+                    continue
                 overlap = (rule.w * a.value * here.value).sum()
                 here, there = here.less(overlap, a), there.less(overlap, b)
             norm = (rule.w * here.value**2).sum().sqrt()
@@ -188,11 +213,11 @@ def _on(trials: Sequence[Trial], rule: Rule, at: Tensor) -> list[Wave]:
 
 
 def _minimise(
-    config: VariationalConfig, below: Sequence[Trial], seed: int, report: Report
+    config: VariationalConfig, below: Sequence[Trial], seed: int, sign: int, report: Report
 ) -> tuple[Trial, float]:
     """A trial function of least energy, and that energy."""
     energy = _functional(config, below)
-    trial = _trial(config, seed)
+    trial = _trial(config, seed, sign)
     adam(energy, trial, config.adam_steps, config.rate, report, constant=config.optimizer == "adam")
     if "lbfgs" in config.optimizer:
         lbfgs(energy, trial, config.lbfgs_steps, report)
@@ -208,6 +233,7 @@ def _measure(
     trial: Trial,
     found: float,
     seed: int,
+    above: float,
 ) -> Level:
     coarse, fine = _functional(config, below), _functional(config, below, finer=4)
     all_trials = [*below, trial]
@@ -229,11 +255,14 @@ def _measure(
         rough = (coarse.rule.w * coarse.waves(trial).value ** 2).sum()
         exact = (w * fine.waves(trial).value ** 2).sum()
         near = (fine.rule.x < a + (b - a) / 50) | (fine.rule.x > b - (b - a) / 50)
+        variance = float((w * left**2).sum())
+        gap = above - float(level)
         return Level(
             energy=float(level),
             norm=float(exact / rough),
             residual=float((rest**2).mean()),
-            variance=float((w * left**2).sum()),
+            variance=variance,
+            bound=float(level) - variance / gap if gap > 0 else -math.inf,
             overlaps=tuple(float((w * state.value * ours.value).sum()) for state in fine.below),
             edge=float((w * ours.value**2)[near].sum()),
             found=found,

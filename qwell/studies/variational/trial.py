@@ -83,6 +83,7 @@ class Trial(nn.Module):
         layers: hidden widths of N, tanh.
         kinks: c, see above.
         walls: whether φ has the factor (x − a)(b − x).
+        sign: 1 for φ(x) + φ(a + b − x), even about the middle of the region; −1, odd; or 0.
         dtype, seed: of the weights.
 
     Raises InvalidInput for layers that no network has.
@@ -96,19 +97,43 @@ class Trial(nn.Module):
         walls: bool = True,
         dtype: torch.dtype = torch.float64,
         seed: int = 0,
+        sign: int = 0,
     ) -> None:
         super().__init__()
         if not layers:
             raise InvalidInput("a trial function needs at least one hidden layer, e.g. --layers 10,10")
-        self.region, self.kinks, self.walls = region, kinks, walls
+        self.region, self.kinks, self.walls, self.sign = region, kinks, walls, sign
         self.network = perceptron(1 + len(kinks), layers, dtype=dtype, seed=seed)
+        if sign:  # without biases a network of tanh is odd: of φ(x) + φ(−x) nothing would be left
+            first: nn.Linear = self.network[0]  # type: ignore[assignment]
+            generator = torch.Generator().manual_seed(seed)
+            nn.init.normal_(first.bias, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """φ(x), (q,), as it is: not normalised."""
-        return self._factor(x)[0] * self.network(self._features(x)[0])[:, 0]
+        both = self._both(x)
+        values: Tensor = self._factor(both)[0] * self.network(self._features(both)[0])[:, 0]
+        return self._added(values, self.sign)
 
     def waves(self, x: Tensor, second: bool = False) -> Wave:
         """φ, φ' and, if wanted, φ'' at x (q,)."""
+        value, slope, bend = self._one_sided(self._both(x), second)
+        bend = None if bend is None else self._added(bend, self.sign)
+        return Wave(self._added(value, self.sign), self._added(slope, -self.sign), bend)
+
+    def _both(self, x: Tensor) -> Tensor:
+        """Points, and their mirror images if they are wanted."""
+        return torch.cat([x, sum(self.region) - x]) if self.sign else x
+
+    def _added(self, values: Tensor, sign: int) -> Tensor:
+        """Values at points, more or less those at the mirror images."""
+        if not sign:
+            return values
+        here, there = values.chunk(2)
+        return here + there if sign > 0 else here - there
+
+    def _one_sided(self, x: Tensor, second: bool) -> Wave:
+        """φ and its derivatives without what is mirrored."""
         f, df, ddf = self._features(x)
         e, de, dde = self._factor(x)
         jet = derivatives(self.network, f, "hessian" if second else "first")
@@ -121,11 +146,12 @@ class Trial(nn.Module):
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """∂φ/∂θ and ∂φ'/∂θ at every point, (q, P) each, without a graph."""
         with torch.no_grad():
-            f, df, _ = self._features(x)
-            e, de = (t.unsqueeze(-1) for t in self._factor(x)[:2])
+            both = self._both(x)
+            f, df, _ = self._features(both)
+            e, de = (t.unsqueeze(-1) for t in self._factor(both)[:2])
             pair: Any = torch.func.jvp(lambda at: parameter_jacobian(self.network, at)[:, 0], (f,), (df,))
             j, dj = pair
-        return e * j, de * j + e * dj
+            return self._added(e * j, self.sign), self._added(de * j + e * dj, -self.sign)
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """f, f', f'', (q, 1 + kinks) each."""
