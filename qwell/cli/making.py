@@ -15,7 +15,7 @@ from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_setti
 from qwell.cli.options import Names, given, option, path_option, refuse, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput, unknown
-from qwell.progress import stage
+from qwell.progress import in_bytes, stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
@@ -25,8 +25,7 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
         raise InvalidInput(unknown("format", storage, SHARDED))
     if out is None:
         return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
-    if storage is not None:
-        check_suffix(out, storage)
+    check_suffix(out, storage or storage_of(out))
     return out
 
 
@@ -148,7 +147,7 @@ def make(recipe: Any, making: Making) -> None:
         results = {"path": path, "digest": manifest.digest, "rows": rows}
         counts = " + ".join(f"{layout.rows:,}" for layout in plan.splits.values())
         text = (
-            f"{path}: {counts} rows, {plan.bytes / 1e6:,.1f} MB"
+            f"{path}: {counts} rows, {in_bytes(plan.bytes)}"
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
     answer({**results, "seconds": seconds}, text, _inputs(recipe, path))
@@ -179,8 +178,8 @@ def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any) -> None:
     results |= {"seconds_estimated": seconds, "workers": count}
     results |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
     text = (
-        f"{path}: {rows:,} rows in {results['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-        f" about {seconds:g} s on {count} cores with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
+        f"{path}: {rows:,} rows in {results['shards']} shards, {in_bytes(plan.bytes)},"
+        f" about {seconds:g} s on {count} cores with {in_bytes(memory_of_worker(plan))} of memory each."
         " Nothing was written."
     )
     if workers.cluster:

@@ -14,7 +14,7 @@ from qwell.cli.common import Failed, goes_on_with
 from qwell.cli.options import given, option, path_option, refuse
 from qwell.datagen.audit.audit import audit
 from qwell.errors import warn
-from qwell.progress import stage
+from qwell.progress import in_bytes, stage
 from qwell.store.derive import subset as random_part
 
 resume_option = click.option(
@@ -58,7 +58,7 @@ def info(path: str) -> None:
     for field in plan.fields:
         shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
         lines.append(f"  {field.name:<13}{field.dtype:<9}{shape:<32} {field.units:<22}{field.long_name}")
-    lines.append(f"  {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {plan.storage}")
+    lines.append(f"  {in_bytes(size)} in {len(data.manifest.files)} files, format {plan.storage}")
     lines.append(f"  recipe      {describe_recipe(data.recipe)}")
     made = data.provenance
     if made:
@@ -186,7 +186,7 @@ def _made(out: Path, manifest: Any) -> None:
     counts = " + ".join(f"{n:,}" for n in rows.values())
     answer(
         {"path": out, "digest": manifest.digest, "rows": rows, "bytes": manifest.plan.bytes},
-        f"{out}: {counts} rows, {manifest.plan.bytes / 1e6:,.1f} MB, version {manifest.digest[:12]}",
+        f"{out}: {counts} rows, {in_bytes(manifest.plan.bytes)}, version {manifest.digest[:12]}",
     )
 
 
@@ -230,7 +230,7 @@ def _line(entry: dict[str, Any]) -> str:
     kernel = entry["recipe"].get("kernel") or entry["recipe"].get("recipe")
     return (
         f"{entry['name']:<24}{entry['digest'][:12]}  {entry['kind']:<13}{kernel!s:<9}{rows:>22} rows"
-        f"{entry['bytes'] / 1e6:>12,.1f} MB"
+        f"{in_bytes(entry['bytes']):>12}"
     )
 
 
@@ -277,10 +277,10 @@ def _transfer(size: int, action: Callable[[Any], Any]) -> None:
     again = goes_on_with("the same command", "qdata")
     with again, stage("bytes", size, resumed=True) as done:
         moved = action(done)
-    kept = f", {moved.kept / 1e6:,.1f} MB were there already" if moved.kept else ""
+    kept = f", {in_bytes(moved.kept)} were there already" if moved.kept else ""
     answer(
         asdict(moved),
-        f"{moved.target}: version {moved.digest[:12]}, {moved.sent / 1e6:,.1f} MB moved{kept}",
+        f"{moved.target}: version {moved.digest[:12]}, {in_bytes(moved.sent)} moved{kept}",
     )
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from qwell.files import file_sha256
+from qwell.progress import in_bytes
 from qwell.store.backends import SHARDED
 from qwell.store.dataset import Dataset, Split
 from qwell.store.manifest import MANIFEST, FileRecord
@@ -107,7 +108,7 @@ def markdown(data: Dataset) -> str:
 {summary(data)}
 
 - version `{data.digest}`
-- {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {data.plan.storage}
+- {in_bytes(size)} in {len(data.manifest.files)} files, format {data.plan.storage}
 - rows are {"independent of their position" if data.row_order == "iid" else "grouped by their source"}
 
 | split | rows | shards |

@@ -34,6 +34,13 @@ _EXTRAS = {
     "https": "http", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
 }  # fmt: skip
 _READ_ONLY = ("http", "https")
+_SIGN_IN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure`",
+    "gs": "sign in with `gcloud auth application-default login`",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "ssh": "check that `ssh` to this host works without a password (`ssh-copy-id`, `ssh-agent`)",
+    "http": "the web server wants a login that qwell does not give; ask whoever keeps it",
+}  # by extra
 _RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
 T = TypeVar("T")
 
@@ -66,7 +73,8 @@ class Place:
             remedy = f"pip install 'qwell[{extra}]'" if extra else str(error)
             raise MissingExtra(f"{url} needs a package that is not installed: {remedy}") from error
         except Exception as error:
-            raise TransferError(f"{url} cannot be reached: {_reason(error)}") from error
+            sign_in = f"; {self._sign_in()}" if _wants_credentials(error) else ""
+            raise TransferError(f"{url} cannot be reached: {_reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
 
     @property
@@ -89,16 +97,22 @@ class Place:
                     raise
                 failure = error.__cause__ or error
             except PermissionError as error:
-                raise TransferError(
-                    f"{what}: access denied ({_reason(error)}); check your credentials"
-                ) from error
+                raise TransferError(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
             except Exception as error:
+                if _wants_credentials(error):
+                    raise TransferError(
+                        f"{what}: no valid credentials ({_reason(error)}); {self._sign_in()}"
+                    ) from error
                 failure = error
             if attempt < ATTEMPTS - 1:
                 time.sleep(0.2 * 4**attempt)
         raise TransferError(
             f"{what}: {_reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure
+
+    def _sign_in(self) -> str:
+        """How one signs in at such a place."""
+        return _SIGN_IN.get(_EXTRAS.get(self.protocol, ""), "check whether you may write there")
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
@@ -288,6 +302,20 @@ def _is_no_answer(cause: BaseException | None) -> bool:
     """Whether a "file not found" of fsspec's really is a web server that does not answer, or is broken."""
     unreachable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
     return unreachable or getattr(cause, "status", 0) >= 500
+
+
+def _wants_credentials(error: BaseException) -> bool:
+    """Whether a library found no credentials, or the place did not accept them."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _NO_CREDENTIALS) or getattr(error, "status", 0) in (401, 403)
+
+
+_NO_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",  # AWS
+    "DefaultCredentialsError", "RefreshError",  # Google
+    "ClientAuthenticationError",  # Azure
+    "PermissionDenied", "HostKeyNotVerifiable",  # SSH
+}  # fmt: skip
 
 
 def _reason(error: BaseException) -> str:
