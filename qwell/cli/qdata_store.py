@@ -240,7 +240,7 @@ def _line(entry: dict[str, Any]) -> str:
 @click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def push(path: Path, url: str, force: bool) -> None:
-    """Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).
+    """Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).
 
     A URL that ends in / gets it under its own name. Repeated after an interruption, it sends what is missing.
     """
@@ -256,7 +256,7 @@ def push(path: Path, url: str, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def pull(url: str, path: Path, force: bool) -> None:
-    """Copy a data set from s3://, gs://, az://, ssh:// or https:// to PATH, or into store/.
+    """Copy a data set from s3://, gs://, az://, hf://, ssh:// or https:// to PATH, or into store/.
 
     name@digest insists on a version. Repeated after an interruption, it brings what is missing.
     """
