@@ -1,7 +1,7 @@
 """Repositories of the Hugging Face Hub: hf://datasets/user/repo/m3.zarr, hf://user/model.
 
-What is sent and removed is gathered and becomes one commit in the end, so that nobody sees half of a push. The
-Hub keeps large files by their sha256: repeated after an interruption, a push does not send them again.
+What is sent and removed is gathered and becomes one commit in the end, so that nobody sees half of a push.
+The Hub keeps large files by their sha256: repeated after an interruption, a push does not send them again.
 """
 
 from __future__ import annotations

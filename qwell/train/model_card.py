@@ -13,8 +13,8 @@ from qwell.train.runs import Run, model_folder
 LIMITS = {
     "spectra": (
         "It takes potentials on the mesh of its training data, between two walls, in units ħ²/(m·length²),"
-        " and gives the lowest levels only. Errors are those of potentials like the training's; of other kernels,"
-        " σ or correlation lengths they may be larger without a sign, so measure them: `qtrain evaluate`."
+        " and gives the lowest levels only. Errors are those of potentials like the training's; of other"
+        " kernels, σ or correlation lengths they may be larger without a sign, so measure them: `qtrain evaluate`."
     ),
     "dynamics": (
         "It advances wave functions on the mesh, with the time step and the Hamiltonian of its training data."

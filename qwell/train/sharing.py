@@ -148,7 +148,7 @@ def models_at(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _bring(place: Place, config: bytes, folder: Path) -> tuple[int, int]:
-    """Bring the weights of a configuration into a folder, then write that; bytes brought, and there before."""
+    """Bring the weights of a configuration into a folder, then write that; bytes brought, and kept."""
     sha256 = _sha256_of_weights(_read(config, place.url), place.url)
     weights = folder / WEIGHTS
     if weights.is_file() and file_sha256(weights) == sha256:
