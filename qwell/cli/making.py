@@ -45,6 +45,28 @@ class Making:
     shards: str | None
     storage: str | None
     out: Path | None
+    license_: str | None
+    authors: tuple[str, ...]
+
+
+credit_options = (
+    click.option(
+        "--license", "license_", metavar="NAME",
+        help="Licence of the data set, an SPDX name like CC-BY-4.0 or an address; kept with its provenance.",
+    ),
+    click.option(
+        "--author", "authors", multiple=True, metavar="NAME",
+        help="Author of the data set, kept with its provenance; repeatable.",
+    ),
+)  # fmt: skip
+
+
+def credits_of(license_: str | None, authors: tuple[str, ...]) -> dict[str, Any]:
+    """What provenance keeps of whose a data set is."""
+    return {
+        **({"license": license_} if license_ else {}),
+        **({"authors": list(authors)} if authors else {}),
+    }
 
 
 def making_options(recipe: Any, multiple: int, out: str) -> Any:
@@ -90,6 +112,7 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
             "--format", "storage", type=Names(lambda: SHARDED),
             help="Format of the data set, zarr or hdf5; by default the suffix of --out decides."
         ),
+        *credit_options,
         path_option("--out", help="Path of the new data set.", default=out),
         as_json,
     )  # fmt: skip
@@ -130,7 +153,9 @@ def make(recipe: Any, making: Making) -> None:
         if shards:
             generate_shards(recipe, path, part, **how)
         else:
-            manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
+            how |= {"resume": making.resume, "force": making.force}
+            credits = credits_of(making.license_, making.authors)
+            manifest = generate(recipe, path, credits=credits, **how)
     seconds = round(time.perf_counter() - clock, 3)
     if shards:
         results: dict[str, Any] = {
@@ -157,6 +182,7 @@ def _refuse_idle(making: Making) -> None:
     """Raise InvalidInput for options that others leave without effect."""
     if making.shards:
         refuse("--shards goes on where it was, and replaces nothing", "resume", "force")
+        refuse("`qdata finalise` makes the whole; name it for `qdata card`", "license_", "authors")
     if not making.cluster:
         refuse("it is a setting of the jobs of --cluster", "cluster_options")
     if making.cluster or making.scheduler:

@@ -287,25 +287,61 @@ def _transfer(size: int, action: Callable[[Any], Any]) -> None:
 @click.command()
 @click.argument("path")
 @click.option("--url", default="", help="Address where others find the data set, for the Croissant file.")
-@click.option("--license", "license_", default="", help="Address of the license of the data set.")
-@path_option("--out", help="Directory that both files are written into.", default="here")
+@click.option(
+    "--license",
+    "license_",
+    default="",
+    help="Licence of the data set, an SPDX name like CC-BY-4.0 or an address, if none was named before.",
+)
+@click.option(
+    "--author",
+    "authors",
+    multiple=True,
+    metavar="NAME",
+    help="Author of the data set, if none was named when it was made; repeatable.",
+)
+@click.option("--quick", is_flag=True, help="Leave out statistics and picture, for which all rows are read.")
+@path_option("--out", help="Directory that the files are written into.", default="here")
 @as_json
-def card(path: str, url: str, license_: str, out: Path | None) -> None:
-    """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""
+def card(
+    path: str, url: str, license_: str, authors: tuple[str, ...], quick: bool, out: Path | None
+) -> None:  # fmt: skip
+    """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs.
+
+    The page is one that the Hugging Face Hub takes as README.md.
+    """
     import json
 
     from qwell.files import atomic_write
-    from qwell.store.card import croissant, markdown
+    from qwell.store.card import Credits, croissant, markdown
     from qwell.store.reader import open_dataset
+    from qwell.store.stats import stats as measure
 
     if wants_json():
-        refuse("with --json the description is printed, and no file is written", "out")
+        refuse("with --json the description is printed, and no file is written", "out", "quick")
     data = open_dataset(path)
-    description = croissant(data, url, license_)
+    recorded = Credits.of(data)
+    credits = Credits(license_ or recorded.license, authors or recorded.authors)
+    description = croissant(data, url, credits.license, credits.authors)
     files: dict[Path, str] = {}
     if not wants_json():
         folder, machine = out or Path(), json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-        files = {folder / f"{data.stem}.md": markdown(data), folder / f"{data.stem}.croissant.json": machine}
+        picture = "" if quick else _picture(data, folder)
+        measured = None if quick else measure(data)
+        page = markdown(data, credits, url=url, picture=picture, measured=measured)
+        files = {folder / f"{data.stem}.md": page, folder / f"{data.stem}.croissant.json": machine}
     for file, text in files.items():
         atomic_write(file, text.encode())
     answer(description, "\n".join(map(str, files)))
+
+
+def _picture(data: Any, folder: Path) -> str:
+    """Draw samples into a folder; the name of the file, or nothing where there are no pages."""
+    from qwell.studies.pages import MOST, page, save_figure, shown_split
+
+    if data.kind not in MOST:
+        return ""
+    split, name = shown_split(data), f"{data.stem}-samples.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_figure(page(data, split, slice(0, len(data[split]))), folder / name)
+    return name

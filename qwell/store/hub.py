@@ -64,6 +64,10 @@ class HubPlace(Place):
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Send a small file into the directory that this place is in."""
+        if not self._inside:
+            raise InvalidInput(
+                f"{self.url} is a whole repository; write hf://datasets/user/repo/{name} for a place in one"
+            )
         parent = self._inside.rpartition("/")[0]
         self._add(f"{parent}/{name}" if parent else name, content)
 

@@ -14,7 +14,8 @@ LIMITS = {
     "spectra": (
         "It takes potentials on the mesh of its training data, between two walls, in units ħ²/(m·length²),"
         " and gives the lowest levels only. Errors are those of potentials like the training's; of other"
-        " kernels, σ or correlation lengths they may be larger without a sign, so measure them: `qtrain evaluate`."
+        " kernels, σ or correlation lengths they may be larger without a sign, so measure them: `qtrain"
+        " evaluate`."
     ),
     "dynamics": (
         "It advances wave functions on the mesh, with the time step and the Hamiltonian of its training data."
@@ -27,6 +28,8 @@ SETTINGS = ("updates", "batch", "first_rate", "last_rate", "schedule", "warm_up"
 
 def model_card(run: str | Path, url: str = "") -> str:
     """A page in Markdown, with the header that the Hugging Face Hub reads.
+
+    Long because a page should be seen whole in one place.
 
     Arguments:
         run: a run, a model folder, or the name of a pretrained model.
