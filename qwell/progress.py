@@ -36,10 +36,15 @@ class Stage:
         """For example "1,200 of 5,000 rows, 400/s, 9 s left"."""
         seconds = time.monotonic() - self.began
         rate = (self.done - self.before) / seconds if seconds > 0 else 0.0
-        count = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
-        words = [f"{count} {self.unit}"]
+        if self.unit == "bytes":
+            words = [in_bytes(self.done) + ("" if self.total is None else f" of {in_bytes(self.total)}")]
+            speed = f"{in_bytes(rate)}/s"
+        else:
+            count = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
+            words = [f"{count} {self.unit}"]
+            speed = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
         if rate > 0:
-            words.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+            words.append(speed)
             if self.total is not None:
                 words.append(f"{in_words(max(self.total - self.done, 0) / rate)} left")
         return ", ".join([*words, self.note] if self.note else words)
@@ -50,6 +55,16 @@ def in_words(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def in_bytes(size: float) -> str:
+    """A size for people, three digits of it: 640 bytes, 48.4 MB, 1.2 TB."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < (1000 if unit == "bytes" else 999.5):
+            break
+        if unit != "TB":
+            size /= 1000
+    return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 99.95 else f"{size:,.1f} {unit}"
 
 
 class Listener(Protocol):

@@ -27,7 +27,7 @@ ALWAYS = {
     f" --seed {MAKING}",
     "qdata simulate": "--preset --box --points --dt --frames --propagator --hamiltonian --precision --dtype"
     f" --validation --history --window --times --edges {MAKING}",
-    "qdata import": f"--dtype --validation --resume --force {WRITTEN}",
+    "qdata import": f"--dtype --validation --resume --force --license --author {WRITTEN}",
     "qdata finalise": "--json",
     "qdata info": "--json",
     "qdata list": "--json",
@@ -41,7 +41,7 @@ ALWAYS = {
     "qdata merge": f"--resume --force {WRITTEN}",
     "qdata push": "--force --json",
     "qdata pull": "--force --json",
-    "qdata card": "--url --license --json",
+    "qdata card": "--url --license --author --json",
     "qtrain eigen": f"{TRAINING} --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
     " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
@@ -50,6 +50,9 @@ ALWAYS = {
     "qtrain evaluate": "--data --split --device --json",
     "qtrain predict": f"--potential --device {WRITTEN}",
     "qtrain models": "--pretrained --json",
+    "qtrain push": "--force --json",
+    "qtrain pull": "--force --json",
+    "qtrain list": "--json",
     "qtrain rollout": f"--data --split --frames --row --device --anyway {WRITTEN}",
     "qtrain probe ablation": f"--data --split {WRITTEN}",
     "qtrain probe attention": f"--data --split --index --layers {WRITTEN}",
@@ -78,6 +81,8 @@ IDLE_MAKING = {
     "--cluster-option": "--cluster-option queue=short",
     "--resume": "--resume --shards 0:1",
     "--force": "--force --shards 0:1",
+    "--license": "--license MIT --shards 0:1",
+    "--author": "--author Me --shards 0:1",
 }
 FITTED = {
     flag: f"--data none.zarr --model mean {flag} {value}".strip()
@@ -125,7 +130,7 @@ IDLE = {
         "--single": "m3.zarr --single --out a.zarr",
         "--resume": "none.zarr --single --resume --out a.h5",
     },
-    "qdata card": {"--out": "none.zarr --out cards --json"},
+    "qdata card": {"--out": "none.zarr --out cards --json", "--quick": "none.zarr --quick --json"},
     "qtrain eigen": FITTED,
     "qtrain dynamics": {
         "--decay": "--data none.zarr --model emulator_unitary --decay 0.1",

@@ -15,7 +15,7 @@ from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_setti
 from qwell.cli.options import Names, given, option, path_option, refuse, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput, unknown
-from qwell.progress import stage
+from qwell.progress import in_bytes, stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
@@ -25,8 +25,7 @@ def out_path(out: Path | None, storage: str | None, name: str) -> Path:
         raise InvalidInput(unknown("format", storage, SHARDED))
     if out is None:
         return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
-    if storage is not None:
-        check_suffix(out, storage)
+    check_suffix(out, storage or storage_of(out))
     return out
 
 
@@ -46,6 +45,28 @@ class Making:
     shards: str | None
     storage: str | None
     out: Path | None
+    license_: str | None
+    authors: tuple[str, ...]
+
+
+credit_options = (
+    click.option(
+        "--license", "license_", metavar="NAME",
+        help="Licence of the data set, an SPDX name like CC-BY-4.0 or an address; kept with its provenance.",
+    ),
+    click.option(
+        "--author", "authors", multiple=True, metavar="NAME",
+        help="Author of the data set, kept with its provenance; repeatable.",
+    ),
+)  # fmt: skip
+
+
+def credits_of(license_: str | None, authors: tuple[str, ...]) -> dict[str, Any]:
+    """What provenance keeps of whose a data set is."""
+    return {
+        **({"license": license_} if license_ else {}),
+        **({"authors": list(authors)} if authors else {}),
+    }
 
 
 def making_options(recipe: Any, multiple: int, out: str) -> Any:
@@ -91,6 +112,7 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
             "--format", "storage", type=Names(lambda: SHARDED),
             help="Format of the data set, zarr or hdf5; by default the suffix of --out decides."
         ),
+        *credit_options,
         path_option("--out", help="Path of the new data set.", default=out),
         as_json,
     )  # fmt: skip
@@ -131,7 +153,9 @@ def make(recipe: Any, making: Making) -> None:
         if shards:
             generate_shards(recipe, path, part, **how)
         else:
-            manifest = generate(recipe, path, resume=making.resume, force=making.force, **how)
+            how |= {"resume": making.resume, "force": making.force}
+            credits = credits_of(making.license_, making.authors)
+            manifest = generate(recipe, path, credits=credits, **how)
     seconds = round(time.perf_counter() - clock, 3)
     if shards:
         results: dict[str, Any] = {
@@ -148,7 +172,7 @@ def make(recipe: Any, making: Making) -> None:
         results = {"path": path, "digest": manifest.digest, "rows": rows}
         counts = " + ".join(f"{layout.rows:,}" for layout in plan.splits.values())
         text = (
-            f"{path}: {counts} rows, {plan.bytes / 1e6:,.1f} MB"
+            f"{path}: {counts} rows, {in_bytes(plan.bytes)}"
             f" in {seconds:.1f} s, version {manifest.digest[:12]}"
         )
     answer({**results, "seconds": seconds}, text, _inputs(recipe, path))
@@ -158,6 +182,7 @@ def _refuse_idle(making: Making) -> None:
     """Raise InvalidInput for options that others leave without effect."""
     if making.shards:
         refuse("--shards goes on where it was, and replaces nothing", "resume", "force")
+        refuse("`qdata finalise` makes the whole; name it for `qdata card`", "license_", "authors")
     if not making.cluster:
         refuse("it is a setting of the jobs of --cluster", "cluster_options")
     if making.cluster or making.scheduler:
@@ -179,8 +204,8 @@ def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any) -> None:
     results |= {"seconds_estimated": seconds, "workers": count}
     results |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
     text = (
-        f"{path}: {rows:,} rows in {results['shards']} shards, {plan.bytes / 1e6:,.1f} MB,"
-        f" about {seconds:g} s on {count} cores with {memory_of_worker(plan) / 1e6:.0f} MB of memory each."
+        f"{path}: {rows:,} rows in {results['shards']} shards, {in_bytes(plan.bytes)},"
+        f" about {seconds:g} s on {count} cores with {in_bytes(memory_of_worker(plan))} of memory each."
         " Nothing was written."
     )
     if workers.cluster:

@@ -77,11 +77,11 @@ SECTIONS = {
     "Share": {
         "push": (
             "qwell.cli.qdata_store:push",
-            "Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).",
+            "Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).",
         ),
         "pull": (
             "qwell.cli.qdata_store:pull",
-            "Copy a data set from s3://, gs://, az://, ssh:// or https:// to PATH, or into store/.",
+            "Copy a data set from s3://, gs://, az://, hf://, ssh:// or https:// to PATH, or into store/.",
         ),
         "card": (
             "qwell.cli.qdata_store:card",

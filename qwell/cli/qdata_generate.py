@@ -9,8 +9,8 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with
-from qwell.cli.making import Making, make, making_options
-from qwell.cli.options import Names, given, option, path_option, refuse
+from qwell.cli.making import Making, credit_options, credits_of, make, making_options
+from qwell.cli.options import Names, given, option, path_option, refuse, stacked
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
 from qwell.datagen.recipes.imported import import_spectra, read_spectra
 from qwell.datagen.recipes.spectra import SpectraRecipe
@@ -112,11 +112,13 @@ def finalise(path: Path) -> None:
 @option(import_spectra, "seed", help="Seed of the choice of the rows of --validation.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted import.")
 @click.option("--force", is_flag=True, help="Replace an existing data set (kept until the new one is whole).")
+@stacked(*credit_options)
 @path_option("--out", help="Path of the new data set.", default="store/<name of the file>.zarr")
 @as_json
 def import_(
-    source: Path, potential: str | None, energy: str | None, out: Path | None, **options: Any
-) -> None:
+    source: Path, potential: str | None, energy: str | None, out: Path | None, license_: str | None,
+    authors: tuple[str, ...], **options: Any,
+) -> None:  # fmt: skip
     """Bring your own potentials, one a row, from .npz, .npy, .csv or HDF5.
 
     They are values on equally spaced points from wall to wall, in ħ²/(m·length²) with length half the box.
@@ -142,6 +144,7 @@ def import_(
             arrays.get("energy"),
             source=source.name,
             progress=done,
+            credits=credits_of(license_, authors),
             **given(options),
         )
     rows = {name: layout.rows for name, layout in manifest.plan.splits.items()}

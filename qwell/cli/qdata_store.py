@@ -14,7 +14,7 @@ from qwell.cli.common import Failed, goes_on_with
 from qwell.cli.options import given, option, path_option, refuse
 from qwell.datagen.audit.audit import audit
 from qwell.errors import warn
-from qwell.progress import stage
+from qwell.progress import in_bytes, stage
 from qwell.store.derive import subset as random_part
 
 resume_option = click.option(
@@ -58,7 +58,7 @@ def info(path: str) -> None:
     for field in plan.fields:
         shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
         lines.append(f"  {field.name:<13}{field.dtype:<9}{shape:<32} {field.units:<22}{field.long_name}")
-    lines.append(f"  {size / 1e6:,.1f} MB in {len(data.manifest.files)} files, format {plan.storage}")
+    lines.append(f"  {in_bytes(size)} in {len(data.manifest.files)} files, format {plan.storage}")
     lines.append(f"  recipe      {describe_recipe(data.recipe)}")
     made = data.provenance
     if made:
@@ -186,7 +186,7 @@ def _made(out: Path, manifest: Any) -> None:
     counts = " + ".join(f"{n:,}" for n in rows.values())
     answer(
         {"path": out, "digest": manifest.digest, "rows": rows, "bytes": manifest.plan.bytes},
-        f"{out}: {counts} rows, {manifest.plan.bytes / 1e6:,.1f} MB, version {manifest.digest[:12]}",
+        f"{out}: {counts} rows, {in_bytes(manifest.plan.bytes)}, version {manifest.digest[:12]}",
     )
 
 
@@ -230,7 +230,7 @@ def _line(entry: dict[str, Any]) -> str:
     kernel = entry["recipe"].get("kernel") or entry["recipe"].get("recipe")
     return (
         f"{entry['name']:<24}{entry['digest'][:12]}  {entry['kind']:<13}{kernel!s:<9}{rows:>22} rows"
-        f"{entry['bytes'] / 1e6:>12,.1f} MB"
+        f"{in_bytes(entry['bytes']):>12}"
     )
 
 
@@ -240,7 +240,7 @@ def _line(entry: dict[str, Any]) -> str:
 @click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def push(path: Path, url: str, force: bool) -> None:
-    """Copy a data set to s3://, gs://, az://, ssh:// or another directory (file://).
+    """Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).
 
     A URL that ends in / gets it under its own name. Repeated after an interruption, it sends what is missing.
     """
@@ -256,7 +256,7 @@ def push(path: Path, url: str, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
 @as_json
 def pull(url: str, path: Path, force: bool) -> None:
-    """Copy a data set from s3://, gs://, az://, ssh:// or https:// to PATH, or into store/.
+    """Copy a data set from s3://, gs://, az://, hf://, ssh:// or https:// to PATH, or into store/.
 
     name@digest insists on a version. Repeated after an interruption, it brings what is missing.
     """
@@ -277,35 +277,71 @@ def _transfer(size: int, action: Callable[[Any], Any]) -> None:
     again = goes_on_with("the same command", "qdata")
     with again, stage("bytes", size, resumed=True) as done:
         moved = action(done)
-    kept = f", {moved.kept / 1e6:,.1f} MB were there already" if moved.kept else ""
+    kept = f", {in_bytes(moved.kept)} were there already" if moved.kept else ""
     answer(
         asdict(moved),
-        f"{moved.target}: version {moved.digest[:12]}, {moved.sent / 1e6:,.1f} MB moved{kept}",
+        f"{moved.target}: version {moved.digest[:12]}, {in_bytes(moved.sent)} moved{kept}",
     )
 
 
 @click.command()
 @click.argument("path")
 @click.option("--url", default="", help="Address where others find the data set, for the Croissant file.")
-@click.option("--license", "license_", default="", help="Address of the license of the data set.")
-@path_option("--out", help="Directory that both files are written into.", default="here")
+@click.option(
+    "--license",
+    "license_",
+    default="",
+    help="Licence of the data set, an SPDX name like CC-BY-4.0 or an address, if none was named before.",
+)
+@click.option(
+    "--author",
+    "authors",
+    multiple=True,
+    metavar="NAME",
+    help="Author of the data set, if none was named when it was made; repeatable.",
+)
+@click.option("--quick", is_flag=True, help="Leave out statistics and picture, for which all rows are read.")
+@path_option("--out", help="Directory that the files are written into.", default="here")
 @as_json
-def card(path: str, url: str, license_: str, out: Path | None) -> None:
-    """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs."""
+def card(
+    path: str, url: str, license_: str, authors: tuple[str, ...], quick: bool, out: Path | None
+) -> None:  # fmt: skip
+    """Write a data card: NAME.md for people, NAME.croissant.json (Croissant 1.1) for catalogs.
+
+    The page is one that the Hugging Face Hub takes as README.md.
+    """
     import json
 
     from qwell.files import atomic_write
-    from qwell.store.card import croissant, markdown
+    from qwell.store.card import Credits, croissant, markdown
     from qwell.store.reader import open_dataset
+    from qwell.store.stats import stats as measure
 
     if wants_json():
-        refuse("with --json the description is printed, and no file is written", "out")
+        refuse("with --json the description is printed, and no file is written", "out", "quick")
     data = open_dataset(path)
-    description = croissant(data, url, license_)
+    recorded = Credits.of(data)
+    credits = Credits(license_ or recorded.license, authors or recorded.authors)
+    description = croissant(data, url, credits.license, credits.authors)
     files: dict[Path, str] = {}
     if not wants_json():
         folder, machine = out or Path(), json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-        files = {folder / f"{data.stem}.md": markdown(data), folder / f"{data.stem}.croissant.json": machine}
+        picture = "" if quick else _picture(data, folder)
+        measured = None if quick else measure(data)
+        page = markdown(data, credits, url=url, picture=picture, measured=measured)
+        files = {folder / f"{data.stem}.md": page, folder / f"{data.stem}.croissant.json": machine}
     for file, text in files.items():
         atomic_write(file, text.encode())
     answer(description, "\n".join(map(str, files)))
+
+
+def _picture(data: Any, folder: Path) -> str:
+    """Draw samples into a folder; the name of the file, or nothing where there are no pages."""
+    from qwell.studies.pages import MOST, page, save_figure, shown_split
+
+    if data.kind not in MOST:
+        return ""
+    split, name = shown_split(data), f"{data.stem}-samples.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_figure(page(data, split, slice(0, len(data[split]))), folder / name)
+    return name

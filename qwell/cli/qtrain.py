@@ -58,6 +58,20 @@ SECTIONS = {
             "Time derivatives of networks, ours and by automatic differentiation.",
         ),
     },
+    "Share": {
+        "push": (
+            "qwell.cli.qtrain_share:push",
+            "Copy a trained model with its card to s3://, gs://, az://, hf://, ssh:// or file://.",
+        ),
+        "pull": (
+            "qwell.cli.qtrain_share:pull",
+            "Copy a trained model from a place to PATH, or into models/.",
+        ),
+        "list": (
+            "qwell.cli.qtrain_share:list_",
+            "List the trained models in a directory or at an address, without reading weights.",
+        ),
+    },
     "Papers": {
         "reproduce": (
             "qwell.cli.qtrain_reproduce:reproduce",

@@ -164,19 +164,24 @@ def predict(model: str, potential: Path, out: Path | None, device: str) -> None:
 
 
 @click.command()
+@click.argument("pattern", default="*")
 @click.option("--pretrained", "trained", is_flag=True, help="List the trained models that come with qwell.")
 @as_json
-def models(trained: bool) -> None:
-    """List the models of the zoo, their options and numbers of parameters; or trained ones."""
+def models(pattern: str, trained: bool) -> None:
+    """List the models of the zoo, their options and numbers of parameters; or trained ones.
+
+    PATTERN chooses some of their names, e.g. 'emul*'.
+    """
     from dataclasses import asdict
 
-    from qwell.models.registry import ZOO, create_model
+    from qwell.models.registry import create_model, entry_of, list_models
 
     if trained:
-        _list_pretrained()
+        _list_pretrained(list(list_models(pattern, pretrained=True)))
         return
     table: dict[str, dict[str, Any]] = {}
-    for name, entry in ZOO.items():
+    for name in list_models(pattern):
+        entry = entry_of(name)
         model = create_model(name)
         count = sum(p.numel() for p in model.parameters())
         table[name] = {"summary": entry.summary, "parameters": count, "options": asdict(entry.config())}
@@ -184,17 +189,17 @@ def models(trained: bool) -> None:
     for name, row in table.items():
         lines.append(f"{name:<8}{row['parameters']:>11,} parameters  {row['summary']}")
         lines.append("        " + ", ".join(f"{k}={v}" for k, v in row["options"].items()))
-    answer(table, "\n".join(lines))
+    answer(table, "\n".join(lines) or f"no model is named like {pattern}; `qtrain models` lists all")
 
 
-def _list_pretrained() -> None:
+def _list_pretrained(names: list[str]) -> None:
     from qwell.models.registry import pretrained, read_config
 
-    table = {name: read_config(folder) for name, folder in pretrained().items()}
+    table = {name: read_config(pretrained()[name]) for name in names}
     lines = []
     for name, described in table.items():
         about = described["metadata"]
         lines.append(f"{name}: {described['model']}, {about['updates']:,} updates on {about['digest'][:12]}")
         lines.append("  " + "  ".join(f"{name} {value:.5g}" for name, value in about["measured"].items()))
         lines += [f"  $ {command}" for command in about["commands"]]
-    answer(table, "\n".join(lines))
+    answer(table, "\n".join(lines) or "no trained model has such a name")

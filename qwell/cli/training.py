@@ -123,14 +123,21 @@ def run_training(
         train: (run, device, progress, team) → `Stopped`.
         watched: the measurement that lines of progress show.
     """
+    from qwell.models.registry import entry_of
+
     config = target.config
+    closed = entry_of(config["model"]).closed_form
     again = f"`qtrain {command} --resume {target.path}`"
     with logged_run(target) if team.leads else nullcontext():
         if team.leads:
             many = f" with {team.world} processes" if team.world > 1 else ""
             name = Path(config["data"]).name
-            tell(f"{target.path}: {config['model']} on {name}, {config['updates']:,} updates{many}")
-        with goes_on_with(again, "qtrain"), _progress(config["updates"], watched, not team.leads) as report:
+            how = "in closed form" if closed else f"{config['updates']:,} updates{many}"
+            tell(f"{target.path}: {config['model']} on {name}, {how}")
+        with (
+            goes_on_with(again, "qtrain"),
+            _progress(0 if closed else config["updates"], watched, not team.leads) as report,
+        ):
             stopped = train(target, device, report, team)
         if team.leads and stopped.signal is not None:
             by = f"{signal.Signals(stopped.signal).name} after update {stopped.update}"
@@ -150,7 +157,8 @@ def _progress(updates: int, watched: str, quiet: bool) -> Iterator[Any]:
             measured = "  ".join(f"{_name(k)} {row[k]:.2e}" for k in _one_loss(shown, row))
             done(to=update, note=measured)
             if watched in row:
-                tell(f"  update {update:>7,}  {measured}", unless=sys.stderr.isatty())
+                when = f"update {update:>7,}  " if update else ""  # 0: fitted in closed form
+                tell(f"  {when}{measured}", unless=sys.stderr.isatty())
 
         yield report
 

@@ -15,6 +15,7 @@ from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
+from qwell.progress import in_bytes
 from qwell.store.schema import Plan
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class Workers:
             rows = (self.max_memory - LIBRARIES) * largest // (memory_of_worker(plan) - LIBRARIES)
             remedy = f"lower --shard-size to {rows // 1000 * 1000}" if rows >= 1000 else "allow more"
             raise InvalidInput(
-                f"one worker needs about {memory_of_worker(plan) / 1e6:.0f} MB and --max-memory allows"
-                f" {self.max_memory / 1e6:.0f} MB; {remedy}"
+                f"one worker needs about {in_bytes(memory_of_worker(plan))} and --max-memory allows"
+                f" {in_bytes(self.max_memory)}; {remedy}"
             )
         return min(room, self.local_count())
 
@@ -295,7 +296,7 @@ def explain(error: BaseException, plan: Plan) -> WorkerError:
     if kind == "KilledWorker":
         return WorkerError(
             f"workers died again and again on one shard, perhaps for want of memory: one needs about"
-            f" {memory_of_worker(plan) / 1e6:.0f} MB; give them more, or lower --shard-size. {kept}"
+            f" {in_bytes(memory_of_worker(plan))}; give them more, or lower --shard-size. {kept}"
         )
     if "Cancelled" in kind or "Comm" in kind:
         return WorkerError(f"the scheduler is gone ({kind}); {kept}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -47,6 +47,7 @@ def generate(
     workers: int | Workers | None = None,
     resume: bool = False,
     force: bool = False,
+    credits: Mapping[str, Any] | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Manifest:
     """Make a data set.
@@ -59,6 +60,7 @@ def generate(
         workers: processes on this machine (0 works in this process, None takes all cores), or `Workers`.
         resume: continue what was interrupted.
         force: replace what is there, once the new data set is whole.
+        credits: `license`, an SPDX name or an address, and `authors`, a list of names, for `provenance.json`.
         progress: called with the number of rows done since its last call.
 
     Returns: the manifest of the finished data set.
@@ -73,7 +75,7 @@ def generate(
     writer = DatasetWriter(Path(path), plan, resume=resume, force=force)
     try:
         _make_pending(recipe, writer, plan.shards(), workers, progress)
-        return writer.finish(provenance(began, workers=workers.describe()))
+        return writer.finish(provenance(began, workers=workers.describe(), **(credits or {})))
     finally:
         writer.close()
 

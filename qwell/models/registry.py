@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from qwell.models.transformer import Transformer, TransformerConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 KEYS = {"model", "config", "metadata", "weights_sha256", "sha256"}  # of the configuration
+TASKS = ("spectra", "dynamics")
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -103,9 +105,31 @@ ZOO: dict[str, Entry] = {
 }
 
 
-def list_models(task: str | None = None) -> dict[str, str]:
-    """Names and one-line summaries of all models, or of those of a task ("spectra", "dynamics")."""
-    return {name: entry.summary for name, entry in ZOO.items() if task in (None, entry.task)}
+def list_models(
+    pattern: str | None = None, *, task: str | None = None, pretrained: bool = False
+) -> dict[str, str]:
+    """Names and one-line summaries of the models there are.
+
+    Arguments:
+        pattern: of their names, e.g. "emul*"; or a task.
+        task: "spectra" or "dynamics"; both by default.
+        pretrained: list the trained models that come with the package instead, for `load_pretrained`.
+    """
+    if pattern in TASKS:
+        pattern, task = None, pattern
+    if pretrained:
+        described = {name: read_config(folder) for name, folder in _shipped().items()}
+        found = {
+            name: (config["model"], f"{config['model']} that learned from {config['metadata']['data']}")
+            for name, config in described.items()
+        }
+    else:
+        found = {name: (name, entry.summary) for name, entry in ZOO.items()}
+    return {
+        name: summary
+        for name, (model, summary) in found.items()
+        if task in (None, ZOO[model].task) and fnmatchcase(name, pattern or "*")
+    }
 
 
 def entry_of(name: str) -> Entry:
@@ -115,18 +139,22 @@ def entry_of(name: str) -> Entry:
     return ZOO[name]
 
 
-def create_model(name: str, **config: Any) -> Network:
-    """Build a model with fresh weights (drawn from torch's generator).
+def create_model(name: str, *, pretrained: str | bool | None = None, **config: Any) -> Network:
+    """Build a model with fresh weights (drawn from torch's generator), or a trained one.
 
     Arguments:
         name: of the zoo, see `list_models`.
+        pretrained: what a model that comes with the package learned from, e.g. "m3" for `hamiltonian-m3`, or
+            True for one whose name says no more; such a model is ready to predict, and has its own options.
         config: fields of its configuration, e.g. `levels=5`; lists stand for tuples, as JSON gives them.
 
     Raises:
         UnknownModel: no such name.
-        InvalidInput: no such field, or a value out of range.
+        InvalidInput: no such field, or a value out of range; no such trained model, or options beside it.
     """
     entry = entry_of(name)
+    if pretrained:
+        return _trained(name, pretrained, config)
     known = {f.name: f for f in fields(entry.config)}
     if alien := sorted(set(config) - set(known)):
         raise InvalidInput(unknown(f"option of model {name!r},", alien[0], known))
@@ -142,6 +170,19 @@ def create_model(name: str, **config: Any) -> Network:
     model = entry.build(entry.config(**values))
     model.registry_name = name
     return model
+
+
+def _trained(name: str, what: str | bool, config: Mapping[str, Any]) -> Network:
+    """The model of the package that learned from something, see `create_model`."""
+    if config:
+        raise InvalidInput(
+            f"a trained {name} has its own options; leave out {', '.join(sorted(config))}, or pretrained"
+        )
+    known, prefix = _shipped(), name.replace("_", "-")
+    wanted = prefix if what is True else f"{prefix}-{what}"
+    if wanted not in known:
+        raise InvalidInput(unknown("trained model", wanted, known))
+    return load_model(known[wanted])
 
 
 def saved_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +238,10 @@ def save_pretrained(
 
 def pretrained() -> dict[str, Path]:
     """Names and folders of the models that come with the package."""
+    return _shipped()
+
+
+def _shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(PRETRAINED.glob(f"*/{CONFIG}"))}
 
 

@@ -79,13 +79,30 @@ SHARDED: dict[str, ShardedBackend] = {"zarr": zarr_backend, "hdf5": hdf5_backend
 BACKENDS: dict[str, Backend] = {**SHARDED, "hdf5-single": hdf5_single}
 
 
+# Endings of other programs' files, which a data set must not have.
+FOREIGN = {
+    ".arff", ".arrow", ".avro", ".bin", ".csv", ".db", ".feather", ".gz", ".ipc", ".json", ".jsonl",
+    ".lmdb", ".mat", ".md", ".nc", ".npy", ".npz", ".orc", ".parquet", ".pickle", ".pkl", ".png", ".pt",
+    ".pth", ".root", ".safetensors", ".sqlite", ".tar", ".tfrecord", ".tfrecords", ".tgz", ".tsv",
+    ".txt", ".xlsx", ".zip",
+}  # fmt: skip
+
+
 def storage_of(path: str | Path) -> str:
     """The back end that a path's suffix asks for: .h5 and .hdf5 are "hdf5", all else is "zarr"."""
     return "hdf5" if Path(path).suffix.lower() in hdf5_backend.SUFFIXES else "zarr"
 
 
 def check_suffix(path: Path, storage: str) -> None:
-    """Raise InvalidInput if a path's suffix belongs to another back end, or HDF5 cannot use its name."""
+    """Raise InvalidInput if a new data set cannot have this name in a back end.
+
+    Its suffix belongs to the other back end or to another program's files, or HDF5 cannot use it.
+    """
+    if path.suffix.lower() in FOREIGN:
+        raise InvalidInput(
+            f"{path} ends like a file in another format, and qwell writes Zarr and HDF5:"
+            " choose a name ending in .zarr or .h5"
+        )
     if storage_of(path) != storage:
         raise InvalidInput(
             f"{path} does not end like a data set in {storage}; choose a name ending in"

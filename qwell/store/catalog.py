@@ -10,7 +10,7 @@ from typing import Any
 from qwell.errors import DatasetNotFound, QwellError
 from qwell.store.hdf5_backend import SUFFIXES as HDF5
 from qwell.store.manifest import MANIFEST, Manifest
-from qwell.store.places import Place
+from qwell.store.places import Place, place_at
 from qwell.store.reader import load_manifest, locate
 
 _SHARDS = ".shards"
@@ -49,7 +49,7 @@ def catalog(root: str | Path) -> Iterator[Entry]:
         TransferError: the place cannot be reached.
     """
     if "://" in str(root):
-        yield from _remote(Place(str(root)))
+        yield from _remote(place_at(str(root)))
         return
     if not Path(root).is_dir():
         raise DatasetNotFound(f"there is no directory {root}; data sets are made in store/ by default")
@@ -70,7 +70,7 @@ def _remote(place: Place) -> Iterator[Entry]:
         if name.endswith(HDF5) or (name.endswith(_PARTIAL) or name.startswith(".")):
             continue  # a master; its shards are listed
         try:
-            yield Entry(name.removesuffix(_SHARDS), Place(f"{place.url}/{name}").manifest())
+            yield Entry(name.removesuffix(_SHARDS), place_at(f"{place.url}/{name}").manifest())
         except DatasetNotFound:
             continue
         except QwellError as error:

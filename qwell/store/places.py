@@ -1,4 +1,4 @@
-"""Places that are not on this machine, by address: s3://, gs://, az://, ssh://, sftp://, https://, file://.
+"""Places that are not on this machine, by address: s3://, gs://, az://, hf://, ssh://, https://, file://.
 
 Everything goes through fsspec; how to sign in is its business and that of its back ends (environment
 variables, `~/.aws`, `~/.ssh`, `~/.config/fsspec`).
@@ -31,9 +31,17 @@ ATTEMPTS = 3
 PUSHING = "push.json"  # in a data set being pushed: which version
 _EXTRAS = {
     "s3": "s3", "s3a": "s3", "ssh": "ssh", "sftp": "ssh", "http": "http",
-    "https": "http", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
+    "https": "http", "hf": "hf", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
 }  # fmt: skip
 _READ_ONLY = ("http", "https")
+_SIGN_IN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure`",
+    "gs": "sign in with `gcloud auth application-default login`",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "hf": "sign in with `hf auth login`, or set HF_TOKEN to a token that may write",
+    "ssh": "check that `ssh` to this host works without a password (`ssh-copy-id`, `ssh-agent`)",
+    "http": "the web server wants a login that qwell does not give; ask whoever keeps it",
+}  # by extra
 _RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
 T = TypeVar("T")
 
@@ -66,7 +74,8 @@ class Place:
             remedy = f"pip install 'qwell[{extra}]'" if extra else str(error)
             raise MissingExtra(f"{url} needs a package that is not installed: {remedy}") from error
         except Exception as error:
-            raise TransferError(f"{url} cannot be reached: {_reason(error)}") from error
+            sign_in = f"; {self._sign_in()}" if _wants_credentials(error) else ""
+            raise TransferError(f"{url} cannot be reached: {_reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
 
     @property
@@ -89,16 +98,22 @@ class Place:
                     raise
                 failure = error.__cause__ or error
             except PermissionError as error:
-                raise TransferError(
-                    f"{what}: access denied ({_reason(error)}); check your credentials"
-                ) from error
+                raise TransferError(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
             except Exception as error:
+                if _wants_credentials(error):
+                    raise TransferError(
+                        f"{what}: no valid credentials ({_reason(error)}); {self._sign_in()}"
+                    ) from error
                 failure = error
             if attempt < ATTEMPTS - 1:
                 time.sleep(0.2 * 4**attempt)
         raise TransferError(
             f"{what}: {_reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure
+
+    def _sign_in(self) -> str:
+        """How one signs in at such a place."""
+        return _SIGN_IN.get(_EXTRAS.get(self.protocol, ""), "check whether you may write there")
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
@@ -124,12 +139,17 @@ class Place:
 
         Raises TransferError, or WriteError if the local disk refuses.
         """
+        return self.fetch_by_sha256(name, record.sha256, target, record.size)
+
+    def fetch_by_sha256(self, name: str, sha256: str, target: Path, expected: int | None = None) -> int:
+        """The same for a file whose size may not be known."""
 
         def action(temporary: Path) -> int:
             self.fs.get_file(self._at(name), str(temporary))
             size = temporary.stat().st_size
-            if size != record.size or file_sha256(temporary) != record.sha256:
-                raise OSError(f"{size} bytes came that are not those of the manifest ({record.size} bytes)")
+            if expected not in (None, size) or file_sha256(temporary) != sha256:
+                said = "" if expected is None else f" ({expected} bytes)"
+                raise OSError(f"{size} bytes came that are not those of the manifest{said}")
             return size
 
         with whole_file(target, durable=False) as temporary:
@@ -189,6 +209,13 @@ class Place:
             path = Path(folder) / "content"
             path.write_bytes(content)
             self.put(path, name)
+
+    def write_beside(self, name: str, content: bytes) -> None:
+        """Send a small file into the directory that this place is in."""
+        place_at(self.url.rpartition("/")[0]).write(name, content)
+
+    def publish(self, message: str) -> None:
+        """Let all that was sent and removed be seen, where that waits (see `hub.HubPlace`)."""
 
     def has(self, name: str, record: FileRecord) -> bool:
         """Whether the file here is the one recorded: of its size and its sha256, for which it is read.
@@ -263,7 +290,16 @@ def place_of(url: str) -> Place:
     """Where the files of the data set called `url` are: below it, or below its `.shards` for HDF5."""
     name = url.rstrip("/").rpartition("/")[2]
     root = SHARDED[storage_of(name)].root_of(Path(name)).name
-    return Place(url.rstrip("/").removesuffix(name) + root)
+    return place_at(url.rstrip("/").removesuffix(name) + root)
+
+
+def place_at(url: str) -> Place:
+    """The directory or prefix at an address; see `Place`."""
+    if url.lower().startswith("hf://"):
+        from qwell.store.hub import HubPlace
+
+        return HubPlace(url)
+    return Place(url)
 
 
 def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Callable[[int], object]) -> int:
@@ -286,8 +322,31 @@ def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Ca
 
 def _is_no_answer(cause: BaseException | None) -> bool:
     """Whether a "file not found" of fsspec's really is a web server that does not answer, or is broken."""
-    unreachable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
-    return unreachable or getattr(cause, "status", 0) >= 500
+    if status := _status(cause):
+        return status >= 500
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+
+
+def _wants_credentials(error: BaseException) -> bool:
+    """Whether a library found no credentials, or the place did not accept them."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _NO_CREDENTIALS) or _status(error) in (401, 403)
+
+
+def _status(error: BaseException | None) -> int:
+    """What a web server answered, as the library that asked it says; 0 if it did not."""
+    response = getattr(error, "response", None)
+    status = getattr(error, "status", 0) if response is None else getattr(response, "status_code", 0)
+    return status if isinstance(status, int) else 0
+
+
+_NO_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",  # AWS
+    "DefaultCredentialsError", "RefreshError",  # Google
+    "ClientAuthenticationError",  # Azure
+    "LocalTokenNotFoundError",  # Hugging Face
+    "PermissionDenied", "HostKeyNotVerifiable",  # SSH
+}  # fmt: skip
 
 
 def _reason(error: BaseException) -> str:

@@ -51,6 +51,11 @@ def locate(path: str | Path) -> Path:
             raise DatasetIncomplete(
                 f"{candidate} is unfinished; run the `qdata` command that began it again with --resume"
             )
+    if given.is_dir() and (inside := next(given.glob(f"*/{MANIFEST}"), None)):
+        raise DatasetNotFound(
+            f"{given} is a directory of data sets: `qdata list {given}` lists them; give one of them, e.g."
+            f" {given / inside.parent.name.removesuffix('.shards')}"
+        )
     if given.exists():
         raise DatasetNotFound(f"{given} is not a qwell data set: it has no {MANIFEST}")
     raise DatasetNotFound(f"there is no data set at {given}; make one, e.g. `{MAKING['spectra']}`")

@@ -85,7 +85,7 @@ def push(
     if data.plan.storage not in SHARDED:
         raise InvalidInput(f"{path} is a single file; copy it by any means, or `qdata convert` it first")
     url = url + data.name if url.endswith("/") else url
-    parent, _, name = url.rpartition("/")
+    name = url.rpartition("/")[2]
     check_suffix(Path(name), data.plan.storage)
     place, files = place_of(url), data.manifest.files
     if not place.writable:
@@ -116,8 +116,9 @@ def push(
     place.write(MANIFEST, data.manifest.encode())
     master = SHARDED[data.plan.storage].master_of(name, data.plan, data.digest)
     if master is not None:
-        Place(parent).write(name, master)
+        place.write_beside(name, master)
     place.remove([PUSHING])
+    place.publish(f"{data.name}, version {data.digest[:12]}")
     return Transfer(data.digest, url, sent, kept_bytes)
 
 

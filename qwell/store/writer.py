@@ -19,7 +19,7 @@ import numpy as np
 
 from qwell.errors import DatasetDamaged, DatasetIncomplete, InvalidInput, ManifestError, WriteError, warn
 from qwell.files import atomic_write, dump_json, file_sha256, seal
-from qwell.progress import track
+from qwell.progress import in_bytes, track
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import (
     MANIFEST,
@@ -129,7 +129,7 @@ class DatasetWriter:
         free = shutil.disk_usage(root).free
         if self.plan.bytes > free:
             raise WriteError(
-                f"{self.path} needs {self.plan.bytes / 1e6:.0f} MB and only {free / 1e6:.0f} MB are free;"
+                f"{self.path} needs {in_bytes(self.plan.bytes)} and only {in_bytes(free)} are free;"
                 " free some space, or write elsewhere with --out"
             )
         self._staging.backend.create_layout(root, self.plan)

@@ -79,7 +79,7 @@ def batches_of(data: Dataset, split: str = "train") -> Iterator[tuple[Tensor, Te
         yield torch.from_numpy(rows["potential"]).double(), torch.from_numpy(rows["energy"])
 
 
-def fitting_options(data: Dataset) -> dict[str, int]:
+def fitting_options(data: Dataset) -> dict[str, Any]:
     """The options of a model that the data set decides: `points` and `levels`."""
     fields = data["train"].fields
     return {"points": fields["potential"].shape[0], "levels": fields["energy"].shape[0]}

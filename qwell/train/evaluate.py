@@ -17,7 +17,7 @@ from qwell.figures.canvas import save
 from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
-from qwell.models.registry import create_model, read_config
+from qwell.models.registry import create_model, entry_of, read_config
 from qwell.store.dataset import Dataset
 from qwell.train import metrics
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
@@ -25,6 +25,7 @@ from qwell.train.runs import Run, load_model, model_folder
 from qwell.train.tables import aligned
 
 Solver = Callable[[np.ndarray], np.ndarray]
+TRAINED = ("updates", "batch", "first_rate", "last_rate", "seed")  # settings that closed forms have not
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,8 @@ def write_report(run: Run, evaluation: Evaluation) -> Path:
         images.append("![learning curve](figures/learning.png)")
     config = run.config
     run.write("evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")
-    settings = "\n".join(
-        f"- {k}: {config[k]}" for k in ("model", "updates", "batch", "first_rate", "last_rate", "seed")
-    )
+    trained = () if entry_of(config["model"]).closed_form else TRAINED
+    settings = "\n".join(f"- {k}: {config[k]}" for k in ("model", *trained))
     text = f"""# {run.path.name}
 
 Trained on `{config["data"]}` (version `{config["digest"][:12]}`), measured on `{split}` of `{data.path}`

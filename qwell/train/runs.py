@@ -25,6 +25,7 @@ from qwell.files import DirectoryLock, atomic_write, make_directory, read_sealed
 from qwell.models import registry
 from qwell.models.layers import Network
 from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
+from qwell.train.sharing import fetch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -161,10 +162,12 @@ def free_run_path(root: Path, name: str) -> Path:
 
 
 def model_folder(path: str | Path) -> Path:
-    """The model folder that a run directory or model folder holds, or that of a pretrained name.
+    """The model folder that a run directory or model folder holds, or that of a pretrained name or address.
 
-    Raises RunNotFound with the remedy if there is none.
+    Raises RunNotFound with the remedy if there is none; at an address also TransferError, VersionMismatch.
     """
+    if "://" in str(path):
+        return fetch(str(path))
     path = Path(path)
     if str(path) in (known := pretrained()) and not path.exists():
         return known[str(path)]
@@ -195,12 +198,14 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", task: str |
     """Load a trained model in one line.
 
     Arguments:
-        path: a run directory, a model folder or the name of a pretrained model.
+        path: a run directory, a model folder, the name of a pretrained model, or the address of a model:
+            "s3://team/models/x", "ssh://…", "hf://user/repo"; "…@3f2a91c0" insists on a version.
         device: where to.
         task: what it must be for, "spectra" (potentials to energies) or "dynamics"; anything by default.
 
     Raises:
         RunNotFound: nothing there, or the run is not finished.
+        TransferError: an address that cannot be reached.
         CheckpointError: damaged files.
         InvalidInput: a model of another task.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,7 @@ def import_spectra(
     shard_rows: int = DEFAULT_SHARD_ROWS,
     resume: bool = False,
     force: bool = False,
+    credits: Mapping[str, Any] | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Manifest:
     """Make a data set of spectra from given potentials.
@@ -62,7 +64,7 @@ def import_spectra(
         validation: rows for the validation split, chosen at random; the others keep their order.
         seed: of that choice.
         source: where the potentials come from, for the recipe.
-        shard_rows, resume, force, progress: see `generate`.
+        shard_rows, resume, force, credits, progress: see `generate`.
 
     Raises InvalidInput for shapes that do not fit, NaN, infinity, or energies not in ascending order.
     """
@@ -90,7 +92,15 @@ def import_spectra(
         solved = eigenvalues(v, Grid.of_points(points), levels, solver) if given is None else given
         return {"potential": v, "energy": solved}
 
-    return write_rows(Path(path), plan, made, {"workers": 0}, resume=resume, force=force, progress=progress)
+    return write_rows(
+        Path(path),
+        plan,
+        made,
+        {"workers": 0, **(credits or {})},
+        resume=resume,
+        force=force,
+        progress=progress,
+    )
 
 
 def _digest(potential: np.ndarray, energy: np.ndarray | None) -> str:
