@@ -15,6 +15,7 @@ from qwell.models.emulators import GRUEmulator, WindowConfig, WindowEmulator
 from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig
 from qwell.models.registry import create_model, entry_of, save_pretrained
+from qwell.plugins import check
 from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of
@@ -216,6 +217,7 @@ def train_dynamics(
         CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
         DeviceUnavailable, TrainingDiverged: as they say.
     """
+    check(run.config.get("plugins"))
     config, where, team = DynamicsConfig.from_json(run.config), choose_device(device), team or Team()
     data = data_of(config, "dynamics", data)
     torch.manual_seed(config.seed)

@@ -16,6 +16,7 @@ from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of, save_pretrained, saved_options
 from qwell.physics.grid import Grid
 from qwell.physics.matter import symmetries_of
+from qwell.plugins import check
 from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -165,8 +166,10 @@ def train_eigen(
 
     Raises:
         CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
+        MissingPlugin: the model is a plug-in's that is not here.
         DeviceUnavailable, TrainingDiverged: as they say.
     """
+    check(run.config.get("plugins"))
     config = EigenConfig.from_json(run.config)
     where, team = choose_device(device), team or Team()
     data = data_of(config, "spectra", data)

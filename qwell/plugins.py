@@ -1,0 +1,385 @@
+"""Models, kernels, shapes, packets and propagators of others, in one table.
+
+A plug-in is there because somebody named it: it was imported, `QWELL_PLUGINS` or `--plugin` names it, or it
+is installed with an entry point in one of the groups `qwell.models`, `qwell.kernels` … What a data set, a
+model or a run was made with is recorded by name, version and sha256 of the source, and a record is only ever
+compared with what is there: nothing is imported because a record says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from qwell.errors import InvalidInput, MissingPlugin, QwellError, warn
+
+GROUPS = {"models": "model", "kernels": "kernel", "shapes": "shape", "packets": "packet",
+          "propagators": "propagator"}  # fmt: skip
+VARIABLE = "QWELL_PLUGINS"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Something that a plug-in brings.
+
+    Arguments:
+        value: the function, or for a model its class and what belongs to it.
+        module: name of the module that it is defined in.
+    """
+
+    value: Any
+    module: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A plug-in in a file: the name of the file, and what it held when it was loaded."""
+
+    name: str
+    source: bytes
+
+
+TABLE: dict[str, dict[str, Registered]] = {group: {} for group in GROUPS}
+_FILES: dict[str, File] = {}  # module → the file that it is
+_NAMED: dict[str, str] = {}  # VARIABLE → its value when what it names was loaded
+
+
+class Family(Mapping[str, T]):
+    """The members of a group by name: qwell's own, and those of plug-ins.
+
+    Arguments:
+        group: of GROUPS.
+        own: qwell's.
+        adapt: makes a member of what a plug-in registered.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, T], adapt: Callable[[Any], T] = lambda value: value) -> None:
+        self.group, self.own, self._adapt = group, dict(own), adapt
+
+    def __getitem__(self, name: str) -> T:
+        if name in self:
+            found = None if name in self.own else find(self.group, name)
+            return self.own[name] if found is None else self._adapt(found.value)
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        if name in self.own:
+            if taken := TABLE[self.group].get(name):
+                raise InvalidInput(
+                    f"{_plugin_of(taken.module)} registers the {GROUPS[self.group]} {name!r}, which is qwell's"
+                    " own; give it another name"
+                )
+            return True
+        return find(self.group, name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        load_named()
+        others = {**TABLE[self.group], **_entry_points(self.group)}
+        return iter([*self.own, *(name for name in others if name not in self.own)])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def register_model(
+    name: str, config: type[Any], *, summary: str = "", first_rate: float = 1e-3, **recipe: Any
+) -> Callable[[type[T]], type[T]]:
+    """Register a class of networks, a `qwell.Network`, under a name: `--model NAME` takes it from then on.
+
+    Arguments:
+        name: of the model.
+        config: frozen dataclass of its options, which are plain JSON; the class is called with one. Of a model
+            that predicts energies it has `points` and `levels`, which the data set decides.
+        summary: the model in a line.
+        first_rate: the learning rate that its training starts from by default.
+        recipe: other defaults of its training, by their names in `EigenConfig`, e.g. `batch=250`.
+
+    Raises InvalidInput for a name that another plug-in has.
+    """
+    if not (isinstance(config, type) and hasattr(config, "__dataclass_fields__")):
+        raise InvalidInput(f"the options of model {name!r} are {config!r}; give a dataclass")
+    about = {"config": config, "summary": summary, "first_rate": first_rate, "recipe": recipe}
+    return _registering("models", name, lambda build: {"build": build, "own": False, **about})
+
+
+def register_kernel(name: str) -> Callable[[T], T]:
+    """Register a covariance k(r, sigma, length), r = |x − x′| an array, under a name of `--kernel`.
+
+    It returns an array of r's shape, positive definite as a function of x and x′, and σ² at r = 0.
+    """
+    return _registering("kernels", name)
+
+
+def register_shape(name: str) -> Callable[[T], T]:
+    """Register a potential V(ring, u, **numbers) under a name of `--potential`; see `qwell.physics.barriers`.
+
+    u are the distances of the points of the ring from the potential's centre; the arguments after it are
+    the shape's numbers, `--potential NAME:number=value`. It returns an array of u's shape, in Hartree.
+    """
+    return _registering("shapes", name)
+
+
+def register_packet(name: str) -> Callable[[T], T]:
+    """Register an envelope g(u, s0) of packets under a name of `--packet`; see `qwell.physics.packets`.
+
+    u are the distances from X0, an array; S0 is to be the standard deviation of |g|². Packets are normalised.
+    """
+    return _registering("packets", name)
+
+
+def register_propagator(name: str) -> Callable[[T], T]:
+    """Register a method(psi, potential, ring, how) under a name of `--propagator`.
+
+    psi (n, N) complex, potential (n, N), `how` a `Propagation`. It returns the frames
+    (n, how.frames + 1, N, 2), real and imaginary part last; norm and energy are checked as those of our own.
+    """
+    return _registering("propagators", name)
+
+
+def _registering(group: str, name: str, described: Callable[[Any], Any] = lambda value: value) -> Any:
+    """A decorator that puts what it decorates into the table."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"{name!r} is no name of a {GROUPS[group]}; use letters, digits, - and _")
+
+    def decorate(value: Any) -> Any:
+        if not callable(value):
+            raise InvalidInput(f"{GROUPS[group]} {name!r} is {value!r}; it must be a function or class")
+        module = getattr(value, "__module__", None) or "__main__"
+        before = TABLE[group].get(name)
+        if before and _plugin_of(before.module) != _plugin_of(module):
+            raise InvalidInput(
+                f"{_plugin_of(module)} and {_plugin_of(before.module)} both register the {GROUPS[group]}"
+                f" {name!r}; name one of them only"
+            )
+        TABLE[group][name] = Registered(described(value), module)
+        return value
+
+    return decorate
+
+
+def find(group: str, name: str) -> Registered | None:
+    """What a plug-in registered under a name; None if there is none.
+
+    Raises InvalidInput if a plug-in that the user named, or the installed one of this name, cannot be loaded.
+    """
+    load_named()
+    if name not in TABLE[group] and name in (entries := _entry_points(group)):
+        value = _guarded(entries[name].load, f"installed plug-in {entries[name].value}")
+        if name not in TABLE[group]:
+            if group == "models":
+                raise InvalidInput(f"{entries[name].value} registers no model {name!r}; use qwell.register_model")
+            _registering(group, name)(value)
+    return TABLE[group].get(name)
+
+
+@cache
+def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=f"qwell.{group}")}
+
+
+def name_plugins(*names: str) -> None:
+    """Load files and modules, in this process and in all that it starts: they are added to QWELL_PLUGINS.
+
+    Raises InvalidInput for what cannot be loaded.
+    """
+    known = [one for one in os.environ.get(VARIABLE, "").split(",") if one]
+    for one in names:
+        if "," in one:
+            raise InvalidInput(f"the plug-in {one!r} has a comma in its name; rename it")
+        full = str(Path(one).absolute()) if one.endswith(".py") else one
+        known += [full] if full not in known else []
+    os.environ[VARIABLE] = ",".join(known)
+    _NAMED.clear()
+    load_named()
+
+
+def load_named() -> None:
+    """Load what QWELL_PLUGINS names, files and modules, unless that is done."""
+    value = os.environ.get(VARIABLE, "")
+    if _NAMED.get(VARIABLE, "") == value:
+        return
+    _NAMED[VARIABLE] = value  # first: a plug-in may ask for the table while it is loaded
+    try:
+        for one in filter(None, map(str.strip, value.split(","))):
+            if one.endswith(".py"):
+                _load_file(one)
+            else:
+                _guarded(lambda one=one: import_module(one), f"plug-in {one}")
+    except QwellError:
+        del _NAMED[VARIABLE]
+        raise
+
+
+def _guarded(action: Callable[[], Any], what: str) -> Any:
+    """Do it; whatever a plug-in raises is said in a line."""
+    try:
+        return action()
+    except QwellError:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"the {what} cannot be loaded: {type(error).__name__}: {error}; mend it, or do not name it"
+        ) from error
+
+
+def _load_file(path: str) -> None:
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"the plug-in {path} cannot be read: {error.strerror}") from error
+    _load_source(File(Path(path).name, source), path)
+
+
+def _load_source(file: File, path: str) -> None:
+    """Run a plug-in's source as a module of its own, unless that was done."""
+    digest = hashlib.sha256(file.source).hexdigest()
+    module = ModuleType(f"qwell_plugin_{re.sub('[^A-Za-z0-9_]', '_', file.name[:-3])}_{digest[:12]}")
+    if module.__name__ in sys.modules:
+        return
+    module.__file__ = path
+    sys.modules[module.__name__], _FILES[module.__name__] = module, file
+    try:
+        _guarded(lambda: exec(compile(file.source, path, "exec"), module.__dict__), f"plug-in {path}")
+    except QwellError:
+        del sys.modules[module.__name__], _FILES[module.__name__]
+        raise
+
+
+def _plugin_of(module: str) -> str:
+    """The name of a plug-in: its file, the package that it is installed as, or its module."""
+    if module in _FILES:
+        return _FILES[module].name
+    top = module.partition(".")[0]
+    return next(iter(_distributions().get(top, [top])))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+def _describe(found: Registered) -> dict[str, str | None]:
+    """Name, version and sha256 of the source of the plug-in that something comes from."""
+    module = sys.modules.get(found.module)
+    version = getattr(sys.modules.get(found.module.partition(".")[0]), "__version__", None)
+    name = _plugin_of(found.module)
+    if found.module in _FILES:
+        version = getattr(module, "__version__", None)
+        digest: str | None = hashlib.sha256(_FILES[found.module].source).hexdigest()
+    elif found.module == "__main__":
+        value = found.value["build"] if isinstance(found.value, dict) else found.value
+        try:
+            digest = hashlib.sha256(inspect.getsource(value).encode()).hexdigest()
+        except (OSError, TypeError):
+            digest = None  # typed at a prompt
+    else:
+        digest = _digest_of_module(found.module)
+        if name in {one for names in _distributions().values() for one in names}:
+            version = metadata.version(name)
+    return {"plugin": name, "version": None if version is None else str(version), "sha256": digest}
+
+
+def _digest_of_module(name: str) -> str | None:
+    """sha256 of a module's source; of one in a package, of all Python files of the package."""
+    top = sys.modules.get(name.partition(".")[0])
+    if top is None or not getattr(top, "__file__", None):
+        return None
+    home = Path(str(top.__file__))
+    files = sorted(home.parent.rglob("*.py")) if hasattr(top, "__path__") else [home]
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(home.parent).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def recorded(used: Iterable[tuple[str, str]]) -> dict[str, list[dict[str, Any]]]:
+    """What is to be recorded of the plug-ins behind (group, name) pairs: {"plugins": […]}, or nothing."""
+    there = [(g, n, TABLE[g][n]) for g, n in sorted(set(used)) if n in TABLE[g]]
+    rows = [{"group": group, "name": name, **_describe(found)} for group, name, found in there]
+    return {"plugins": rows} if rows else {}
+
+
+def fingerprint(group: str, name: str) -> str:
+    """What tells versions of a member of a group apart in one process; empty for qwell's own."""
+    return str(_describe(TABLE[group][name])) if name in TABLE[group] else ""
+
+
+def check(records: Any, *groups: str) -> None:
+    """Compare what a data set, model or run was made with, as recorded there, with the plug-ins that are here.
+
+    Another version is said in a warning. Nothing is imported but what the user named or installed as a plug-in.
+
+    Arguments:
+        records: the value of "plugins" there, untrusted; None if there is none.
+        groups: those that matter; by default all.
+
+    Raises MissingPlugin, a line that says which, if one is not here.
+    """
+    for record in records if isinstance(records, list) else []:
+        group, name = (record.get(k) if isinstance(record, dict) else None for k in ("group", "name"))
+        if group not in GROUPS or not isinstance(name, str) or (groups and group not in groups):
+            continue
+        said = {key: str(record.get(key))[:100] for key in ("plugin", "version", "sha256")}
+        version = "" if record.get("version") is None else f" {said['version']}"
+        whose = f"the {GROUPS[group]} {name[:64]!r} comes from the plug-in {said['plugin']}{version}"
+        found = find(group, name)
+        if found is None:
+            raise MissingPlugin(
+                f"{whose} (sha256 {said['sha256'][:12]}), which is not here; install it, or name it by"
+                f" `--plugin FILE.py` before the command or {VARIABLE}=MODULE"
+            )
+        here = _describe(found)
+        if here["sha256"] != record.get("sha256"):
+            warn(
+                f"{whose} (sha256 {said['sha256'][:12]}); the one here has sha256 {str(here['sha256'])[:12]}, so"
+                " that results may be others"
+            )
+
+
+Parcel = list[tuple[str, Any, Any, Any]]
+
+
+def parcel(records: Any) -> Parcel:
+    """What a worker on this or another machine needs for what `recorded` says, to be given to `receive`."""
+    parts: Parcel = []
+    for record in records or []:
+        group, name = record["group"], record["name"]
+        found = TABLE[group][name]
+        if found.module in _FILES:
+            parts.append(("file", _FILES[found.module].name, _FILES[found.module].source, None))
+        elif found.module == "__main__":
+            parts.append(("object", group, name, found.value))
+        else:
+            parts.append(("module", found.module, record["plugin"], record["sha256"]))
+    return parts
+
+
+def receive(parts: Parcel) -> None:
+    """Load what `parcel` packed: files from their source, modules by their name.
+
+    Raises InvalidInput if a module is not installed here, or is of another version.
+    """
+    for kind, a, b, c in parts:
+        if kind == "file":
+            _load_source(File(a, b), a)
+        elif kind == "object":
+            TABLE[a][b] = Registered(c, "__main__")
+        else:
+            _guarded(lambda a=a: import_module(a), f"plug-in {b}, which this worker needs,")
+            if _digest_of_module(a) != c:
+                raise InvalidInput(f"a worker has another version of the plug-in {b}; install the same everywhere")
