@@ -32,9 +32,9 @@ class Fresh:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, copy)
         options = ["--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed", "--quiet"]
-        target = ["--prefix", str(folder)]
+        there = ["--python", str(self.bin / "python")]
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", *options, *target, str(copy), *map(str, packages)],
+            [sys.executable, "-m", "pip", *there, "install", *options, str(copy), *map(str, packages)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
