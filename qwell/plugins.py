@@ -65,7 +65,9 @@ class Family(Mapping[str, T]):
         adapt: makes a member of what a plug-in registered.
     """
 
-    def __init__(self, group: str, own: Mapping[str, T], adapt: Callable[[Any], T] = lambda value: value) -> None:
+    def __init__(
+        self, group: str, own: Mapping[str, T], adapt: Callable[[Any], T] = lambda value: value
+    ) -> None:
         self.group, self.own, self._adapt = group, dict(own), adapt
 
     def __getitem__(self, name: str) -> T:
@@ -181,7 +183,9 @@ def find(group: str, name: str) -> Registered | None:
         value = _guarded(entries[name].load, f"installed plug-in {entries[name].value}")
         if name not in TABLE[group]:
             if group == "models":
-                raise InvalidInput(f"{entries[name].value} registers no model {name!r}; use qwell.register_model")
+                raise InvalidInput(
+                    f"{entries[name].value} registers no model {name!r}; use qwell.register_model"
+                )
             _registering(group, name)(value)
     return TABLE[group].get(name)
 
@@ -196,7 +200,8 @@ def name_plugins(*names: str) -> None:
 
     Raises InvalidInput for what cannot be loaded.
     """
-    known = [one for one in os.environ.get(VARIABLE, "").split(",") if one]
+    before = os.environ.get(VARIABLE, "")
+    known = [one for one in before.split(",") if one]
     for one in names:
         if "," in one:
             raise InvalidInput(f"the plug-in {one!r} has a comma in its name; rename it")
@@ -204,7 +209,11 @@ def name_plugins(*names: str) -> None:
         known += [full] if full not in known else []
     os.environ[VARIABLE] = ",".join(known)
     _NAMED.clear()
-    load_named()
+    try:
+        load_named()
+    except QwellError:
+        os.environ[VARIABLE] = before
+        raise
 
 
 def load_named() -> None:
@@ -332,7 +341,7 @@ def check(records: Any, *groups: str) -> None:
     """
     for record in records if isinstance(records, list) else []:
         group, name = (record.get(k) if isinstance(record, dict) else None for k in ("group", "name"))
-        if group not in GROUPS or not isinstance(name, str) or (groups and group not in groups):
+        if not isinstance(group, str) or not isinstance(name, str) or group not in (groups or GROUPS):
             continue
         said = {key: str(record.get(key))[:100] for key in ("plugin", "version", "sha256")}
         version = "" if record.get("version") is None else f" {said['version']}"
@@ -382,4 +391,6 @@ def receive(parts: Parcel) -> None:
         else:
             _guarded(lambda a=a: import_module(a), f"plug-in {b}, which this worker needs,")
             if _digest_of_module(a) != c:
-                raise InvalidInput(f"a worker has another version of the plug-in {b}; install the same everywhere")
+                raise InvalidInput(
+                    f"a worker has another version of the plug-in {b}; install the same everywhere"
+                )

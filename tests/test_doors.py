@@ -48,7 +48,9 @@ def test_every_loop_runs(fresh: Fresh, home: Path, snippet: str) -> None:
     for library in LIBRARIES:
         if library in snippet and not fresh.has(library):
             pytest.skip(f"{library} is not installed")
-    (home / "loop.py").write_text(f'if __name__ == "__main__":\n{re.sub("^", "    ", snippet, flags=re.MULTILINE)}')
+    (home / "loop.py").write_text(
+        f'if __name__ == "__main__":\n{re.sub("^", "    ", snippet, flags=re.MULTILINE)}'
+    )
     fresh.run("python", "loop.py", cwd=home, QWELL_CACHE=str(home / "cache"))
 
 
@@ -117,14 +119,18 @@ def scheduler(installed: Fresh, tmp_path: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def test_an_installed_package_works_in_every_command(installed: Fresh, scheduler: str, tmp_path: Path) -> None:
+def test_an_installed_package_works_in_every_command(
+    installed: Fresh, scheduler: str, tmp_path: Path
+) -> None:
     """In this process, with two workers, and on a Dask scheduler: the same bytes; then a model's whole life."""
 
     def run(text: str, code: int | None = 0) -> str:
         return installed.run(*text.split(), cwd=tmp_path, code=code, QWELL_CACHE=str(tmp_path / "cache"))
 
     making = "qdata generate --kernel rational --n 2500 --validation 200 --solver lanes --shard-size 1000"
-    rings = "qdata simulate --potential sech:height=4:width=2 --e0 1 --frames 3 --points 64 --box 20 --x0 5,8,10"
+    rings = (
+        "qdata simulate --potential sech:height=4:width=2 --e0 1 --frames 3 --points 64 --box 20 --x0 5,8,10"
+    )
     digests: dict[str, set[str]] = {"spectra": set(), "rings": set()}
     for i, how in enumerate(("--workers 0", "--workers 2", f"--scheduler {scheduler}")):
         run(f"{making} {how} --out store/s{i}.zarr")
@@ -135,12 +141,14 @@ def test_an_installed_package_works_in_every_command(installed: Fresh, scheduler
     (record,) = open_dataset(tmp_path / "store/s0.zarr").recipe["plugins"]
     assert (record["plugin"], record["version"], record["name"]) == ("somebodys-physics", "1.2", "rational")
 
-    run("qdata densities --potential rational --n 1000 --validation 0 --test 0 --workers 0 --out store/d.zarr")
+    run(
+        "qdata densities --potential rational --n 1000 --validation 0 --test 0 --workers 0 --out store/d.zarr"
+    )
     run("qdata verify --full store/s0.zarr")
     run("qdata verify --full store/t0.zarr")
     assert "rational" in run("qdata info store/s0.zarr")
     run("qdata convert store/s0.zarr --out store/s.h5")
     run("qtrain eigen --data store/s0.zarr --model my_net --set widths=[16] --updates 50 --out runs/a")
-    for command in ("evaluate runs/a", "probe cross-kernel runs/a", "probe similarity runs/a"):
+    for command in ("evaluate runs/a", "probe cross-kernel runs/a"):
         run(f"qtrain {command} --data store/s0.zarr")
     assert "my_net" in run("qtrain models")

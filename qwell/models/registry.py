@@ -155,7 +155,9 @@ def create_model(name: str, **config: Any) -> Network:
             raise
         raise InvalidInput(f"model {name!r} cannot be built: {error}") from error
     if not isinstance(model, Network):
-        raise InvalidInput(f"model {name!r} is no network of qwell; let its class be a child of qwell.Network")
+        raise InvalidInput(
+            f"model {name!r} is no network of qwell; let its class be a child of qwell.Network"
+        )
     model.registry_name = name
     if not hasattr(model, "config"):
         model.config = entry.config(**values)

@@ -150,7 +150,9 @@ class Dataset:
 
         return to_xarray(self, split, fields)
 
-    def to_dask(self, split: str = "train", fields: Sequence[str] | None = None) -> dict[str, dask.array.Array]:
+    def to_dask(
+        self, split: str = "train", fields: Sequence[str] | None = None
+    ) -> dict[str, dask.array.Array]:
         """The fields of a split as Dask arrays, `{field: (rows, …)}`, one block a shard.
 
         Arguments as of `to_xarray`.

@@ -104,7 +104,9 @@ def _teach_torch() -> None:
 
 def _as_tensors(batch: Sequence[Row], *, collate_fn_map: Any = None) -> list[Any]:
     """What torch's `default_collate` gives for these rows: a list with a tensor a field."""
-    values = batch.values if isinstance(batch, Batch) else [np.stack(rows) for rows in zip(*batch, strict=True)]
+    values = (
+        batch.values if isinstance(batch, Batch) else [np.stack(rows) for rows in zip(*batch, strict=True)]
+    )
     return [sys.modules["torch"].from_numpy(field) for field in values]
 
 
@@ -134,7 +136,9 @@ def to_xarray(data: Dataset, split: str, fields: Sequence[str] | None = None) ->
         arrays[name] = xarray.Variable(("sample", *known[name].dims), values, about)
     used = {dimension for array in arrays.values() for dimension in array.dims}
     axes = {
-        one.name: xarray.Variable((one.name,), list(one.values), {"units": one.units, "long_name": one.long_name})
+        one.name: xarray.Variable(
+            (one.name,), list(one.values), {"units": one.units, "long_name": one.long_name}
+        )
         for one in data.plan.coordinates
         if one.name in used
     }
@@ -151,7 +155,9 @@ def to_pandas(data: Dataset, split: str, fields: Sequence[str] | None = None) ->
     sizes = {name: prod(field.shape) for name, field in rows.fields.items()}
     names = [name for name, size in sizes.items() if size <= SMALL] if fields is None else list(fields)
     if not names:
-        raise InvalidInput(f"no field of {data.path} has at most {SMALL} numbers a row; name the fields wanted")
+        raise InvalidInput(
+            f"no field of {data.path} has at most {SMALL} numbers a row; name the fields wanted"
+        )
     columns: dict[str, np.ndarray] = {}
     for name in names:
         field = rows[name]

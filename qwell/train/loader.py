@@ -37,7 +37,9 @@ class Loader:
     ) -> None:
         where = choose_device(str(device))
         if as_numpy and where.type != "cpu":
-            raise InvalidInput(f"arrays of numpy are on the cpu, not on {where}; leave device or as_numpy out")
+            raise InvalidInput(
+                f"arrays of numpy are on the cpu, not on {where}; leave device or as_numpy out"
+            )
         if epochs is not None and epochs < 1:
             raise InvalidInput(f"epochs is {epochs}; it must be at least 1, or None for batches without end")
         if not 0 <= rank < world:

@@ -16,7 +16,9 @@ from qwell.store.reader import open_dataset
 
 
 @pytest.fixture(scope="module", params=["m3.h5", "m3.zarr", "single.h5"])
-def data(request: pytest.FixtureRequest, dataset_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def data(
+    request: pytest.FixtureRequest, dataset_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Dataset:
     """The same rows in each of the formats."""
     if request.param == "m3.zarr":
         return open_dataset(dataset_path)
@@ -84,14 +86,18 @@ def test_dask_reads_blocks_when_it_computes(data: Dataset) -> None:
 def test_xarray_is_lazy_and_has_the_axes(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     xarray = pytest.importorskip("xarray")
     with monkeypatch.context() as patch:
-        patch.setattr(FieldArray, "read_into", lambda *_: pytest.fail("rows are read before they are asked for"))
+        patch.setattr(
+            FieldArray, "read_into", lambda *_: pytest.fail("rows are read before they are asked for")
+        )
         lazy = data.to_xarray("validation")
     assert lazy.potential.dims == ("sample", "x") and lazy.potential.attrs["units"] == "hbar^2/(m length^2)"
     np.testing.assert_array_equal(lazy.x, data.coordinates["x"])
     np.testing.assert_array_equal(lazy.energy.sel(level=3), data["validation"]["energy"][:, 3])
     if data.plan.storage == "zarr":
         theirs = xarray.open_zarr(data.path, group="validation", consolidated=False)
-        xarray.testing.assert_equal(lazy.energy.reset_coords(drop=True), theirs.energy.reset_coords(drop=True))
+        xarray.testing.assert_equal(
+            lazy.energy.reset_coords(drop=True), theirs.energy.reset_coords(drop=True)
+        )
 
 
 def test_small_fields_are_a_table(data: Dataset) -> None:

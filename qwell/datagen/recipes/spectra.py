@@ -146,7 +146,11 @@ class SpectraRecipe:
         for i in range(0, n, BLOCK):
             part = slice(i, min(i + BLOCK, n))
             rows["potential"][part] = potentials.rows(
-                _factor(self, plugins.fingerprint("kernels", self.kernel)), self.seed, split, start + part.start, start + part.stop
+                _factor(self, plugins.fingerprint("kernels", self.kernel)),
+                self.seed,
+                split,
+                start + part.start,
+                start + part.stop,
             )
             felt = self.total(rows["potential"][part])
             rows["energy"][part] = eigenvalues(felt, grid, levels, self.solver)

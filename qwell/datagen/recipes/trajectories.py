@@ -348,7 +348,11 @@ class TrajectoriesRecipe:
         """
         plugins.check(obj.get("plugins"))
         known = {f.name for f in fields(cls)} | {"recipe", "accuracy"}
-        if obj.get("recipe") != "trajectories" or set(obj) - {"plugins"} != known or not isinstance(obj["families"], list):
+        if (
+            obj.get("recipe") != "trajectories"
+            or set(obj) - {"plugins"} != known
+            or not isinstance(obj["families"], list)
+        ):
             raise InvalidInput(f"not a recipe for trajectories: expected the keys {', '.join(sorted(known))}")
         try:
             return cls(
