@@ -24,7 +24,7 @@ import qwell
 
 
 def rates(batches: Iterable[object], rows: int, repeats: int) -> tuple[float, float]:
-    """Rows per second over whole epochs after the first, of wall time and of this process's processor time."""
+    """Rows per second over whole epochs after the first, of wall time and of this process's own time."""
     found = []
     for _ in range(repeats + 1):
         clock = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""A fresh environment outside the checkout: qwell installed as users have it, beside the libraries it needs."""
+"""A fresh environment outside the checkout: qwell installed as users have it, and what it needs."""
 
 import os
 import shutil

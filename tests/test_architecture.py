@@ -22,12 +22,12 @@ ALLOWED = {
     "models": {"qwell.plugins", "qwell.physics", "torch", "safetensors", "jaxtyping"},
     "figures": {"numpy", "matplotlib"},
     "datagen": {
-        "qwell.plugins", "qwell.physics", "qwell.store", "numpy", "scipy", "dask", "distributed", "dask_jobqueue",
-        "threadpoolctl",
+        "qwell.plugins", "qwell.physics", "qwell.store", "numpy", "scipy", "dask", "distributed",
+        "dask_jobqueue", "threadpoolctl",
     },
     "train": {
-        "qwell.plugins", "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy", "threadpoolctl", "torch",
-        "safetensors",
+        "qwell.plugins", "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "numpy",
+        "threadpoolctl", "torch", "safetensors",
     },
     "studies": {
         "qwell.train", "qwell.models", "qwell.store", "qwell.physics", "qwell.figures", "qwell.papers.stated",

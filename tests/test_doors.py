@@ -1,4 +1,4 @@
-"""The pages "In your own loop" and "Bring your own", and a package of somebody else's, in a fresh environment."""
+"""The pages "In your own loop" and "Bring your own", and somebody else's package, in a fresh environment."""
 
 import re
 import socket
@@ -122,7 +122,7 @@ def scheduler(installed: Fresh, tmp_path: Path) -> Iterator[str]:
 def test_an_installed_package_works_in_every_command(
     installed: Fresh, scheduler: str, tmp_path: Path
 ) -> None:
-    """In this process, with two workers, and on a Dask scheduler: the same bytes; then a model's whole life."""
+    """In this process, with two workers, and on a Dask scheduler: the same bytes; then a model's life."""
 
     def run(text: str, code: int | None = 0) -> str:
         return installed.run(*text.split(), cwd=tmp_path, code=code, QWELL_CACHE=str(tmp_path / "cache"))

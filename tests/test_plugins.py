@@ -1,5 +1,4 @@
-"""Kernels, shapes, packets, propagators and models of others: as good as our own, recorded, and never imported
-because data says so."""
+"""Kernels, shapes, packets, propagators and models of others: as good as ours, and never imported unasked."""
 
 import json
 import os
@@ -85,8 +84,8 @@ def table() -> Iterator[None]:
     before = set(sys.modules)
     with (
         mock.patch.dict(plugins.TABLE, {group: {} for group in plugins.GROUPS}),
-        mock.patch.dict(plugins._FILES, clear=True),
-        mock.patch.dict(plugins._NAMED, clear=True),
+        mock.patch.dict(plugins.FILES, clear=True),
+        mock.patch.dict(plugins.NAMED, clear=True),
         mock.patch.dict(os.environ, {plugins.VARIABLE: ""}),
     ):
         yield
@@ -99,8 +98,8 @@ def forget() -> None:
     """Be as a process that nobody has named a plug-in to."""
     for group in plugins.TABLE.values():
         group.clear()
-    plugins._FILES.clear()
-    plugins._NAMED.clear()
+    plugins.FILES.clear()
+    plugins.NAMED.clear()
     os.environ[plugins.VARIABLE] = ""
     for name in [name for name in sys.modules if name.startswith("qwell_plugin_")]:
         del sys.modules[name]
@@ -174,7 +173,7 @@ def test_trajectories_of_a_plugin(physics: Path, tmp_path: Path) -> None:
     small = ("--frames", 3, "--points", 64, "--box", 20, "--e0", 1, "--workers", 0, "--out", "a.zarr")
     run("qdata", "--plugin", physics, *making, *small, cwd=tmp_path)
     data = open_dataset(tmp_path / "a.zarr")
-    ring, how = setting_of(data.recipe)
+    ring, _ = setting_of(data.recipe)
     assert [one["name"] for one in data.recipe["plugins"]] == ["lorentz", "exact", "sech"]
     np.testing.assert_allclose(data["train"]["potential"][0], 2 / np.cosh(ring.displacement(10.0)) ** 2)
     psi = data["train"]["psi"][0, 0]
@@ -282,7 +281,7 @@ def test_a_wrong_plugin_is_one_line(tmp_path: Path, text: str, words: str) -> No
 def test_two_plugins_do_not_share_a_name(physics: Path, tmp_path: Path) -> None:
     plugins.name_plugins(str(physics))
     (tmp_path / "second.py").write_text(PHYSICS)
-    with pytest.raises(InvalidInput, match="second.py and physics.py both register the kernel 'rational'"):
+    with pytest.raises(InvalidInput, match=r"second\.py and physics\.py both register the kernel 'rational'"):
         plugins.name_plugins(str(tmp_path / "second.py"))
     assert (
         "no-such.py cannot be read"

@@ -61,7 +61,7 @@ def generate(making: Making, **recipe: Any) -> None:
 @option(DensitiesRecipe, "validation", help="Rows of the validation split.")
 @option(DensitiesRecipe, "test", help="Rows of the test split.")
 @option(
-    DensitiesRecipe, "potential", type=Names(lambda: [*SOURCES, *(name for name in KERNELS if name not in KERNELS.own)]),
+    DensitiesRecipe, "potential", type=Names(lambda: [*SOURCES, *KERNELS.others]),
     help=f"What potentials are drawn from: {', '.join(SOURCES)} (kernels) or a plug-in's kernel.",
 )  # fmt: skip
 @option(DensitiesRecipe, "length", help="Correlation length of potentials that are drawn from a kernel.")

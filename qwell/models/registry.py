@@ -137,9 +137,9 @@ def create_model(name: str, **config: Any) -> Network:
         raise InvalidInput(unknown(f"option of model {name!r},", alien[0], known))
     values = {}
     for key, value in config.items():
-        default = known[key].default
-        if default is MISSING and known[key].default_factory is not MISSING:
-            default = known[key].default_factory()
+        default, factory = known[key].default, known[key].default_factory
+        if factory is not MISSING:
+            default = factory()
         if isinstance(value, list) and not isinstance(default, list):
             value = tuple(value) if entry.own else _tuples(value)
         like = _like(value, default) if entry.own else _like_json(value, default, str(known[key].type))
@@ -179,7 +179,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _like_json(value: object, default: object, annotation: str) -> bool:
-    """Whether an option of a plug-in's model has the type of its default; where that is None any JSON does."""
+    """Whether an option of a plug-in's model has the type of its default; where that is None any does."""
     if default is None or value is None:
         return default is None or "None" in annotation
     if isinstance(default, bool) or isinstance(value, bool):

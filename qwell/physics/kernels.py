@@ -81,8 +81,8 @@ def evaluated(
     k = np.asarray(function(r, sigma, length), dtype=float)
     if k.shape != r.shape or not np.isfinite(k).all():
         raise InvalidInput(
-            f"kernel {kernel!r} gives an array of shape {k.shape} for distances of shape {r.shape}; it must be"
-            " that shape, and hold finite numbers"
+            f"kernel {kernel!r} gives an array of shape {k.shape} for distances of shape {r.shape}; it must"
+            " be that shape, and hold finite numbers"
         )
     return k
 

@@ -58,8 +58,8 @@ def packet(
     envelope = np.asarray(ENVELOPES[kind](u, s0))
     if envelope.shape != u.shape or not (np.isfinite(envelope).all() and envelope.any()):
         raise InvalidInput(
-            f"packet {kind!r} gives an array of shape {envelope.shape}; expected {u.shape}, finite numbers that"
-            " are not all zero"
+            f"packet {kind!r} gives an array of shape {envelope.shape}; expected {u.shape}, finite numbers"
+            " that are not all zero"
         )
     psi = envelope * np.exp(1j * momentum * u)
     normed: np.ndarray = psi / np.sqrt((np.abs(psi) ** 2).sum() * ring.dx)

@@ -33,7 +33,7 @@ def factor(covariance: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
     if values[0] < -1e-9 * values[-1]:
         raise InvalidInput(
             f"the kernel is no covariance: its matrix on the mesh has eigenvalues from {values[0]:.3g} to"
-            f" {values[-1]:.3g}, and none may be negative; choose a positive definite function of the distance"
+            f" {values[-1]:.3g}, and none may be negative; choose a positive definite function"
         )
     root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
     return root

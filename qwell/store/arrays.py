@@ -73,7 +73,7 @@ class FieldArray:
         """Bytes that it takes in memory."""
         return self.size * self.dtype.itemsize
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """All of it, read now; numpy calls this."""
         if copy is False:
             raise ValueError("a field is read from files, so that an array of it is always a copy")

@@ -114,12 +114,13 @@ def to_dask(data: Dataset, split: str, fields: Sequence[str] | None = None) -> d
     """See `Dataset.to_dask`."""
     import dask.array
 
+    from_array: Any = dask.array.from_array  # Dask's types leave it open
     rows = data[split]
     arrays = {}
     for name in fields or rows.fields:
         field = rows[name]
         chunks = (rows.layout.shard_rows, *field.shape[1:])
-        arrays[name] = dask.array.from_array(field, chunks, asarray=False, meta=np.empty(0, field.dtype))
+        arrays[name] = from_array(field, chunks, asarray=False, meta=np.empty(0, field.dtype))
     return arrays
 
 
@@ -163,8 +164,8 @@ def to_pandas(data: Dataset, split: str, fields: Sequence[str] | None = None) ->
         field = rows[name]
         if sizes[name] > WIDEST:
             raise InvalidInput(
-                f"a row of {name} has {sizes[name]:,} numbers, a table takes at most {WIDEST:,} of a field; use"
-                " to_xarray"
+                f"a row of {name} has {sizes[name]:,} numbers, a table takes at most {WIDEST:,} of a field;"
+                " use to_xarray"
             )
         values = field[:].reshape(len(rows), -1)
         labels = ["".join(f"[{i}]" for i in index) for index in np.ndindex(*field.shape[1:])]

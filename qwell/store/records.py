@@ -33,7 +33,7 @@ class Records:
         self.shapes = [split[name].field.shape for name in names]
         edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)]).tolist()
         self.columns = [slice(a, b) for a, b in pairwise(edges)]
-        self.width = edges[-1]
+        self.width: int = edges[-1]
 
     @property
     def bytes(self) -> int:

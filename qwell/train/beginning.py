@@ -60,6 +60,13 @@ def begin_run(command: str, config: TrainingConfig, data: Dataset, path: str | P
     return Run.create(path, {**settings, **others, "about": about, "recipe": data.recipe})
 
 
+def settings_of(run: Run) -> dict[str, Any]:
+    """What a run was begun with; MissingPlugin if its model is a plug-in's that is not here."""
+    settings = run.config
+    plugins.check(settings.get("plugins"))
+    return settings
+
+
 def rounding(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the last bits of a training depend on besides its settings and the machine."""
     threads = settings.get("threads") or torch.get_num_threads()

@@ -1,27 +1,20 @@
-"""Models, kernels, shapes, packets and propagators of others, in one table.
-
-A plug-in is there because somebody named it: it was imported, `QWELL_PLUGINS` or `--plugin` names it, or it
-is installed with an entry point in one of the groups `qwell.models`, `qwell.kernels` … What a data set, a
-model or a run was made with is recorded by name, version and sha256 of the source, and a record is only ever
-compared with what is there: nothing is imported because a record says so.
-"""
+"""The table of plug-ins, and how they get into it: imported, named, or installed with an entry point."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from qwell.errors import InvalidInput, MissingPlugin, QwellError, warn
+from qwell.errors import InvalidInput, QwellError
 
 GROUPS = {"models": "model", "kernels": "kernel", "shapes": "shape", "packets": "packet",
           "propagators": "propagator"}  # fmt: skip
@@ -52,8 +45,8 @@ class File:
 
 
 TABLE: dict[str, dict[str, Registered]] = {group: {} for group in GROUPS}
-_FILES: dict[str, File] = {}  # module → the file that it is
-_NAMED: dict[str, str] = {}  # VARIABLE → its value when what it names was loaded
+FILES: dict[str, File] = {}  # module → the file that it is
+NAMED: dict[str, str] = {}  # VARIABLE → its value when what it names was loaded
 
 
 class Family(Mapping[str, T]):
@@ -82,19 +75,24 @@ class Family(Mapping[str, T]):
         if name in self.own:
             if taken := TABLE[self.group].get(name):
                 raise InvalidInput(
-                    f"{_plugin_of(taken.module)} registers the {GROUPS[self.group]} {name!r}, which is qwell's"
-                    " own; give it another name"
+                    f"{plugin_of(taken.module)} registers the {GROUPS[self.group]} {name!r}, which is"
+                    " qwell's own; give it another name"
                 )
             return True
         return find(self.group, name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        load_named()
-        others = {**TABLE[self.group], **_entry_points(self.group)}
-        return iter([*self.own, *(name for name in others if name not in self.own)])
+        return iter([*self.own, *self.others])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    @property
+    def others(self) -> list[str]:
+        """Names of those of plug-ins, which are named or installed; none is loaded for that."""
+        load_named()
+        known = {**TABLE[self.group], **_entry_points(self.group)}
+        return [name for name in known if name not in self.own]
 
 
 def register_model(
@@ -104,8 +102,8 @@ def register_model(
 
     Arguments:
         name: of the model.
-        config: frozen dataclass of its options, which are plain JSON; the class is called with one. Of a model
-            that predicts energies it has `points` and `levels`, which the data set decides.
+        config: frozen dataclass of its options, which are plain JSON; the class is called with one. For a
+            model that predicts energies it has `points` and `levels`, which the data set decides.
         summary: the model in a line.
         first_rate: the learning rate that its training starts from by default.
         recipe: other defaults of its training, by their names in `EigenConfig`, e.g. `batch=250`.
@@ -162,9 +160,9 @@ def _registering(group: str, name: str, described: Callable[[Any], Any] = lambda
             raise InvalidInput(f"{GROUPS[group]} {name!r} is {value!r}; it must be a function or class")
         module = getattr(value, "__module__", None) or "__main__"
         before = TABLE[group].get(name)
-        if before and _plugin_of(before.module) != _plugin_of(module):
+        if before and plugin_of(before.module) != plugin_of(module):
             raise InvalidInput(
-                f"{_plugin_of(module)} and {_plugin_of(before.module)} both register the {GROUPS[group]}"
+                f"{plugin_of(module)} and {plugin_of(before.module)} both register the {GROUPS[group]}"
                 f" {name!r}; name one of them only"
             )
         TABLE[group][name] = Registered(described(value), module)
@@ -180,7 +178,7 @@ def find(group: str, name: str) -> Registered | None:
     """
     load_named()
     if name not in TABLE[group] and name in (entries := _entry_points(group)):
-        value = _guarded(entries[name].load, f"installed plug-in {entries[name].value}")
+        value = guarded(entries[name].load, f"installed plug-in {entries[name].value}")
         if name not in TABLE[group]:
             if group == "models":
                 raise InvalidInput(
@@ -208,7 +206,7 @@ def name_plugins(*names: str) -> None:
         full = str(Path(one).absolute()) if one.endswith(".py") else one
         known += [full] if full not in known else []
     os.environ[VARIABLE] = ",".join(known)
-    _NAMED.clear()
+    NAMED.clear()
     try:
         load_named()
     except QwellError:
@@ -219,21 +217,21 @@ def name_plugins(*names: str) -> None:
 def load_named() -> None:
     """Load what QWELL_PLUGINS names, files and modules, unless that is done."""
     value = os.environ.get(VARIABLE, "")
-    if _NAMED.get(VARIABLE, "") == value:
+    if NAMED.get(VARIABLE, "") == value:
         return
-    _NAMED[VARIABLE] = value  # first: a plug-in may ask for the table while it is loaded
+    NAMED[VARIABLE] = value  # first: a plug-in may ask for the table while it is loaded
     try:
         for one in filter(None, map(str.strip, value.split(","))):
             if one.endswith(".py"):
                 _load_file(one)
             else:
-                _guarded(lambda one=one: import_module(one), f"plug-in {one}")
+                guarded(partial(import_module, one), f"plug-in {one}")
     except QwellError:
-        del _NAMED[VARIABLE]
+        del NAMED[VARIABLE]
         raise
 
 
-def _guarded(action: Callable[[], Any], what: str) -> Any:
+def guarded(action: Callable[[], Any], what: str) -> Any:
     """Do it; whatever a plug-in raises is said in a line."""
     try:
         return action()
@@ -250,147 +248,33 @@ def _load_file(path: str) -> None:
         source = Path(path).read_bytes()
     except OSError as error:
         raise InvalidInput(f"the plug-in {path} cannot be read: {error.strerror}") from error
-    _load_source(File(Path(path).name, source), path)
+    load_source(File(Path(path).name, source), path)
 
 
-def _load_source(file: File, path: str) -> None:
+def load_source(file: File, path: str) -> None:
     """Run a plug-in's source as a module of its own, unless that was done."""
     digest = hashlib.sha256(file.source).hexdigest()
     module = ModuleType(f"qwell_plugin_{re.sub('[^A-Za-z0-9_]', '_', file.name[:-3])}_{digest[:12]}")
     if module.__name__ in sys.modules:
         return
     module.__file__ = path
-    sys.modules[module.__name__], _FILES[module.__name__] = module, file
+    sys.modules[module.__name__], FILES[module.__name__] = module, file
     try:
-        _guarded(lambda: exec(compile(file.source, path, "exec"), module.__dict__), f"plug-in {path}")
+        guarded(lambda: exec(compile(file.source, path, "exec"), module.__dict__), f"plug-in {path}")
     except QwellError:
-        del sys.modules[module.__name__], _FILES[module.__name__]
+        del sys.modules[module.__name__], FILES[module.__name__]
         raise
 
 
-def _plugin_of(module: str) -> str:
+def plugin_of(module: str) -> str:
     """The name of a plug-in: its file, the package that it is installed as, or its module."""
-    if module in _FILES:
-        return _FILES[module].name
+    if module in FILES:
+        return FILES[module].name
     top = module.partition(".")[0]
-    return next(iter(_distributions().get(top, [top])))
+    return next(iter(distributions().get(top, [top])))
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
+def distributions() -> Mapping[str, list[str]]:
+    """Top-level modules, and the packages that they are installed as."""
     return metadata.packages_distributions()
-
-
-def _describe(found: Registered) -> dict[str, str | None]:
-    """Name, version and sha256 of the source of the plug-in that something comes from."""
-    module = sys.modules.get(found.module)
-    version = getattr(sys.modules.get(found.module.partition(".")[0]), "__version__", None)
-    name = _plugin_of(found.module)
-    if found.module in _FILES:
-        version = getattr(module, "__version__", None)
-        digest: str | None = hashlib.sha256(_FILES[found.module].source).hexdigest()
-    elif found.module == "__main__":
-        value = found.value["build"] if isinstance(found.value, dict) else found.value
-        try:
-            digest = hashlib.sha256(inspect.getsource(value).encode()).hexdigest()
-        except (OSError, TypeError):
-            digest = None  # typed at a prompt
-    else:
-        digest = _digest_of_module(found.module)
-        if name in {one for names in _distributions().values() for one in names}:
-            version = metadata.version(name)
-    return {"plugin": name, "version": None if version is None else str(version), "sha256": digest}
-
-
-def _digest_of_module(name: str) -> str | None:
-    """sha256 of a module's source; of one in a package, of all Python files of the package."""
-    top = sys.modules.get(name.partition(".")[0])
-    if top is None or not getattr(top, "__file__", None):
-        return None
-    home = Path(str(top.__file__))
-    files = sorted(home.parent.rglob("*.py")) if hasattr(top, "__path__") else [home]
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(home.parent).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
-def recorded(used: Iterable[tuple[str, str]]) -> dict[str, list[dict[str, Any]]]:
-    """What is to be recorded of the plug-ins behind (group, name) pairs: {"plugins": […]}, or nothing."""
-    there = [(g, n, TABLE[g][n]) for g, n in sorted(set(used)) if n in TABLE[g]]
-    rows = [{"group": group, "name": name, **_describe(found)} for group, name, found in there]
-    return {"plugins": rows} if rows else {}
-
-
-def fingerprint(group: str, name: str) -> str:
-    """What tells versions of a member of a group apart in one process; empty for qwell's own."""
-    return str(_describe(TABLE[group][name])) if name in TABLE[group] else ""
-
-
-def check(records: Any, *groups: str) -> None:
-    """Compare what a data set, model or run was made with, as recorded there, with the plug-ins that are here.
-
-    Another version is said in a warning. Nothing is imported but what the user named or installed as a plug-in.
-
-    Arguments:
-        records: the value of "plugins" there, untrusted; None if there is none.
-        groups: those that matter; by default all.
-
-    Raises MissingPlugin, a line that says which, if one is not here.
-    """
-    for record in records if isinstance(records, list) else []:
-        group, name = (record.get(k) if isinstance(record, dict) else None for k in ("group", "name"))
-        if not isinstance(group, str) or not isinstance(name, str) or group not in (groups or GROUPS):
-            continue
-        said = {key: str(record.get(key))[:100] for key in ("plugin", "version", "sha256")}
-        version = "" if record.get("version") is None else f" {said['version']}"
-        whose = f"the {GROUPS[group]} {name[:64]!r} comes from the plug-in {said['plugin']}{version}"
-        found = find(group, name)
-        if found is None:
-            raise MissingPlugin(
-                f"{whose} (sha256 {said['sha256'][:12]}), which is not here; install it, or name it by"
-                f" `--plugin FILE.py` before the command or {VARIABLE}=MODULE"
-            )
-        here = _describe(found)
-        if here["sha256"] != record.get("sha256"):
-            warn(
-                f"{whose} (sha256 {said['sha256'][:12]}); the one here has sha256 {str(here['sha256'])[:12]}, so"
-                " that results may be others"
-            )
-
-
-Parcel = list[tuple[str, Any, Any, Any]]
-
-
-def parcel(records: Any) -> Parcel:
-    """What a worker on this or another machine needs for what `recorded` says, to be given to `receive`."""
-    parts: Parcel = []
-    for record in records or []:
-        group, name = record["group"], record["name"]
-        found = TABLE[group][name]
-        if found.module in _FILES:
-            parts.append(("file", _FILES[found.module].name, _FILES[found.module].source, None))
-        elif found.module == "__main__":
-            parts.append(("object", group, name, found.value))
-        else:
-            parts.append(("module", found.module, record["plugin"], record["sha256"]))
-    return parts
-
-
-def receive(parts: Parcel) -> None:
-    """Load what `parcel` packed: files from their source, modules by their name.
-
-    Raises InvalidInput if a module is not installed here, or is of another version.
-    """
-    for kind, a, b, c in parts:
-        if kind == "file":
-            _load_source(File(a, b), a)
-        elif kind == "object":
-            TABLE[a][b] = Registered(c, "__main__")
-        else:
-            _guarded(lambda a=a: import_module(a), f"plug-in {b}, which this worker needs,")
-            if _digest_of_module(a) != c:
-                raise InvalidInput(
-                    f"a worker has another version of the plug-in {b}; install the same everywhere"
-                )
