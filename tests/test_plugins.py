@@ -266,6 +266,7 @@ def test_records_lead_to_no_import(model: Path, tmp_path: Path, monkeypatch: pyt
         ("import qwell\nqwell.register_kernel('k')(lambda r, s, l: r[0])", "shape"),
         ("import qwell\nqwell.register_kernel('k k')", "no name of a kernel"),
         ("import qwell\nqwell.register_kernel('k')(3)", "must be a function"),
+        ("import qwell\nqwell.register_model('k', config=dict)", "give a dataclass"),
     ],
 )
 def test_a_wrong_plugin_is_one_line(tmp_path: Path, text: str, words: str) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
@@ -102,16 +102,19 @@ def register_model(
 
     Arguments:
         name: of the model.
-        config: frozen dataclass of its options, which are plain JSON; the class is called with one. For a
-            model that predicts energies it has `points` and `levels`, which the data set decides.
+        config: frozen dataclass of its options, plain JSON with defaults; the class is called with one. For
+            a model that predicts energies it has `points` and `levels`, which the data set decides.
         summary: the model in a line.
         first_rate: the learning rate that its training starts from by default.
         recipe: other defaults of its training, by their names in `EigenConfig`, e.g. `batch=250`.
 
-    Raises InvalidInput for a name that another plug-in has.
+    Raises InvalidInput for a name that another plug-in has, or an option without a default.
     """
-    if not (isinstance(config, type) and hasattr(config, "__dataclass_fields__")):
+    if not (isinstance(config, type) and is_dataclass(config)):
         raise InvalidInput(f"the options of model {name!r} are {config!r}; give a dataclass")
+    for one in fields(config):
+        if one.default is MISSING and one.default_factory is MISSING:
+            raise InvalidInput(f"option {one.name} of model {name!r} has no default; give it one")
     about = {"config": config, "summary": summary, "first_rate": first_rate, "recipe": recipe}
     return _registering("models", name, lambda build: {"build": build, "own": False, **about})
 
