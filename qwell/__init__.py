@@ -16,13 +16,20 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time names come 
     from qwell.datagen.recipes.trajectories import TrajectoriesRecipe as TrajectoriesRecipe
     from qwell.models.jets import derivatives as derivatives
     from qwell.models.jets import hessian_vector as hessian_vector
+    from qwell.models.layers import Network as Network
     from qwell.models.registry import create_model as create_model
     from qwell.models.registry import list_models as list_models
     from qwell.models.registry import load_pretrained as load_pretrained
     from qwell.models.registry import pretrained as pretrained
     from qwell.models.registry import save_pretrained as save_pretrained
+    from qwell.plugins import register_kernel as register_kernel
+    from qwell.plugins import register_model as register_model
+    from qwell.plugins import register_packet as register_packet
+    from qwell.plugins import register_propagator as register_propagator
+    from qwell.plugins import register_shape as register_shape
     from qwell.store.reader import open_dataset as open_dataset
     from qwell.store.windows import Windows as Windows
+    from qwell.train.loader import loader as loader
     from qwell.train.rollout import rollout as rollout
     from qwell.train.runs import load_model as load_model
 
@@ -45,7 +52,14 @@ _PUBLIC = {
     "derivatives": "qwell.models.jets",
     "hessian_vector": "qwell.models.jets",
     "load_model": "qwell.train.runs",
+    "loader": "qwell.train.loader",
     "rollout": "qwell.train.rollout",
+    "Network": "qwell.models.layers",
+    "register_kernel": "qwell.plugins",
+    "register_model": "qwell.plugins",
+    "register_packet": "qwell.plugins",
+    "register_propagator": "qwell.plugins",
+    "register_shape": "qwell.plugins",
 }
 __all__ = ["__version__", *_PUBLIC]
 

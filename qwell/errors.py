@@ -108,6 +108,10 @@ class UnknownModel(QwellError, KeyError):
     """No model of this name in the zoo."""
 
 
+class MissingPlugin(QwellError, LookupError):
+    """What a plug-in made or describes is asked for, and the plug-in is not here."""
+
+
 class CheckpointError(QwellError, ValueError):
     """A checkpoint or model folder that is damaged or belongs to another model."""
 

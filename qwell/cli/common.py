@@ -91,6 +91,21 @@ log_option = click.option(
 )  # fmt: skip
 
 
+def _name_plugins(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    """Load what --plugin and QWELL_PLUGINS name, so that what is wrong with it is said first."""
+    if names or os.environ.get("QWELL_PLUGINS"):
+        from qwell.plugins import name_plugins
+
+        name_plugins(*names)
+
+
+plugin_option = click.option(
+    "--plugin", metavar="FILE|MODULE", multiple=True, expose_value=False, callback=_name_plugins,
+    help="Python file or module with models, kernels, shapes … of your own to use; stands before the command."
+    " Repeatable; the environment variable QWELL_PLUGINS names some for every command.",
+)  # fmt: skip
+
+
 def run(group: click.Group, name: str) -> None:
     """Run a command group; one line and exit code 2 (bad input) or 1 (failed work) instead of a traceback.
 

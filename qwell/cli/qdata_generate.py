@@ -27,7 +27,7 @@ from qwell.store.tables import SUFFIXES
     SpectraRecipe,
     "kernel",
     type=Names(lambda: KERNELS),
-    help="Kernel of the Gaussian process: rbf, m5, m3, exp or matern (with --nu).",
+    help="Kernel of the Gaussian process: rbf, m5, m3, exp, matern (with --nu) or a plug-in's.",
 )
 @option(SpectraRecipe, "n", help="Potentials in the training split.")
 @option(SpectraRecipe, "sigma", help="Standard deviation of the potential, ħ²/(m·length²).")
@@ -61,8 +61,8 @@ def generate(making: Making, **recipe: Any) -> None:
 @option(DensitiesRecipe, "validation", help="Rows of the validation split.")
 @option(DensitiesRecipe, "test", help="Rows of the test split.")
 @option(
-    DensitiesRecipe, "potential", type=Names(lambda: SOURCES),
-    help=f"What potentials are drawn from: {', '.join(SOURCES[:-1])} or {SOURCES[-1]} (kernels).",
+    DensitiesRecipe, "potential", type=Names(lambda: [*SOURCES, *KERNELS.others]),
+    help=f"What potentials are drawn from: {', '.join(SOURCES)} (kernels) or a plug-in's kernel.",
 )  # fmt: skip
 @option(DensitiesRecipe, "length", help="Correlation length of potentials that are drawn from a kernel.")
 @option(DensitiesRecipe, "cells", help="Number of cells in which a potential is constant.")

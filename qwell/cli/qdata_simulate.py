@@ -53,7 +53,7 @@ window_options = stacked(
     Family,
     "packet",
     type=Names(lambda: ENVELOPES),
-    help="Shape of the packets: gaussian, triangle or square.",
+    help="Shape of the packets: gaussian, triangle, square or a plug-in's.",
 )
 @option(grid, "hb", help="Heights of rectangular barriers in the middle of the box, Hartree.")
 @option(grid, "wb", help="Widths of the rectangular barriers of --hb, Bohr.")
@@ -75,7 +75,7 @@ window_options = stacked(
     "method",
     "--propagator",
     type=Names(lambda: METHODS),
-    help="Propagator: chebyshev, split-operator, space-splitting or eigen (exact).",
+    help="Propagator: chebyshev, split-operator, space-splitting, eigen (exact) or a plug-in's.",
 )
 @option(
     Propagation,

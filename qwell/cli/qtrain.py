@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qwell.cli.common import CONTEXT, log_option, run, version_option
+from qwell.cli.common import CONTEXT, log_option, plugin_option, run, version_option
 from qwell.cli.options import LazyGroup
 
 SECTIONS = {
@@ -84,6 +84,7 @@ SECTIONS = {
 @click.group(cls=LazyGroup, sections=SECTIONS, context_settings=CONTEXT)
 @version_option("qtrain")
 @log_option
+@plugin_option
 def cli() -> None:
     """Train networks on data sets made by qdata, and see how good they are.
 

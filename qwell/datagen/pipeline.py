@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from qwell import plugins
 from qwell.datagen.clusters import Workers, explain, open_client, warm_up
 from qwell.errors import DatasetIncomplete, DatasetNotFound, InvalidInput, QwellError
 from qwell.store.backends import SHARDED, storage_of
@@ -32,8 +33,14 @@ class Recipe(Protocol):
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]: ...
 
 
-def make_shard(recipe: Recipe, plan: Plan, root: str, split: str, shard: int) -> int:
-    """The work of one task: make a shard and write it. Returns the number of rows."""
+def make_shard(
+    recipe: Recipe, plan: Plan, root: str, split: str, shard: int, needed: plugins.Parcel | None = None
+) -> int:
+    """The work of one task: make a shard and write it. Returns the number of rows.
+
+    `needed` are the plug-ins of the recipe, for a worker that may not have them yet.
+    """
+    plugins.receive(needed or [])
     start, stop = plan.splits[split].span(shard)
     with threadpool_limits(1):  # the product of a block must not depend on the number of BLAS threads
         return write_shard(Path(root), plan, split, shard, recipe.rows(split, start, stop))
@@ -193,9 +200,10 @@ def _run(
         return
     from distributed import as_completed
 
+    needed = plugins.parcel(plan.recipe.get("plugins"))
     with open_client(workers, count) as client:
         tasks = [
-            client.submit(make_shard, recipe, plan, root, split, shard, pure=False, priority=-i)
+            client.submit(make_shard, recipe, plan, root, split, shard, needed, pure=False, priority=-i)
             for i, (split, shard) in enumerate(pending)
         ]
         for future in as_completed(tasks):

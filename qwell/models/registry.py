@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import nn
 
+from qwell import plugins
 from qwell.errors import CheckpointError, InvalidInput, UnknownModel, unknown, warn
 from qwell.files import atomic_write, file_sha256, read_sealed, seal
 from qwell.models.baselines import MLP, LadderConfig, Linear, Mean, MLPConfig
@@ -35,9 +36,10 @@ from qwell.models.res_sa import ResSA, ResSAConfig
 from qwell.models.spectral import Spectral, SpectralConfig
 from qwell.models.tensors import write_tensors
 from qwell.models.transformer import Transformer, TransformerConfig
+from qwell.plugins import Family
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-KEYS = {"model", "config", "metadata", "weights_sha256", "sha256"}  # of the configuration
+KEYS = {"model", "config", "metadata", "plugins", "weights_sha256", "sha256"}  # of the configuration
 TASKS = ("spectra", "dynamics")
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -53,6 +55,7 @@ class Entry:
         first_rate: the learning rate that training starts from by default.
         recipe: further defaults of its training where they are not the paper's, by their names in
             `EigenConfig`.
+        own: whether it is qwell's, and no plug-in's.
     """
 
     build: type[Network] | Callable[[Any], Network]
@@ -61,6 +64,7 @@ class Entry:
     closed_form: bool = False
     first_rate: float = 1e-3
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = True
 
     @property
     def task(self) -> str:
@@ -68,7 +72,7 @@ class Entry:
         return getattr(self.build, "task", "spectra")
 
 
-ZOO: dict[str, Entry] = {
+_OWN: dict[str, Entry] = {
     "res_sa": Entry(ResSA, ResSAConfig, "residual blocks with self-attention (the spectra paper's network)"),
     "hamiltonian": Entry(
         Hamiltonian, HamiltonianConfig, "eigenvalues of a learned matrix (lowest error)", first_rate=1e-2
@@ -103,6 +107,7 @@ ZOO: dict[str, Entry] = {
         first_rate=2e-2,
     ),
 }
+ZOO: Family[Entry] = Family("models", _OWN, lambda described: Entry(**described))
 
 
 def list_models(
@@ -160,15 +165,30 @@ def create_model(name: str, *, pretrained: str | bool | None = None, **config: A
         raise InvalidInput(unknown(f"option of model {name!r},", alien[0], known))
     values = {}
     for key, value in config.items():
-        default = known[key].default
-        value = tuple(value) if isinstance(value, list) else value
-        if default is not MISSING and not _like(value, default):
+        default, factory = known[key].default, known[key].default_factory
+        if factory is not MISSING:
+            default = factory()
+        if isinstance(value, list) and not isinstance(default, list):
+            value = tuple(value) if entry.own else _tuples(value)
+        like = _like(value, default) if entry.own else _like_json(value, default, str(known[key].type))
+        if default is not MISSING and not like:
             raise InvalidInput(
                 f"option {key} of model {name!r} is {value!r}; expected something like {default!r}"
             )
         values[key] = value
-    model = entry.build(entry.config(**values))
+    try:
+        model = entry.build(entry.config(**values))
+    except TypeError as error:
+        if entry.own:
+            raise
+        raise InvalidInput(f"model {name!r} cannot be built: {error}") from error
+    if not isinstance(model, Network):
+        raise InvalidInput(
+            f"model {name!r} is no network of qwell; let its class be a child of qwell.Network"
+        )
     model.registry_name = name
+    if not hasattr(model, "config"):
+        model.config = entry.config(**values)
     return model
 
 
@@ -192,6 +212,22 @@ def saved_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     absent = {f.name: f.metadata["absent"] for f in fields(entry_of(name).config) if "absent" in f.metadata}
     return absent | dict(options)
+
+
+def _tuples(value: Any) -> Any:
+    """The same with tuples for the lists that JSON makes of them."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _like_json(value: object, default: object, annotation: str) -> bool:
+    """Whether an option of a plug-in's model has the type of its default; where that is None any does."""
+    if default is None or value is None:
+        return default is None or "None" in annotation
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    if isinstance(default, float) or (isinstance(default, int) and "float" in annotation):
+        return isinstance(value, int | float)
+    return isinstance(value, type(default))
 
 
 def _like(value: object, default: object) -> bool:
@@ -231,6 +267,7 @@ def save_pretrained(
         "model": model.registry_name,
         "config": asdict(model.config),
         "metadata": dict(metadata or {}),
+        **plugins.recorded([("models", model.registry_name)]),
         "weights_sha256": file_sha256(folder / WEIGHTS),
     }
     atomic_write(folder / CONFIG, seal(config))
@@ -282,8 +319,10 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Network:
 
     Raises:
         CheckpointError: missing or damaged files, or weights that do not fit the configuration.
+        MissingPlugin: a plug-in's model, and the plug-in is not here.
     """
     config, weights = read_config(folder), folder / WEIGHTS
+    plugins.check(config.get("plugins"))
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
             options = saved_options(config["model"], config["config"])

@@ -15,6 +15,8 @@ height makes a well of a barrier. c is the centre, u = x − c, w the width, h t
     random       height width length seed    a Gaussian process of correlation length `length`, scaled to run
                                  from 0 to h, where |u| < w/2, and smoothly to 0 at the ends (sin² over w/8)
     values       values          any values, one a point
+
+and those of plug-ins (`qwell.register_shape`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from jaxtyping import Float
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
+from qwell.plugins import Family
 
 
 def _rectangle(ring: Ring, u: np.ndarray, height: float, width: float) -> np.ndarray:
@@ -100,7 +103,7 @@ def _values(ring: Ring, u: np.ndarray, values: list[float]) -> np.ndarray:
     return np.array(values, dtype=float)
 
 
-SHAPES: dict[str, Callable[..., np.ndarray]] = {
+_OWN: dict[str, Callable[..., np.ndarray]] = {
     "free": lambda ring, u: np.zeros(ring.points),
     "rectangle": _rectangle,
     "rectangles": _rectangles,
@@ -113,6 +116,7 @@ SHAPES: dict[str, Callable[..., np.ndarray]] = {
     "random": _random,
     "values": _values,
 }
+SHAPES: Family[Callable[..., np.ndarray]] = Family("shapes", _OWN)
 LARGEST = 1.7e308  # that float64 holds
 POSITIVE = ("width", "radius", "length", "top")
 
@@ -149,7 +153,8 @@ class Potential:
             _expect(name not in POSITIVE or value > 0, f"{name} is {value}; it must be positive")
         centre = numbers.pop("centre", ring.box / 2)
         self._check_names(numbers)
-        v = SHAPES[self.shape](ring, ring.displacement(centre), **numbers)
+        v = np.asarray(SHAPES[self.shape](ring, ring.displacement(centre), **numbers), dtype=float)
+        _expect(v.shape == (ring.points,), f"{self.shape} gives an array of shape {v.shape}")
         _expect(bool(np.isfinite(v).all()), "it is not finite everywhere")
         return v
 

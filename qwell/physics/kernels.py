@@ -7,6 +7,7 @@
     matern  σ² 2^{1−ν}/Γ(ν) (√(2ν) r/L)^ν K_ν(√(2ν) r/L)
 
 `exp`, `m3`, `m5`, `rbf` are `matern` with ν = ½, 3⁄2, 5⁄2, ∞. Each function takes r/L and gives k/σ².
+Kernels of plug-ins (`qwell.register_kernel`) take r, σ and L and give k.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scipy.special import gammaln, kve
 
 from qwell.errors import InvalidInput
 from qwell.physics.grid import Grid
+from qwell.plugins import Family
 
 
 def rbf(u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -61,7 +63,28 @@ def matern(u: Float[np.ndarray, "*shape"], nu: float) -> Float[np.ndarray, "*sha
     return k
 
 
-KERNELS: dict[str, Callable[..., np.ndarray]] = {"rbf": rbf, "m5": m5, "m3": m3, "exp": exp, "matern": matern}
+KERNELS: Family[Callable[..., np.ndarray]] = Family(
+    "kernels", {"rbf": rbf, "m5": m5, "m3": m3, "exp": exp, "matern": matern}
+)
+
+
+def evaluated(
+    kernel: str, r: Float[np.ndarray, "*shape"], sigma: float, length: float, nu: float | None = None
+) -> Float[np.ndarray, "*shape"]:
+    """k(r) of a kernel of `KERNELS`, in the units of σ²; arguments as of `covariance`.
+
+    Raises InvalidInput if a plug-in's kernel gives something else than finite numbers of r's shape.
+    """
+    function = KERNELS[kernel]
+    if kernel in KERNELS.own:
+        return sigma**2 * (function(r / length) if nu is None else function(r / length, nu))
+    k = np.asarray(function(r, sigma, length), dtype=float)
+    if k.shape != r.shape or not np.isfinite(k).all():
+        raise InvalidInput(
+            f"kernel {kernel!r} gives an array of shape {k.shape} for distances of shape {r.shape}; it must"
+            " be that shape, and hold finite numbers"
+        )
+    return k
 
 
 def covariance(
@@ -79,12 +102,12 @@ def covariance(
     Returns: (M+1, M+1) float64, symmetric, diagonal σ².
 
     Raises:
-        InvalidInput: ν so large or so small that the Bessel function cannot be evaluated.
+        InvalidInput: ν so large or so small that the Bessel function cannot be evaluated; or what `evaluated`
+            refuses.
     """
-    u = np.abs(grid.x[:, None] - grid.x[None, :]) / length
-    k = KERNELS[kernel](u) if nu is None else KERNELS[kernel](u, nu)
+    k = evaluated(kernel, np.abs(grid.x[:, None] - grid.x[None, :]), sigma, length, nu)
     if not np.isfinite(k).all():
         raise InvalidInput(
             f"matern with nu = {nu} cannot be evaluated on this mesh; use --kernel rbf for large nu"
         )
-    return sigma**2 * k
+    return k

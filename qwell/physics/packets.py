@@ -6,7 +6,7 @@
     triangle   g(u) = max(0, 1 − |u|/(√10 S0))
     square     g(u) = 1 where |u| < √3 S0, else 0
 
-S0 is the standard deviation of |ψ₀|² for each of them.
+S0 is the standard deviation of |ψ₀|² for each of them. Plug-ins bring others (`qwell.register_packet`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from jaxtyping import Complex
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
+from qwell.plugins import Family
 
-ENVELOPES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+_OWN: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "gaussian": lambda u, s0: np.exp(-(u**2) / (4 * s0**2)),
     "triangle": lambda u, s0: np.maximum(0.0, 1 - np.abs(u) / (np.sqrt(10) * s0)),
     "square": lambda u, s0: (np.abs(u) < np.sqrt(3) * s0).astype(float),
 }
+ENVELOPES: Family[Callable[[np.ndarray, float], np.ndarray]] = Family("packets", _OWN)
 
 
 def packet(
@@ -53,6 +55,12 @@ def packet(
             " lower e0 or raise the number of points"
         )
     u = ring.displacement(x0) if wrap else ring.x - x0
-    psi = ENVELOPES[kind](u, s0) * np.exp(1j * momentum * u)
+    envelope = np.asarray(ENVELOPES[kind](u, s0))
+    if envelope.shape != u.shape or not (np.isfinite(envelope).all() and envelope.any()):
+        raise InvalidInput(
+            f"packet {kind!r} gives an array of shape {envelope.shape}; expected {u.shape}, finite numbers"
+            " that are not all zero"
+        )
+    psi = envelope * np.exp(1j * momentum * u)
     normed: np.ndarray = psi / np.sqrt((np.abs(psi) ** 2).sum() * ring.dx)
     return normed

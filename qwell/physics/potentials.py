@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from qwell.errors import InvalidInput
+
 BLOCK = 1000  # rows drawn from one random stream; content is defined block by block
 LARGEST = (
     1e30  # numbers of recipes, and 1/LARGEST the smallest that must be positive: squares stay in float64
@@ -24,8 +26,15 @@ def factor(covariance: Float[np.ndarray, "p p"]) -> Float[np.ndarray, "p p"]:
         covariance: (p, p) float64, symmetric, positive up to rounding.
 
     Returns: (p, p) float64 with K^{½}K^{½} = K to 1e-12 of the largest eigenvalue.
+
+    Raises InvalidInput if it is no covariance: an eigenvalue is negative beyond rounding.
     """
     values, vectors = np.linalg.eigh(covariance)
+    if values[0] < -1e-9 * values[-1]:
+        raise InvalidInput(
+            f"the kernel is no covariance: its matrix on the mesh has eigenvalues from {values[0]:.3g} to"
+            f" {values[-1]:.3g}, and none may be negative; choose a positive definite function"
+        )
     root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
     return root
 

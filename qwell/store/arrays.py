@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from qwell.errors import DatasetDamaged
-from qwell.store.backends import Backend
+from qwell.store.backends import BACKENDS
 from qwell.store.manifest import FileRecord
 from qwell.store.schema import Field, SplitLayout
 
@@ -33,25 +35,57 @@ class Files(Protocol):
 class FieldArray:
     """One field of a split: slices come as numpy arrays, `split["potential"][10:20]`.
 
+    It is read when it is indexed, as a whole by `numpy.asarray`, and a block at a time by Dask.
+
     Arguments:
-        backend: reads rows of one shard.
+        storage: name of the back end that reads rows of one shard.
         files: of the data set.
         split, field, layout: which array, and how it is cut.
     """
 
-    def __init__(self, backend: Backend, files: Files, split: str, field: Field, layout: SplitLayout) -> None:
+    def __init__(self, storage: str, files: Files, split: str, field: Field, layout: SplitLayout) -> None:
+        backend = BACKENDS[storage]
         try:
             backend.check_field(files.root, split, field, layout)
         except DatasetDamaged:
             files.check()
             raise
-        self._backend, self._files, self._split = backend, files, split
+        self._storage, self._backend, self._files, self._split = storage, backend, files, split
         self.field, self.layout = field, layout
         self.shape: tuple[int, ...] = (layout.rows, *field.shape)
         self.dtype = np.dtype(field.dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of numbers."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """All of it, read now; numpy calls this."""
+        if copy is False:
+            raise ValueError("a field is read from files, so that an array of it is always a copy")
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        """What its content is known by: the checksums of its files; Dask calls this."""
+        paths = [self._backend.shard_path(self._split, self.field, i) for i in range(self.layout.shards)]
+        return "qwell", self._split, self.field.name, [self._files.records[path].sha256 for path in paths]
+
+    def __reduce__(self) -> tuple[type[FieldArray], tuple[object, ...]]:
+        return FieldArray, (self._storage, self._files, self._split, self.field, self.layout)
 
     def read_into(self, start: int, stop: int, out: np.ndarray) -> None:
         """Fill `out` (stop − start, …), of any dtype and strides, with rows start … stop − 1.

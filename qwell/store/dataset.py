@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,24 @@ from qwell.store.manifest import Manifest
 from qwell.store.provenance import read_provenance
 from qwell.store.schema import Plan
 
+if TYPE_CHECKING:
+    import dask.array
+    import pandas
+    import xarray
+
+    from qwell.store.interop import MappedRows
+
 _VERSIONED = re.compile(r"(.+)@([0-9a-f]{6,64})")
 
 
 class Split:
-    """One split of a data set: fields that share their first dimension, cut into shards."""
+    """One split of a data set: fields that share their first dimension, cut into shards.
 
-    def __init__(self, files: Files, name: str, plan: Plan) -> None:
-        self._files, self.name, self._plan = files, name, plan
+    It can be pickled, and then is opened again where it arrives, e.g. in the workers of a DataLoader.
+    """
+
+    def __init__(self, files: Files, name: str, plan: Plan, digest: str) -> None:
+        self._files, self.name, self._plan, self.digest = files, name, plan, digest
         self.layout = plan.splits[name]
         self.fields = {field.name: field for field in plan.fields}
         self._arrays: dict[str, FieldArray] = {}
@@ -43,7 +53,7 @@ class Split:
             )
         if field not in self._arrays:
             self._arrays[field] = FieldArray(
-                BACKENDS[self._plan.storage], self._files, self.name, self.fields[field], self.layout
+                self._plan.storage, self._files, self.name, self.fields[field], self.layout
             )
         return self._arrays[field]
 
@@ -64,6 +74,21 @@ class Split:
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return (self.shard(i) for i in range(self.shards))
 
+    def torch(self, fields: Sequence[str] | None = None) -> MappedRows:
+        """Rows for `torch.utils.data.DataLoader`, which puts them together to tensors.
+
+        >>> for potential, energy in DataLoader(data["train"].torch(), batch_size=1000, num_workers=2): ...
+
+        Arguments:
+            fields: what a row holds, in this order; by default all fields of the data set.
+
+        Returns: a map-style data set of tuples of float32 arrays. They are read from a decoded copy under
+        `$QWELL_CACHE`, which is made when the first row is asked for and shared by all processes.
+        """
+        from qwell.store.interop import MappedRows
+
+        return MappedRows(self, fields)
+
 
 class Dataset:
     """An open data set: `data["train"]["potential"][:10]`, `data.recipe`, `data.digest`.
@@ -77,7 +102,7 @@ class Dataset:
         self.plan = plan = manifest.plan
         self.kind, self.recipe, self.row_order = plan.kind, plan.recipe, plan.row_order
         self.coordinates = {c.name: np.asarray(c.values) for c in plan.coordinates}
-        self.splits = {name: Split(files, name, plan) for name in plan.splits}
+        self.splits = {name: Split(files, name, plan, manifest.digest) for name in plan.splits}
 
     @property
     def name(self) -> str:
@@ -111,6 +136,45 @@ class Dataset:
         Reading does so by itself; what copies a data set does so once more before it calls the copy done.
         """
         self._files.check()
+
+    def to_xarray(self, split: str = "train", fields: Sequence[str] | None = None) -> xarray.Dataset:
+        """A split as an xarray.Dataset with coordinates and units, which reads rows when they are computed.
+
+        Arguments:
+            split: of the data set.
+            fields: which; by default all.
+
+        Raises MissingExtra if xarray is not installed.
+        """
+        from qwell.store.interop import to_xarray
+
+        return to_xarray(self, split, fields)
+
+    def to_dask(
+        self, split: str = "train", fields: Sequence[str] | None = None
+    ) -> dict[str, dask.array.Array]:
+        """The fields of a split as Dask arrays, `{field: (rows, …)}`, one block a shard.
+
+        Arguments as of `to_xarray`.
+        """
+        from qwell.store.interop import to_dask
+
+        return to_dask(self, split, fields)
+
+    def to_pandas(self, split: str = "train", fields: Sequence[str] | None = None) -> pandas.DataFrame:
+        """The small fields of a split as a table, read now: a row a sample, `energy[0]`, `energy[1]` …
+
+        Arguments:
+            split: of the data set.
+            fields: which; by default those of at most 64 numbers a row.
+
+        Raises:
+            InvalidInput: a field of more than 1,024 numbers a row is asked for, or there is no small one.
+            MissingExtra: pandas is not installed.
+        """
+        from qwell.store.interop import to_pandas
+
+        return to_pandas(self, split, fields)
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:

@@ -87,6 +87,10 @@ class LocalFiles:
         self._witness = root if single else root / MANIFEST
         self._seen: Identity | None = None  # of the witness, when it was last found to be that manifest
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled finds the files from any directory."""
+        return self.__dict__ | {"root": self.root.absolute(), "_witness": self._witness.absolute()}
+
     def bring(self, names: Iterable[str]) -> None:
         """They are here."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import qwell
+from qwell import plugins
 from qwell.errors import CheckpointError, InvalidInput, warn
 from qwell.models.registry import entry_of, list_models
 from qwell.store.dataset import Dataset
@@ -55,7 +56,15 @@ def begin_run(command: str, config: TrainingConfig, data: Dataset, path: str | P
     """
     settings = {"command": command, **config.to_json()}
     about = {**rounding(settings), "python": platform.python_version()}
-    return Run.create(path, {**settings, "about": about, "recipe": data.recipe})
+    others = plugins.recorded([("models", config.model)])
+    return Run.create(path, {**settings, **others, "about": about, "recipe": data.recipe})
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """What a run was begun with; MissingPlugin if its model is a plug-in's that is not here."""
+    settings = run.config
+    plugins.check(settings.get("plugins"))
+    return settings
 
 
 def rounding(settings: Mapping[str, Any]) -> dict[str, Any]:

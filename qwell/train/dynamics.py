@@ -17,7 +17,7 @@ from qwell.models.propagating import RingEmulator, UnitaryConfig, change_mesh
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
 from qwell.store.windows import Curriculum
-from qwell.train.beginning import begin_run, check_model, data_of
+from qwell.train.beginning import begin_run, check_model, data_of, settings_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.gru_gradient import HandGradient
@@ -221,7 +221,7 @@ def train_dynamics(
         CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
         DeviceUnavailable, TrainingDiverged: as they say.
     """
-    config, where, team = DynamicsConfig.from_json(run.config), choose_device(device), team or Team()
+    config, where, team = DynamicsConfig.from_json(settings_of(run)), choose_device(device), team or Team()
     data = data_of(config, "dynamics", data)
     torch.manual_seed(config.seed)
     model = create_model(config.model, **config.options).to(where)

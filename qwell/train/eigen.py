@@ -20,7 +20,7 @@ from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
-from qwell.train.beginning import begin_run, check_model, data_of
+from qwell.train.beginning import begin_run, check_model, data_of, settings_of
 from qwell.train.config import PAPER, EigenConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.eigen_steps import ENERGY_SCALE, make_optimizer, make_step
@@ -165,9 +165,10 @@ def train_eigen(
 
     Raises:
         CheckpointError: the data set is no longer the one the run was begun with, or files are damaged.
+        MissingPlugin: the model is a plug-in's that is not here.
         DeviceUnavailable, TrainingDiverged: as they say.
     """
-    config = EigenConfig.from_json(run.config)
+    config = EigenConfig.from_json(settings_of(run))
     where, team = choose_device(device), team or Team()
     data = data_of(config, "spectra", data)
     watched = {"validation_nmse": data}

@@ -14,8 +14,9 @@ from qwell.errors import InvalidInput
 from qwell.models.emulators import size_of
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
+from qwell.store.records import Records
 from qwell.store.windows import LEARNED, ORDERED, Curriculum, Order, Windows, gather
-from qwell.train.stream import Records, fits_in_memory
+from qwell.train.stream import fits_in_memory
 
 
 def trajectories_of(data: Dataset, tier: str, device: torch.device) -> np.ndarray:
@@ -28,7 +29,7 @@ def trajectories_of(data: Dataset, tier: str, device: torch.device) -> np.ndarra
             the free memory.
         device: where batches are wanted; a GPU takes all trajectories.
     """
-    records = Records(data, LEARNED, ["psi"])
+    records = Records(data[LEARNED], ["psi"])
     if tier == "auto":
         tier = "resident" if fits_in_memory(records.bytes, device) else "mirror"
     if tier == "mirror":

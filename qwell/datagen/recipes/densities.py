@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from qwell import plugins
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.cells import HIGHEST, integrate
 from qwell.physics.grid import FINEST
-from qwell.physics.kernels import KERNELS
+from qwell.physics.kernels import evaluated
 from qwell.physics.potentials import BLOCK, LARGEST, STREAMS, factor
 from qwell.physics.waves import PARTS, as_parts
 from qwell.store.schema import PART_AXIS, Coordinate, Field, Plan, SplitLayout
@@ -34,7 +35,7 @@ class DensitiesRecipe:
     Arguments:
         n, validation, test: rows of the splits.
         potential: v is a sum of six random "cosines" or drawn from a kernel, "rbf", "m5", "m3" or "exp", of
-            unit variance; V = 2.5 tanh(v/1.5).
+            unit variance; V = 2.5 tanh(v/1.5). Or one of a plug-in (`qwell.register_kernel`), σ = 1.
         length: correlation length of the kernels.
         cells, cell: T and a.
         energy: E.
@@ -59,7 +60,7 @@ class DensitiesRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.potential not in SOURCES:
+        if self.potential not in SOURCES and plugins.find("kernels", self.potential) is None:
             raise InvalidInput(unknown("potential", self.potential, SOURCES))
         for name, least in (("n", 1), ("validation", 0), ("test", 0), ("seed", 0), ("cells", 2)):
             if getattr(self, name) < least:
@@ -120,7 +121,7 @@ class DensitiesRecipe:
             wave = rng.uniform(0.5, 6.0, (BLOCK, WAVES, 1))
             phase = rng.uniform(0, 2 * np.pi, (BLOCK, WAVES, 1))
             return (size * np.cos(wave * x + phase)).sum(axis=1)
-        covariance = KERNELS[self.potential](np.abs(x[:, None] - x[None, :]) / self.length)
+        covariance = evaluated(self.potential, np.abs(x[:, None] - x[None, :]), 1.0, self.length)
         return rng.standard_normal((BLOCK, self.cells)) @ factor(covariance)
 
     def plan(self, shard_rows: int = 20_000, storage: str = "zarr") -> Plan:
@@ -154,12 +155,16 @@ class DensitiesRecipe:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `from_json` is the inverse."""
-        return {"recipe": "densities", **asdict(self)}
+        return {"recipe": "densities", **asdict(self), **plugins.recorded([("kernels", self.potential)])}
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> DensitiesRecipe:
-        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
-        values = {k: v for k, v in obj.items() if k != "recipe"}
+        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range.
+
+        Raises MissingPlugin if the potentials are of a plug-in's kernel that is not here.
+        """
+        plugins.check(obj.get("plugins"))
+        values = {k: v for k, v in obj.items() if k not in ("recipe", "plugins")}
         known = {f.name: type(f.default) for f in fields(cls)}
         if obj.get("recipe") != "densities" or set(values) != set(known):
             raise InvalidInput(f"not a recipe for densities: expected the keys {', '.join(sorted(known))}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from qwell import plugins
 from qwell.errors import InvalidInput, unknown
 from qwell.physics import potentials
 from qwell.physics.grid import Grid
@@ -28,7 +29,7 @@ class SpectraRecipe:
     """Random potentials and their lowest energies (spectra paper, §2.2; its defaults).
 
     Arguments:
-        kernel: "rbf", "m5", "m3", "exp" or "matern".
+        kernel: "rbf", "m5", "m3", "exp", "matern", or one of a plug-in (`qwell.register_kernel`).
         nu: ν of the Matérn kernel, for "matern" only.
         sigma: σ, standard deviation of the potential, energy units ħ²/(m·length²).
         length: L, correlation length, in units of half the box.
@@ -144,7 +145,11 @@ class SpectraRecipe:
         for i in range(0, n, BLOCK):
             part = slice(i, min(i + BLOCK, n))
             rows["potential"][part] = potentials.rows(
-                _factor(self), self.seed, split, start + part.start, start + part.stop
+                _factor(self, plugins.fingerprint("kernels", self.kernel)),
+                self.seed,
+                split,
+                start + part.start,
+                start + part.stop,
             )
             felt = self.total(rows["potential"][part])
             rows["energy"][part] = eigenvalues(felt, grid, levels, self.solver)
@@ -160,12 +165,16 @@ class SpectraRecipe:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `from_json` is the inverse."""
-        return {"recipe": "spectra", **asdict(self)}
+        return {"recipe": "spectra", **asdict(self), **plugins.recorded([("kernels", self.kernel)])}
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> SpectraRecipe:
-        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
-        values = {"matter": None, **{k: v for k, v in obj.items() if k != "recipe"}}
+        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range.
+
+        Raises MissingPlugin if the kernel is a plug-in's that is not here.
+        """
+        plugins.check(obj.get("plugins"))
+        values = {"matter": None, **{k: v for k, v in obj.items() if k not in ("recipe", "plugins")}}
         known = {f.name for f in fields(cls)}
         if obj.get("recipe") != "spectra" or set(values) != known:
             raise InvalidInput(f"not a recipe for spectra: expected the keys {', '.join(sorted(known))}")
@@ -195,7 +204,8 @@ class SpectraRecipe:
 
 
 @lru_cache(maxsize=4)
-def _factor(recipe: SpectraRecipe) -> np.ndarray:
+def _factor(recipe: SpectraRecipe, version: str) -> np.ndarray:
+    """The root of the covariance; `version` tells kernels of the same name apart (`plugins.fingerprint`)."""
     kernel = covariance(recipe.kernel, recipe.grid, recipe.sigma, recipe.length, recipe.nu)
     return potentials.factor(kernel)
 

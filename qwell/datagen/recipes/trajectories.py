@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qwell import plugins
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
@@ -143,7 +144,8 @@ class TrajectoriesRecipe:
     @property
     def modules(self) -> list[str]:
         """What workers should import while nothing is to do yet."""
-        return [__name__, METHODS[self.propagation.method].split(":")[0]]
+        place = METHODS[self.propagation.method]
+        return [__name__, *([place.partition(":")[0]] if isinstance(place, str) else [])]
 
     @property
     def rows_by_split(self) -> dict[str, int]:
@@ -309,7 +311,8 @@ class TrajectoriesRecipe:
             return steps * (3e-5 / min(packets, BLOCK) + 3.5e-8 * single * points)
         if how.method == "eigen":
             return 4.5e-10 * points**3 / packets + 1e-10 * points**2 * how.frames
-        each = {"split-operator": 2.2e-8 * single, "space-splitting": 3.2e-9}[how.method]
+        known = {"split-operator": 2.2e-8 * single, "space-splitting": 3.2e-9}
+        each = known.get(how.method, 2e-6)  # a plug-in's: as slow as one step of 1e-3 in Fourier space
         return each * points * how.substeps * how.frames
 
     def to_json(self) -> dict[str, Any]:
@@ -327,13 +330,29 @@ class TrajectoriesRecipe:
             "dtype": self.dtype,
             "seed": self.seed,
             "curriculum": self.curriculum.to_json(),
+            **plugins.recorded(self._used()),
         }
+
+    def _used(self) -> Iterator[tuple[str, str]]:
+        """What may be of plug-ins."""
+        yield "propagators", self.propagation.method
+        for family in self.families:
+            yield "packets", family.packet
+            yield from (("shapes", potential.shape) for potential in family.potentials)
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> TrajectoriesRecipe:
-        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range."""
+        """Build from untrusted JSON; InvalidInput on unknown or missing keys and on values out of range.
+
+        Raises MissingPlugin for a shape, packet or propagator of a plug-in that is not here.
+        """
+        plugins.check(obj.get("plugins"))
         known = {f.name for f in fields(cls)} | {"recipe", "accuracy"}
-        if obj.get("recipe") != "trajectories" or set(obj) != known or not isinstance(obj["families"], list):
+        if (
+            obj.get("recipe") != "trajectories"
+            or set(obj) - {"plugins"} != known
+            or not isinstance(obj["families"], list)
+        ):
             raise InvalidInput(f"not a recipe for trajectories: expected the keys {', '.join(sorted(known))}")
         try:
             return cls(

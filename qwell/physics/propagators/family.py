@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from qwell.errors import InvalidInput
-from qwell.physics.propagators.settings import METHODS, Propagation
+from qwell.physics.propagators.settings import METHODS, Method, Propagation
 from qwell.physics.ring import Ring
 
 
@@ -42,7 +42,20 @@ def propagate(
         )
     if not (np.isfinite(psi).all() and np.isfinite(potential).all()):
         raise InvalidInput("a wave function or potential holds NaN or infinity")
-    module, function = METHODS[how.method].split(":")
-    method = getattr(import_module(module), function)
-    frames: np.ndarray = method(psi, np.ascontiguousarray(potential, dtype=float), ring, how)
+    frames: np.ndarray = _method(how.method)(psi, np.ascontiguousarray(potential, dtype=float), ring, how)
+    expected = (len(psi), how.frames + 1, ring.points, 2)
+    if np.shape(frames) != expected:
+        raise InvalidInput(
+            f"propagator {how.method!r} gives an array of shape {np.shape(frames)}; expected {expected}"
+        )
     return frames
+
+
+def _method(name: str) -> Method:
+    """The function of a method."""
+    place = METHODS[name]
+    if not isinstance(place, str):
+        return place
+    module, _, function = place.partition(":")
+    method: Method = getattr(import_module(module), function)
+    return method

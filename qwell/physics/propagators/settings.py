@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +12,19 @@ from jaxtyping import Complex, Float, Int
 
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.ring import Ring
+from qwell.plugins import Family, check
 
+Method = Callable[..., np.ndarray]
 # The family: name → where its function is, (ψ, V, ring, how) → frames as `propagate` gives them. Each is
-# imported when it first propagates, so that nobody loads a compiler for methods that are not used.
-METHODS = {
+# imported when it first propagates, so that nobody loads a compiler for methods that are not used. Plug-ins
+# bring functions (`qwell.register_propagator`).
+_OWN: dict[str, str | Method] = {
     "chebyshev": "qwell.physics.propagators.chebyshev:chebyshev",
     "split-operator": "qwell.physics.propagators.split_operator:split_operator",
     "space-splitting": "qwell.physics.propagators.space_splitting:space_splitting",
     "eigen": "qwell.physics.propagators.eigen:eigen",
 }
+METHODS: Family[str | Method] = Family("propagators", _OWN)
 HAMILTONIANS = ("spectral", "lattice")
 SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
@@ -61,7 +65,7 @@ class Propagation:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("propagator", self.method, tuple(METHODS)),
+            ("propagator", self.method, METHODS),
             ("hamiltonian", self.hamiltonian, HAMILTONIANS),
             ("precision", self.precision, PRECISIONS),
         ):
@@ -120,7 +124,11 @@ class Propagation:
 
 
 def setting_of(recipe: Mapping[str, Any]) -> tuple[Ring, Propagation]:
-    """The box of trajectories and how they were propagated, of their recipe; InvalidInput if it is none."""
+    """The box of trajectories and how they were propagated, of their recipe; InvalidInput if it is none.
+
+    Raises MissingPlugin if the propagator is a plug-in's that is not here.
+    """
+    check(recipe.get("plugins"), "propagators")
     return Ring.from_json(recipe.get("ring")), Propagation.from_json(recipe.get("propagation"))
 
 
