@@ -187,7 +187,7 @@ def test_files_are_differentiated_as_well_as_they_allow() -> None:
 
 
 def test_the_potential_s_own_error_bounds_that_of_the_energy() -> None:
-    """|Ē − E| = |⟨U − V⟩ − …| ≤ √(variance of E(r)) where U is right at r₀; that of sampling alone is less."""
+    """|Ē − E| ≤ √(variance of E(r)) where U is right at r₀; the error of sampling alone is less."""
     system = system_of("oscillator-0")
     wrong = quality(lambda x: system.potential(x) + 0.01 * x[:, 0] ** 2, system)
     assert wrong.energy - 0.5 == pytest.approx(0.005, abs=1e-4)
