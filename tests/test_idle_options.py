@@ -65,7 +65,7 @@ ALWAYS = {
     "qtrain probe similarity": f"--train --data --device {WRITTEN}",
     "qtrain probe sweep": f"--hamiltonian --frames --anyway {WRITTEN}",
     "qtrain variational": f"--potential --layers --seed --seeds {WRITTEN}",
-    "qtrain potential": "--system --data --file --method --field --recipe --r0 --samples --seed --seeds"
+    "qtrain potential": "--system --data --file --noise --method --field --recipe --r0 --samples --seed --seeds"
     f" {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
     **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in PAPERS_DONE},
