@@ -106,9 +106,7 @@ def noise_figure(noises: Sequence[float], errors: Mapping[str, Sequence[Sequence
     for label, rows in errors.items():
         means = np.array([np.mean(row) for row in rows])
         low, high = np.array([[min(row), max(row)] for row in rows]).T
-        axes.errorbar(
-            x, means, yerr=np.abs([means - low, high - means]), fmt="-o", ms=4, capsize=3, label=label
-        )
+        axes.errorbar(x, means, yerr=[means - low, high - means], fmt="-o", ms=4, capsize=3, label=label)
     axes.set(xscale="log", yscale="log", ylabel="ε, mean |U − V|")
     axes.set(xlabel="relative noise of |ψ|²" + (" (the leftmost: 0)" if 0 in noises else ""))
     axes.grid(which="both", alpha=0.25)
