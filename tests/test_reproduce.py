@@ -282,6 +282,7 @@ slow = [name for name in PAPERS if name != "introspective"]  # which takes ten s
 
 
 @pytest.mark.filterwarnings("ignore:.*region's ends")  # a state that was learned for five steps may lie there
+@pytest.mark.filterwarnings("ignore:.*(independent solver's energy|mixture of both)")  # and far above
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in PAPERS]
 )
