@@ -196,14 +196,6 @@ def test_the_potential_s_own_error_bounds_that_of_the_energy() -> None:
     assert even == pytest.approx(0.5 + 0.03 * 25 / 3, rel=0.02)  # Eq. 10: of the box, not of |ψ|²
 
 
-def test_points_near_the_cusp() -> None:
-    """|ψ|²/r² has radii from e^{−2r} alone: ⟨r⟩ = ½, where |ψ|² has 3/2."""
-    system = system_of("hydrogen-1s")
-    near = system.walk(400, 100, 0, pull=2.0).flat().norm(dim=-1)
-    assert float(near.mean()) == pytest.approx(0.5, abs=0.03)
-    assert float((near < 0.05).double().mean()) == pytest.approx(1 - np.exp(-0.1), abs=0.02)
-
-
 def test_the_line_that_is_drawn_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
     monkeypatch.setattr(report, "potential_figure", lambda *a: drawn.update(wave=a[1], names=a[-1]))
