@@ -72,9 +72,23 @@ def test_a_file(shop: Path, tmp_path: Path) -> None:
     assert "does not hold V" in run(*POTENTIAL, *wave, cwd=tmp_path, code=2).stderr
 
 
+def test_noise_is_studied_beside_pointwise_inversion(shop: Path, tmp_path: Path) -> None:
+    """Second differences of noise grow without bound; the same seeds give the same numbers."""
+    asked = ("--data", shop / "m3.zarr", *SHORT, "--seeds", 2, "--noise", "0,1e-3,1e-2", "--json")
+    first, again = (run(*POTENTIAL, *asked, "--out", out, cwd=tmp_path).json for out in ("a", "b"))
+    assert first["errors"] == again["errors"]
+    pointwise = first["errors"]["pointwise"]
+    assert max(pointwise[0]) < 1e-6 and min(pointwise[2]) > 5 * max(pointwise[1]) > 0
+    assert pointwise[1][0] != pointwise[1][1]  # every beginning has noise of its own
+    assert (tmp_path / "a/noise.png").stat().st_size
+    one = ("--data", shop / "m3.zarr", *SHORT, "--noise", 1e-2, "--out", "c", "--json")
+    assert run(*POTENTIAL, *one, cwd=tmp_path).json["without_training"]["box"] > 1e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--system", "oscillator-0", "--noise", 0.1), "without noise"),
         ((), "name one of --system"),
         (("--system", "hydrogen-1s", "--file", "x"), "name one of"),
         (("--system", "helium"), "unknown system 'helium'; choose one of hydrogen-1s"),

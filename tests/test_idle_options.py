@@ -68,8 +68,8 @@ ALWAYS = {
     "qtrain probe similarity": f"--train --data --device {WRITTEN}",
     "qtrain probe sweep": f"--hamiltonian --frames --anyway {WRITTEN}",
     "qtrain variational": f"--potential --layers --seed --seeds {WRITTEN}",
-    "qtrain potential": "--system --data --file --method --field --recipe --r0 --samples --seed --seeds"
-    f" {WRITTEN}",
+    "qtrain potential": "--system --data --file --noise --method --field --recipe --r0 --samples --seed"
+    f" --seeds {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
     **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in PAPERS_DONE},
 }  # fmt: skip

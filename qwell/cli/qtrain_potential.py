@@ -12,6 +12,7 @@ from qwell.cli.answers import answer_with, as_json
 from qwell.cli.options import Names, Numbers, given, option, refuse, systems
 from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
+from qwell.errors import InvalidInput
 from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, FinderConfig, StateConfig
 
 
@@ -32,6 +33,13 @@ from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, 
     "derivative",
     type=Names(lambda: DERIVATIVES),
     help="Formula for ψ'' on grids: difference (the data set's own), spline or spectral.",
+)
+@option(
+    StateConfig,
+    "noise",
+    type=Numbers(),
+    help="Relative noise of every |ψ|² of a grid; several, e.g. 0,1e-4,1e-2, for a study beside pointwise"
+    " inversion.",
 )
 @option(
     FinderConfig,
@@ -74,12 +82,15 @@ from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, 
 @option(FinderConfig, "seeds", help="Number of beginnings, with one seed after another.")
 @run_option("runs/<system>-<method>")
 @as_json
-def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: Any) -> None:
+def potential(
+    penalty: tuple[float, ...] | None, noise: tuple[float, ...] | None, out: Path | None, **options: Any
+) -> None:
     """Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.
 
     Writes a run: the network, report.md with errors three ways, energies, and what needs no training, and
     figures of the potential on a line and a plane, loss and energy.
     """
+    from qwell.studies.inverse.noise import noise_study
     from qwell.studies.inverse.report import penalty_sweep, search
     from qwell.studies.inverse.states import state_asked_for
     from qwell.train.runs import Run, run_path
@@ -87,6 +98,10 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: An
     typed = given(options)
     which = {f.name: typed.pop(f.name) for f in fields(StateConfig) if f.name in typed}
     _refuse_idle(which, typed.get("method", FinderConfig.method))
+    if noise:
+        which |= {"noise": max(noise), "noise_seed": typed.get("seed", FinderConfig.seed)}
+    if noise and len(noise) > 1 and penalty and len(penalty) > 1:
+        raise InvalidInput("--noise and --lambda both have several values; sweep one of them")
     asked = StateConfig(**which)
     state = state_asked_for(asked, typed.get("pins", ()))
     config = FinderConfig(state.name, **typed)
@@ -100,6 +115,9 @@ def potential(penalty: tuple[float, ...] | None, out: Path | None, **options: An
     with logged_run(run):
         if penalty and len(penalty) > 1:
             answer_with(penalty_sweep(config, state, penalty, run.log), run.path, inputs)
+            return
+        if noise and len(noise) > 1:
+            answer_with(noise_study(config, asked, noise, run.log), run.path, inputs | {"noises": noise})
             return
         found, finding = search(config, state, run.log)
         found[0].potential.save(run)

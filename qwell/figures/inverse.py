@@ -91,3 +91,24 @@ def penalty_figure(
         )
         panel.grid(which="both", alpha=0.25)
     return figure
+
+
+def noise_figure(noises: Sequence[float], errors: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """Draw errors of potentials against noise: means, with bars from the least to the largest of all seeds.
+
+    Arguments:
+        noises: relative; 0 is drawn at the left end.
+        errors: of what → (noises, seeds).
+    """
+    figure, (axes,) = canvas()
+    floor = min((n for n in noises if n > 0), default=1.0) / 10
+    x = [n if n > 0 else floor for n in noises]
+    for label, rows in errors.items():
+        means = np.array([np.mean(row) for row in rows])
+        low, high = np.array([[min(row), max(row)] for row in rows]).T
+        axes.errorbar(x, means, yerr=[means - low, high - means], fmt="-o", ms=4, capsize=3, label=label)
+    axes.set(xscale="log", yscale="log", ylabel="ε, mean |U − V|")
+    axes.set(xlabel="relative noise of |ψ|²" + (" (the leftmost: 0)" if 0 in noises else ""))
+    axes.grid(which="both", alpha=0.25)
+    axes.legend(frameon=False)
+    return figure

@@ -6,5 +6,6 @@ config.py    how a potential is looked for, with every default
 fields.py    the networks U_θ(r), and what coordinates they see
 losses.py    QPNN, MPNN, and the variance of the local energy
 finder.py    the training, by Adam and Gauss–Newton
+noise.py     errors against noise, beside pointwise inversion
 report.py    errors three ways, energies with their own, tables and figures
 """

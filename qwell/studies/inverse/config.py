@@ -108,6 +108,8 @@ class StateConfig(Config):
         file: path of x, ψ [, V] in columns.
         derivative: how ψ'' is taken on grids: "difference", "spline" or "spectral"; by default the data set's
             own differences, and of a file what its ψ allows (`grids.derivative_for`).
+        noise: relative standard deviation of |ψ|² at every point of the grid; 0 for none.
+        noise_seed: of the noise.
         values: V at the pinned points, for files that do not have it.
 
     Raises InvalidInput unless there is one of system, data and file.
@@ -120,9 +122,14 @@ class StateConfig(Config):
     level: int = 0
     split: str = MEASURED
     derivative: str | None = left_open("difference; spectral of files that are smooth")
+    noise: float = 0.0
+    noise_seed: int = 0
     values: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.system, self.data, self.file)) != 1:
             raise InvalidInput("name one of --system, --data and --file, e.g. --system hydrogen-1s")
         self.choice("derivative", DERIVATIVES)
+        self.not_negative("noise")
+        if self.noise and self.system is not None:
+            raise InvalidInput(f"ψ of {self.system} is a formula, without noise; ask about --data or --file")

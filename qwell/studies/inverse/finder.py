@@ -154,10 +154,6 @@ def _by_variance(
         count = int(config.temper * len(pool))
         order = torch.randperm(len(pool), generator=generator)
         pool = torch.cat([tails[order[:count]], pool[order[count:]]])
-    if system.singular:  # r² leaves few points near the cusp: a quarter of all from |ψ|²/r²
-        near = system.walk(WALKERS, sweeps, config.seed + 2, pull=2.0).flat()
-        generator = torch.Generator().manual_seed(config.seed + 2)
-        pool = torch.cat([pool, near[torch.randperm(len(near), generator=generator)[: len(pool) // 3]]])
     kinetic = system.kinetic(pool)
     sound = torch.isfinite(kinetic)  # a point may have hit a node or singularity
     pool, kinetic = pool[sound], kinetic[sound]

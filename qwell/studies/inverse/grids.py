@@ -110,9 +110,7 @@ class GridSystem(System):
         object.__setattr__(system, "nodes", nodes[torch.from_numpy(seen)])
         return system
 
-    def walk(
-        self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5, pull: float = 0.0
-    ) -> Chain:
+    def walk(self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5) -> Chain:
         """Grid points drawn independently from |ψ|^{2β}."""
         nodes: Tensor = self.nodes  # type: ignore[attr-defined]
         weights = torch.exp(power * self.log_density(nodes[:, None]))

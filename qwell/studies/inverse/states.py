@@ -27,10 +27,12 @@ def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) ->
         return system_of(asked.system)
     if asked.data is not None:
         x, wave, v, energy = state_of(asked.data, asked.split, asked.row, asked.level)
+        wave = with_noise(wave, asked.noise, asked.noise_seed)
         name = f"{Path(asked.data).stem}-{asked.row}-{asked.level}"
         return GridSystem.of(name, x, wave, v, energy, asked.derivative or DERIVATIVES[0])
     path = Path(asked.file or "")
     x, wave, known = read_state(path)
+    wave = with_noise(wave, asked.noise, asked.noise_seed)
     if known is not None and asked.values is not None:
         raise InvalidInput(f"{path} holds V, and that is taken; leave out --v0, or the third column")
     if known is None:
@@ -44,3 +46,11 @@ def state_asked_for(asked: StateConfig, pins: Sequence[Sequence[float]] = ()) ->
         for at, value in zip(pins, asked.values, strict=True):
             known[int(np.abs(x - at[0]).argmin())] = value
     return GridSystem.of(path.stem, x, wave, known, float("nan"), asked.derivative or derivative_for(wave))
+
+
+def with_noise(wave: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """ψ of which every |ψ|² is multiplied by 1 + noise·g, g normal, and at least zero; signs are kept."""
+    if not noise:
+        return wave
+    factor = 1 + noise * np.random.default_rng(seed).standard_normal(np.shape(wave))
+    return np.asarray(wave * np.sqrt(np.maximum(factor, 0)))

@@ -35,7 +35,6 @@ class System:
         pin: r₀, where V is taken for known, (d,); |ψ| is large there.
         box: half the side of the cube on which errors are measured.
         scale: width of a first step of a random walk.
-        singular: whether V is −1/r at the origin, where ψ has a cusp.
     """
 
     name: str
@@ -47,7 +46,6 @@ class System:
     pin: tuple[float, ...]
     box: tuple[float, float] = (-5.0, 5.0)
     scale: float = 1.0
-    singular: bool = False
 
     def kinetic(self, x: Tensor) -> Tensor:
         """−∇²ψ/2ψ at points (n, d), (n,): the local energy without its potential (paper, Eq. 2)."""
@@ -57,19 +55,14 @@ class System:
         """ln |ψ|², −∞ on nodes."""
         return 2 * self.wave(x).abs().log()
 
-    def walk(
-        self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5, pull: float = 0.0
-    ) -> Chain:
-        """Points from |ψ|^{2β}/r^p, by Metropolis, burnt in; β = `power`, p = `pull` towards the origin."""
+    def walk(self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5) -> Chain:
+        """Points from |ψ|^{2β}, by Metropolis, burnt in; β = `power`."""
         generator = torch.Generator().manual_seed(seed)
         pin = torch.tensor(self.pin, dtype=torch.float64)
         noise = torch.randn(walkers, self.dimensions, dtype=torch.float64, generator=generator)
-
-        def log_density(x: Tensor) -> Tensor:
-            plain = power * self.log_density(x)
-            return plain - pull * x.norm(dim=-1).log() if pull else plain
-
-        sampler = Metropolis(log_density, pin + 0.1 * self.scale * noise, self.scale, seed)
+        sampler = Metropolis(
+            lambda x: power * self.log_density(x), pin + 0.1 * self.scale * noise, self.scale, seed
+        )
         sampler.burn(200)
         return sampler.sample(sweeps, thin)
 
@@ -163,15 +156,15 @@ SYSTEMS: dict[str, System] = {
         System(
             "hydrogen-1s", 3, lambda x: torch.exp(-_radius(x)),
             lambda x: (1 - 2 / _radius(x)) * torch.exp(-_radius(x)), _coulomb, -0.5, (1.0, 0.0, 0.0),
-            singular=True,
+
         ),
         System(
             "hydrogen-2s", 3, lambda x: (2 - _radius(x)) * torch.exp(-_radius(x) / 2), _two_s_laplacian,
-            _coulomb, -0.125, (1.0, 0.0, 0.0), scale=2.0, singular=True,
+            _coulomb, -0.125, (1.0, 0.0, 0.0), scale=2.0,
         ),
         System(
             "hydrogen-2p", 3, lambda x: x[:, 2] * torch.exp(-_radius(x) / 2), _two_p_laplacian,
-            _coulomb, -0.125, (0.0, 0.0, 2.0), scale=2.0, singular=True,
+            _coulomb, -0.125, (0.0, 0.0, 2.0), scale=2.0,
         ),
         *(_oscillator(1, n) for n in range(LARGEST + 1)),
         *(_oscillator(d, n) for d in (2, 3) for n in (0, 1)),
