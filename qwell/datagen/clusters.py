@@ -213,6 +213,14 @@ def _started(start: Callable[[], T]) -> T:
     try:
         return start()
     except (RuntimeError, OSError, AssertionError) as error:  # an assertion of distributed's: time is up
+        logging.getLogger("asyncio").setLevel(
+            logging.CRITICAL + 1
+        )  # it would tell of tasks that failed with it
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):  # clearing up after an interruption failed
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
         late = isinstance(error, AssertionError | TimeoutError)
         reason = f"none answered in {START_TIMEOUT} s" if late else str(error) or type(error).__name__
         raise WorkerError(

@@ -187,6 +187,31 @@ def _in_units(f: float, e: float, unit: float) -> float:
 
 
 @compiled()
+def _open(w: np.ndarray, brackets: np.ndarray, level: np.ndarray, roots: np.ndarray) -> int:
+    """Keep the root of each lane that is done with a level, and open its next; how many lanes are busy."""
+    levels, busy = roots.shape[0], 0
+    for k in range(WIDTH):
+        while w[STEP + k] == 0.0 and level[k] < levels:
+            j = level[k]
+            if j >= 0:
+                roots[j, k] = w[A + k] if abs(w[FA + k]) <= abs(w[FB + k]) else w[B + k]
+            j += 1
+            level[k] = j
+            if j < levels:
+                at = j * BRACKET
+                w[A + k], w[B + k] = brackets[at + HIGH + k], brackets[at + LOW + k]
+                unit = max(brackets[at + E_HIGH + k], brackets[at + E_LOW + k])
+                w[FA + k] = _in_units(brackets[at + F_HIGH + k], brackets[at + E_HIGH + k], unit)
+                w[FB + k] = _in_units(brackets[at + F_LOW + k], brackets[at + E_LOW + k], unit)
+                w[UNIT + k] = unit
+                wide = w[A + k] - w[B + k] > w[TOLERANCE + k]
+                # a bracket that isolation closed to a point stays as it is
+                w[STEP + k] = 0.5 if wide and w[FA + k] != 0.0 and w[FB + k] != 0.0 else 0.0
+        busy += 1 if level[k] < levels else 0
+    return busy
+
+
+@compiled()
 def _refine(
     diagonal: np.ndarray,
     w: np.ndarray,
@@ -199,31 +224,11 @@ def _refine(
 
     roots[j, lane] ← the eigenvalue in the bracket of level j. A lane with all levels done idles.
     """
-    levels = roots.shape[0]
     for k in range(WIDTH):
         level[k] = -1
         w[STEP + k] = 0.0
     while True:
-        busy = 0
-        for k in range(WIDTH):
-            while w[STEP + k] == 0.0 and level[k] < levels:  # done with a level: keep its root, open the next
-                j = level[k]
-                if j >= 0:
-                    roots[j, k] = w[A + k] if abs(w[FA + k]) <= abs(w[FB + k]) else w[B + k]
-                j += 1
-                level[k] = j
-                if j < levels:
-                    at = j * BRACKET
-                    w[A + k], w[B + k] = brackets[at + HIGH + k], brackets[at + LOW + k]
-                    unit = max(brackets[at + E_HIGH + k], brackets[at + E_LOW + k])
-                    w[FA + k] = _in_units(brackets[at + F_HIGH + k], brackets[at + E_HIGH + k], unit)
-                    w[FB + k] = _in_units(brackets[at + F_LOW + k], brackets[at + E_LOW + k], unit)
-                    w[UNIT + k] = unit
-                    wide = w[A + k] - w[B + k] > w[TOLERANCE + k]
-                    # a bracket that isolation closed to a point stays as it is
-                    w[STEP + k] = 0.5 if wide and w[FA + k] != 0.0 and w[FB + k] != 0.0 else 0.0
-            busy += 1 if level[k] < levels else 0
-        if busy == 0:
+        if _open(w, brackets, level, roots) == 0:
             return
         for k in range(WIDTH):
             w[SHIFT + k] = w[A + k] + w[STEP + k] * (w[B + k] - w[A + k])

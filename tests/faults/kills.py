@@ -180,8 +180,11 @@ def _cut_at(step: int, path: Path, recipe: SpectraRecipe, lost: Callable[[Path],
         else:
             return False
     for file in [p for p in path.parent.rglob("*") if p.is_file()]:
-        if file.stat().st_ino not in synced:
-            lost(file)
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # an orphaned thread of zarr's may still finish its rename
+            if file.stat().st_ino not in synced:
+                lost(file)
     return True
 
 

@@ -92,15 +92,8 @@ def import_spectra(
         solved = eigenvalues(v, Grid.of_points(points), levels, solver) if given is None else given
         return {"potential": v, "energy": solved}
 
-    return write_rows(
-        Path(path),
-        plan,
-        made,
-        {"workers": 0, **(credits or {})},
-        resume=resume,
-        force=force,
-        progress=progress,
-    )
+    about = {"workers": 0, **(credits or {})}
+    return write_rows(Path(path), plan, made, about, resume=resume, force=force, progress=progress)
 
 
 def _digest(potential: np.ndarray, energy: np.ndarray | None) -> str:
