@@ -120,7 +120,7 @@ def register_model(
 
 
 def register_kernel(name: str) -> Callable[[T], T]:
-    """Register a covariance k(r, sigma, length), r = |x − x′| an array, under a name of `--kernel`.
+    """Register a covariance ``k(r, sigma, length)``, r = abs(x − x′) an array, under a name of `--kernel`.
 
     It returns an array of r's shape, positive definite as a function of x and x′, and σ² at r = 0.
     """
@@ -128,7 +128,7 @@ def register_kernel(name: str) -> Callable[[T], T]:
 
 
 def register_shape(name: str) -> Callable[[T], T]:
-    """Register a potential V(ring, u, **numbers) under a name of `--potential`; see `qwell.physics.barriers`.
+    """Register a potential ``V(ring, u, **numbers)`` under a name of `--potential`; see `qwell.physics.barriers`.
 
     u are the distances of the points of the ring from the potential's centre; the arguments after it are
     the shape's numbers, `--potential NAME:number=value`. It returns an array of u's shape, in Hartree.
@@ -139,7 +139,7 @@ def register_shape(name: str) -> Callable[[T], T]:
 def register_packet(name: str) -> Callable[[T], T]:
     """Register an envelope g(u, s0) of packets under a name of `--packet`; see `qwell.physics.packets`.
 
-    u are the distances from X0, an array; S0 is to be the standard deviation of |g|². Packets are normalised.
+    u are the distances from X0, an array; S0 is to be the standard deviation of g². Packets are normalised.
     """
     return _registering("packets", name)
 
