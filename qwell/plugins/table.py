@@ -128,7 +128,7 @@ def register_kernel(name: str) -> Callable[[T], T]:
 
 
 def register_shape(name: str) -> Callable[[T], T]:
-    """Register a potential ``V(ring, u, **numbers)`` under a name of `--potential`; see `qwell.physics.barriers`.
+    """Register a potential ``V(ring, u, **numbers)`` under a name of `--potential`; see `physics.barriers`.
 
     u are the distances of the points of the ring from the potential's centre; the arguments after it are
     the shape's numbers, `--potential NAME:number=value`. It returns an array of u's shape, in Hartree.
