@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,16 @@ def run(group: click.Group, name: str) -> None:
     `--debug` anywhere on the command line keeps the traceback, `--log-file FILE` anywhere keeps a log.
     """
     _open_missing_streams()
+    try:
+        code = _displayed(group, name)
+    except KeyboardInterrupt as error:  # while it was clearing up
+        with suppress(OSError):
+            os.write(2, f"\n{name}: interrupted, and ended at once\n".encode())
+        os._exit(128 + number_of(error))
+    sys.exit(code)
+
+
+def _displayed(group: click.Group, name: str) -> int:
     with (
         _warnings_in_a_line(name) as said,
         signals_end_work(name) as ending,
@@ -129,7 +139,7 @@ def run(group: click.Group, name: str) -> None:
             code = _run(group, name, arguments, debug, said)
             LOG.info("exit code %d", code)
             ending.near = code > 128
-    sys.exit(code)
+    return code
 
 
 def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
