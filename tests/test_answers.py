@@ -39,6 +39,9 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qtrain evaluate": GRADIENTS,
     "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy"),
     "qtrain models": ("--pretrained",),
+    "qtrain push": ("hamiltonian-m3", "file://{home}/pushed"),
+    "qtrain pull": ("file://{home}/shared", "pulled"),
+    "qtrain list": ("file://{home}",),
     "qtrain rollout": EMULATOR,
     "qtrain variational": ("--potential", "harmonic", "--adam-steps", 3, "--optimizer", "adam"),
     "qtrain derivatives": (),
@@ -96,6 +99,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run("qdata", "densities", "--n", 30, "--workers", 0, "--out", "densities.zarr", cwd=home)
     run("qtrain", "eigen", "--data", "m3.zarr", "--model", "mean", "--out", "run", cwd=home)
+    run("qtrain", "push", "hamiltonian-m3", f"file://{home}/shared", cwd=home)
     np.save(home / "wells.npy", np.zeros((2, 101)))
     return home
 

@@ -30,6 +30,8 @@ OPEN = {
     "qwell.physics.propagators.settings.Propagation.from_json", "qwell.physics.ring.Ring.from_json",
 }  # fmt: skip
 
+# What stands in for torch's own operations on the arrays of any module has arrays of any shape.
+OPEN_MODULES = tuple(f"qwell.models.{name}." for name in ("carried", "carried_rules", "chains", "foreign"))
 
 MODULES = [
     import_module(found.name)
@@ -59,7 +61,7 @@ def without_shape(function: Callable[..., Any]) -> set[str]:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_public_function_says_the_shapes_of_its_arrays(name: str) -> None:
-    assert name in OPEN or not without_shape(FUNCTIONS[name])
+    assert name in OPEN or name.startswith(OPEN_MODULES) or not without_shape(FUNCTIONS[name])
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

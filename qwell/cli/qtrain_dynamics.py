@@ -57,7 +57,7 @@ def dynamics(
     """Train an emulator: what was, to what comes next. Defaults are the recipe its authors released."""
     check_resume(data, resume, "store/demo.zarr")
     from qwell.store.reader import open_dataset
-    from qwell.train.beginning import data_of
+    from qwell.train.beginning import data_of, settings_of
     from qwell.train.devices import choose_device
     from qwell.train.dynamics import begin, train_dynamics
     from qwell.train.runs import Run, run_path
@@ -65,7 +65,7 @@ def dynamics(
 
     if resume:
         target = Run.open(resume)
-        opened = data_of(DynamicsConfig.from_json(target.config), "dynamics")
+        opened = data_of(DynamicsConfig.from_json(settings_of(target)), "dynamics")
     else:
         assert data is not None  # checked above
         _refuse_idle(options["model"] or DynamicsConfig.model)

@@ -52,7 +52,7 @@ def eigen(
     check_resume(data, resume, "store/m3.zarr")
     from qwell.store.reader import open_dataset
     from qwell.studies.problem import solvers
-    from qwell.train.beginning import data_of
+    from qwell.train.beginning import data_of, settings_of
     from qwell.train.devices import choose_device
     from qwell.train.eigen import begin, train_eigen
     from qwell.train.evaluate import evaluate, write_report
@@ -63,7 +63,7 @@ def eigen(
     with join_team(choose_device(device)) as (team, where):
         if resume:
             target = Run.open(resume)
-            opened = data_of(EigenConfig.from_json(target.config), "spectra")
+            opened = data_of(EigenConfig.from_json(settings_of(target)), "spectra")
         else:
             assert data is not None  # checked above
             opened = open_dataset(data).require("spectra")

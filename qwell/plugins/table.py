@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module, metadata
+from importlib.abc import SourceLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from qwell.errors import InvalidInput, QwellError
@@ -254,18 +255,37 @@ def _load_file(path: str) -> None:
     load_source(File(Path(path).name, source), path)
 
 
+class _SourceAtHand(SourceLoader):
+    """Imports a module from source that was read already, so that what runs is what was recorded."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        self.name, self.path, self.source = name, path, source
+
+    def get_filename(self, fullname: str) -> str:
+        return self.path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        if path != self.path:
+            raise OSError("only the source is at hand")
+        return self.source
+
+
 def load_source(file: File, path: str) -> None:
     """Run a plug-in's source as a module of its own, unless that was done."""
     digest = hashlib.sha256(file.source).hexdigest()
-    module = ModuleType(f"qwell_plugin_{re.sub('[^A-Za-z0-9_]', '_', file.name[:-3])}_{digest[:12]}")
-    if module.__name__ in sys.modules:
+    name = f"qwell_plugin_{re.sub('[^A-Za-z0-9_]', '_', file.name[:-3])}_{digest[:12]}"
+    if name in sys.modules:
         return
+    loader = _SourceAtHand(name, path, file.source)
+    spec = spec_from_loader(name, loader, origin=path)
+    assert spec is not None  # the loader is there
+    module = module_from_spec(spec)
     module.__file__ = path
-    sys.modules[module.__name__], FILES[module.__name__] = module, file
+    sys.modules[name], FILES[name] = module, file
     try:
-        guarded(lambda: exec(compile(file.source, path, "exec"), module.__dict__), f"plug-in {path}")
+        guarded(lambda: loader.exec_module(module), f"plug-in {path}")
     except QwellError:
-        del sys.modules[module.__name__], FILES[module.__name__]
+        del sys.modules[name], FILES[name]
         raise
 
 

@@ -97,6 +97,8 @@ class Place:
                 if not _is_no_answer(error.__cause__):
                     raise
                 failure = error.__cause__ or error
+            except NotADirectoryError as error:  # nothing lies below a file
+                raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
             except PermissionError as error:
                 raise TransferError(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
             except Exception as error:

@@ -261,7 +261,7 @@ def test_memory_decides_how_many_workers() -> None:
         and Workers(2, max_memory=10 * one).allowed(plan) == 2
     )
     big = SpectraRecipe("m3", n=1_000_000).plan(1_000_000)
-    with pytest.raises(InvalidInput, match=r"needs about 1652 MB .* lower --shard-size to 206000"):
+    with pytest.raises(InvalidInput, match=r"needs about 1.7 GB .* lower --shard-size to 206000"):
         Workers(max_memory=500_000_000).allowed(big)
     with pytest.raises(InvalidInput, match="allow more"):
         Workers(max_memory=1000).allowed(plan)
