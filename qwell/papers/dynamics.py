@@ -100,6 +100,19 @@ class Steps:
     def frames(self) -> tuple[str, str]:
         return "--frames", str(self.scale.frames)
 
+    def size(self, updates: int | None, data: str) -> str:
+        """How much networks learned that are trained here, in words."""
+        much = "the released recipe" if updates is None else f"{updates:,} updates of 128 windows"
+        return f"{much} on {data}"
+
+    def barriers(self) -> str:
+        """What networks learn from that see a potential, in words."""
+        return f"{self.scale.taught:,} of 2,646 simulations" if self.scale.taught else "the barriers"
+
+    def stand_in(self, otherwise: str) -> str:
+        """The size of what the package's networks may stand in for."""
+        return "as the package has it" if self.scale.pretrained else otherwise
+
     def data(self, name: str, *options: str) -> str:
         """A data set of trajectories. Returns its path."""
         return self.plan.data(name, "qdata", "simulate", *options, *self.scale.simulate)
@@ -165,35 +178,39 @@ def plan(scale: Scale) -> Plan:
 def _architectures(steps: Steps, gru: str, barrier: str, free: str, tests: Sequence[str]) -> None:
     """Tables I and III, and rollouts of the recurrent network."""
     on, updates = repeated("--data", tests), steps.scale.updates
+    learned = steps.size(updates, steps.barriers())
     runs = [steps.train(f"barrier-{n}", barrier, n, updates) for n in NETWORKS[:-1]]
     steps.plan.claim(
         steps.probe("emulators", *runs, gru, *on, *steps.frames, folder="table-1"),
         "Architectures, with a barrier",
         f"MAE of parts and C over 25 cases with a potential: {_listed(EMULATORS['barrier'])} (Table I,"
-        " Fig. 3).",
+        f" Fig. 3), after {EMULATOR_TRAINING['barrier']}.",
         partial(said_of_emulators, kind="barrier"),
-        f"the released recipe: {EMULATOR_TRAINING['barrier']}",
+        f"{learned}; gru {steps.stand_in('likewise')}",
     )
     without = [steps.train(f"free-{n}", free, n, updates) for n in NETWORKS[:-1]]
     without.append(steps.asked("free-gru", free, "gru", updates))
     steps.plan.claim(
         steps.probe("emulators", *without, "--data", tests[2], *steps.frames, folder="table-3"),
         "Architectures, free packets",
-        f"MAE of parts and C over 12 cases: {_listed(EMULATORS['free'])} (Table III, Figs. S3, S6).",
+        f"MAE of parts and C over 12 cases: {_listed(EMULATORS['free'])} (Table III, Figs. S3, S6), after"
+        f" {EMULATOR_TRAINING['free']}.",
         partial(said_of_emulators, kind="free"),
-        f"the released recipe: {EMULATOR_TRAINING['free']}",
+        f"{steps.size(updates, 'the free packets')}; gru {steps.stand_in('likewise')}",
     )
     steps.plan.claim(
         steps.rollout("rollout", gru, tests),
         "Rollouts of the recurrent network",
         "Even after 350 steps the error is negligible, also on potentials never seen (Figs. 2, S4).",
         said_of_rollout,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
     steps.plan.claim(
         steps.rollout("half-circle", gru, tests[1:2], "--row", "1"),
         "Rollouts in shapes never seen",
         "The step pyramid and the half circle, taught by rectangles alone, are predicted as well (Fig. 2).",
         said_of_rollout,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
 
 
@@ -205,6 +222,7 @@ def _generalisation(steps: Steps, seeds: Sequence[str], tests: Sequence[str], ot
         "Unchanged for all spreads and widths, worse for energies outside those taught and for high barriers"
         " (Fig. 4).",
         said_of_sweep,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
     steps.plan.claim(
         steps.probe("gradients", gru, "--data", tests[0], "--samples", str(steps.scale.samples)),
@@ -212,18 +230,21 @@ def _generalisation(steps: Steps, seeds: Sequence[str], tests: Sequence[str], ot
         "Free waves are extrapolated from the last two frames, near barriers earlier ones matter; the mean"
         " gradients obey Cauchy and Riemann (Figs. 5, S8).",
         said_of_gradients,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
     steps.plan.claim(
         steps.probe("packets", gru, "--data", tests[0], *steps.frames),
         "Other packets",
         "The triangle is on a par with the Gaussian, the square noticeably worse (Fig. S5).",
         said_of_packets,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
     steps.plan.claim(
         steps.rollout("beyond-taught", gru, [others]),
         "Beyond the paper: outside what is taught",
         "No such cases: wells below zero, a barrier of 20 Hartree, faster, narrower and wider packets.",
         measured_on_rollout,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
 
 
@@ -239,9 +260,10 @@ def _options(steps: Steps, seeds: Sequence[str], barrier: str, tests: Sequence[s
     steps.plan.claim(
         steps.probe("hyper", *runs, "--data", tests[0], *steps.frames),
         "Options",
-        "Two frames are enough, a window of 23 and 69 to 92 hidden numbers are best; five seeds (Fig. S7).",
+        "Two frames are enough, a window of 23 and 69 to 92 hidden numbers are best; five seeds, each after"
+        f" {EMULATOR_TRAINING['barrier']} (Fig. S7).",
         partial(said_of_hyper, full=scale.hyper_updates is None),
-        f"the released recipe: {EMULATOR_TRAINING['barrier']}",
+        steps.size(scale.hyper_updates, steps.barriers()),
     )
 
 
@@ -254,12 +276,14 @@ def _ring(steps: Steps, gru: str, barrier: str, tests: Sequence[str]) -> None:
         "Beyond the paper: emulators on the ring",
         "No such comparison.",
         said_of_emulators,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
     steps.plan.claim(
         steps.rollout("beyond-rollout", ring[0], tests),
         "Beyond the paper: rollouts of the best",
         "As above.",
         measured_on_rollout,
+        steps.stand_in(steps.size(steps.scale.updates, steps.barriers())),
     )
 
 
