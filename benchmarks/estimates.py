@@ -1,10 +1,17 @@
 """How near the estimates of `--dry-run` come: seconds of one core estimated, by seconds measured.
 
-python benchmarks/estimates.py
+    python benchmarks/estimates.py
+
+First what a row costs, where the work takes long enough for a second of starting not to count; then the
+seconds that `--dry-run` prints by those of the command as typed, also for few rows.
 """
 
 from __future__ import annotations
 
+import re
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -22,10 +29,12 @@ from qwell.physics.ring import Ring
 
 # mesh, levels, n, solver
 SPECTRA = [
-    (20, 3, 200_000, "lanes"),
-    (100, 10, 20_000, "lanes"),
-    (100, 40, 10_000, "lanes"),
-    (200, 10, 10_000, "lanes"),
+    (20, 3, 500_000, "lanes"),
+    (100, 10, 200_000, "lanes"),
+    (100, 40, 50_000, "lanes"),
+    (200, 10, 50_000, "lanes"),
+    (400, 10, 20_000, "lanes"),
+    (1600, 10, 10_000, "lanes"),
     (50, 10, 5_000, "scipy"),
     (100, 10, 5_000, "scipy"),
     (400, 10, 500, "scipy"),
@@ -71,6 +80,20 @@ def ratio(recipe: Any) -> float:
     return float(recipe.seconds_per_row * rows / seconds)
 
 
+def as_typed(n: int, mesh: int) -> float:
+    """Seconds that `--dry-run` prints, by seconds of the processor that the command takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["qwell.cli.qdata", "generate", "--kernel", "m3", "--solver", "lanes", "--workers", "0"]
+        command = [sys.executable, "-m", *words, "--n", str(n), "--mesh", str(mesh), "--out", "x.zarr"]
+        told = subprocess.run([*command, "--dry-run"], cwd=folder, text=True, capture_output=True, check=True)
+        printed = re.search(r"about ([\d.]+) s", told.stdout)
+        assert printed is not None, told.stdout
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=folder, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return float(printed[1]) / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
 def main() -> None:
     base = SpectraRecipe("m3", n=1000, validation=0, solver="lanes")
     ratio(base)  # what is compiled or imported at first use
@@ -85,6 +108,8 @@ def main() -> None:
         where = f"{points} points, dt {dt:g}, V {height:g}"
         name = f"{method}, {hamiltonian}, {packets} x {frames} frames, {where} (0.5 to 2)"
         rows[name] = ratio(trajectories(*case))
+    for n, mesh in ((1000, 100), (20_000, 100), (500_000, 100), (1000, 1600)):
+        rows[f"as typed: lanes, {n:,} rows, mesh {mesh} (0.5 to 2)"] = as_typed(n, mesh)
     report("estimates", "python benchmarks/estimates.py", rows)
 
 

@@ -124,7 +124,7 @@ class SpectraRecipe:
         """What one core of a common machine takes for a potential; for the estimate of --dry-run only."""
         solving = 3e-5 + 1.6e-8 * self.mesh**2  # all eigenvalues, whatever is kept
         if self.solver == "lanes":
-            solving = 1.2e-6 + (2e-8 + 2e-9 * self.levels) * self.mesh
+            solving = 1.2e-6 + (1.5e-8 + 3e-9 * self.levels) * self.mesh
         states = 1e-4 + 4.7e-7 * self.mesh * self.levels
         return solving + 1e-10 * self.mesh**2 + states * self.densities
 

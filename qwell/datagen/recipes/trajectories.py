@@ -308,7 +308,7 @@ class TrajectoriesRecipe:
             steps = error_bound(potential, self.ring, how)[0] * frame_blocks(potential, self.ring, how)
             if how.hamiltonian == "lattice":
                 return steps * 4e-9 * points
-            return steps * (3e-5 / min(packets, BLOCK) + 3.5e-8 * single * points)
+            return steps * (2e-5 / min(packets, BLOCK) + 3e-8 * single * points)
         if how.method == "eigen":
             return 4.5e-10 * points**3 / packets + 1e-10 * points**2 * how.frames
         known = {"split-operator": 2.2e-8 * single, "space-splitting": 3.2e-9}
