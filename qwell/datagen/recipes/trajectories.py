@@ -138,7 +138,7 @@ class TrajectoriesRecipe:
         for family in self.families:
             for potential in family.potentials:
                 potential.on(self.ring)
-            for x0, s0, e0 in product(family.x0, family.s0, (min(family.e0), max(family.e0))):
+            for x0, s0, e0 in product(family.x0, family.s0, {min(family.e0), max(family.e0)}):
                 packet(self.ring, family.packet, x0, s0, e0, self.wrap)
 
     @property
