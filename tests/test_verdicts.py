@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from qwell.papers import introspective, potential
+from qwell.papers.dynamics_answers import said_of_emulators
 from qwell.papers.plan import Answer
 from qwell.papers.reproduce import PAPERS
 from qwell.papers.spectra_answers import (
@@ -132,3 +133,16 @@ def test_scattered_energies_do_not_help() -> None:
 
     assert verdict(-0.51, -0.51) == "agrees"
     assert verdict(-0.55, -0.551) == verdict(-0.3, -0.9, -0.75) == "disagrees"
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(60_000, "agrees"), (5_000_000, "disagrees")])
+def test_architectures_are_ranked_only_where_all_learned_enough(others: int, verdict: str) -> None:
+    def row(name: str, updates: int, c: float) -> dict[str, Any]:
+        table = {"cases": 25, "mae": 0.0, "mae_parts": 0.0, "C": c}
+        learned = {"updates": updates, "learned_from": "barriers"}
+        by_data = {"C_by_data": {"paper-tests-rect": c}}
+        return {"network": f"emulator_{name}", **learned, "with_potential": table, **by_data}
+
+    rows = [row("gru", 5_000_000, 0.997), row("dense", others, 0.998)]
+    answer = said_of_emulators({"emulators": rows, "cases": 37, "frames": 400}, "barrier")
+    assert answer.verdict == verdict and ("Not ranked" in answer.sentence) == (verdict == "agrees")

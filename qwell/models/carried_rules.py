@@ -165,6 +165,7 @@ def convolution(func: Callable[..., Tensor]) -> Callable[..., Carried]:
 
 
 def einsum(equation: str, *operands: Any) -> Carried:
+    """Of one operand, linear; of two, by the product rule."""
     parts = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     if len(parts) == 1:
         x: Carried = parts[0]
@@ -209,6 +210,7 @@ def joined(func: Callable[..., Tensor]) -> Callable[..., Carried]:
 
 
 def where(condition: Tensor, x: Any, y: Any) -> Carried:
+    """Derivatives are chosen as values are; the condition is held fixed."""
     like = first_carried((x, y))
     if like is None:
         return refuse("a condition that is itself differentiated has no derivatives")
