@@ -49,6 +49,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qtrain introspect": ("--data", "densities.zarr"),
     "qtrain probe learning-curves": ("run",),
     "qtrain probe similarity": ("--train", "m3.zarr", "--data", "exp.zarr", "--out", "similar"),
+    "qtrain probe potentials": ("found",),
     "qtrain probe sweep": ("emulator-unitary",),
     **{f"qtrain probe {name}": GRADIENTS for name in
        ("cross-kernel", "ablation", "attention", "densities", "crossing", "matter")},
@@ -61,7 +62,7 @@ REPLACED = [
        "matter", "gradients")),
     "probes.rollouts.rollouts", "probes.rollouts.emulators", "probes.generalisation.sweep",
     "probes.generalisation.packets", "probes.generalisation.hyper", "derivative_times.derivative_times",
-    "introspect.pipeline.introspect",
+    "inverse.maps.potentials", "introspect.pipeline.introspect",
 ]  # fmt: skip
 
 

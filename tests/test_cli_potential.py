@@ -50,6 +50,26 @@ def test_the_papers_methods(method: str, tmp_path: Path) -> None:
     assert (tmp_path / f"runs/hydrogen-1s-{method}/report.png").exists()
 
 
+def test_potentials_of_one_state_side_by_side(tmp_path: Path) -> None:
+    """Fig. 2: a run's ε is that of its own report; lines and other states are no panels of one plane."""
+    for method, system in (("mpnn", "hydrogen-1s"), ("qpnn", "hydrogen-1s"), ("mpnn", "oscillator-3d")):
+        options = ("--method", method, "--epochs", 1, "--samples", 64)
+        run(*POTENTIAL, "--system", system, *options, cwd=tmp_path)
+    run(*POTENTIAL, "--system", "oscillator-0", *SHORT, cwd=tmp_path)
+    asked = ("qtrain", "probe", "potentials")
+    runs = ("runs/hydrogen-1s-mpnn", "runs/hydrogen-1s-qpnn")
+    numbers = run(*asked, *runs, "--json", cwd=tmp_path).json
+    reported = json.loads((tmp_path / runs[0] / "report.json").read_text())["runs"][0]
+    assert numbers["errors"]["hydrogen-1s-mpnn"] == reported["box"]
+    assert (tmp_path / runs[0] / "probes/potentials.png").stat().st_size
+    for others, words in (
+        ((*runs, "runs/oscillator-3d-mpnn"), "different systems"),
+        (("runs/oscillator-0-variance",), "one dimension"),
+        ((runs[0], runs[0]), "named twice"),
+    ):
+        assert words in run(*asked, *others, cwd=tmp_path, code=2).stderr
+
+
 def test_a_sweep(tmp_path: Path) -> None:
     options = ("--method", "mpnn", "--epochs", 2, "--samples", 320, "--lambda", "0,0.1,1", "--out", "s")
     said = run(*POTENTIAL, "--system", "oscillator-0", *options, cwd=tmp_path).stdout

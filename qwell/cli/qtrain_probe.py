@@ -19,7 +19,8 @@ from qwell.studies.probes.asked import OfSpectra, OfTrajectories
 def probe() -> None:
     """Ask trained networks what they know: the experiments of the papers, one command each.
 
-    emulators, gradients, sweep, packets, hyper are for emulators of dynamics. Each writes a figure (PNG and
+    emulators, gradients, sweep, packets, hyper are for emulators of dynamics, potentials for what
+    `qtrain potential` found. Each writes a figure (PNG and
     SVG), a table (CSV and Markdown) and numbers (JSON) into the run directory of the first network, and
     prints the table. Networks are runs, model folders or pretrained names.
     """
@@ -278,3 +279,16 @@ def hyper(models: tuple[str, ...], data: str, out: Path | None, **asked: Any) ->
     from qwell.studies.probes.generalisation import hyper as ask
 
     answer_with(ask(models, open_kind(data, "trajectories"), **given(asked)), probes_folder(models[0], out))
+
+
+@probe.command()
+@runs
+@common
+def potentials(models: tuple[str, ...], out: Path | None) -> None:
+    """Potentials that runs of `qtrain potential` found, on a plane, beside ψ and V.
+
+    Figure 2 of the paper on potentials; the runs are of one system in two or three dimensions.
+    """
+    from qwell.studies.inverse.maps import potentials as ask
+
+    answer_with(ask(models), out or Path(models[0]) / "probes")

@@ -69,6 +69,39 @@ def potential_figure(
     return figure
 
 
+def maps_figure(
+    axis: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    wave: np.ndarray,
+    exact: np.ndarray,
+    names: tuple[str, ...] = ("x", "y"),
+) -> Figure:
+    """Draw potentials on a plane, then ψ and V (Fig. 2): three panels a row, all potentials in V's colours.
+
+    Arguments:
+        axis: (m,), both coordinates; found: title → U (m, m); wave, exact: ψ and V (m, m).
+        names: of the coordinates of the first and second index.
+    """
+    panels = [*found.items(), ("ψ", wave), ("V", exact)]
+    rows = -(-len(panels) // 3)
+    figure, axes = canvas(rows, 3, width=12.0, height=3.8 * rows)
+    low, high = np.quantile(exact[np.isfinite(exact)], [0.01, 1.0])
+    margin = 0.25 * (high - low)
+    for at, panel in enumerate(axes):
+        if at >= len(panels):
+            panel.set_axis_off()
+            continue
+        title, values = panels[at]
+        limits = {} if title == "ψ" else {"vmin": low - margin, "vmax": high + margin}
+        drawn = panel.pcolormesh(
+            axis, axis, values.T, shading="nearest", cmap="magma" if title == "ψ" else "viridis",
+            rasterized=True, **limits,
+        )  # fmt: skip
+        panel.set(xlabel=names[0], ylabel=names[1], aspect="equal", title=title)
+        figure.colorbar(drawn, ax=panel, shrink=0.85, extend="neither" if title == "ψ" else "both")
+    return figure
+
+
 def penalty_figure(
     penalties: Sequence[float], errors: Sequence[Sequence[float]], losses: Sequence[Sequence[float]]
 ) -> Figure:

@@ -36,8 +36,8 @@ class Stage:
 
     @property
     def needs(self) -> set[str]:
-        """Where commands write that must be done before: data sets and runs that this one names."""
-        return {word for word in self.command[:-1] if word.startswith(("store/", "runs/"))}
+        """Where commands write that must be done before: data sets, runs and answers that this one names."""
+        return {word for word in self.command[:-1] if word.startswith(("store/", "runs/", "probes/"))}
 
     def remaining(self, folder: Path) -> Command:
         """What is still to be typed in a folder: the command, what continues it, or nothing if it is done."""

@@ -73,6 +73,10 @@ class Steps:
         """A search for the potential of a system."""
         return self.plan.experiment(folder, product, "qtrain", "potential", "--system", system, *options)
 
+    def made(self, folder: str) -> Stage:
+        """A search that is in the plan already."""
+        return next(stage for stage in self.plan.stages if stage.out == f"probes/{folder}")
+
 
 def plan(scale: Scale) -> Plan:
     """Table I, Fig. 2, Fig. 3, our own recipe, and what helps."""
@@ -103,9 +107,9 @@ def _table(steps: Steps) -> None:
 def _figures(steps: Steps) -> None:
     system, mpnn = "hydrogen-1s", ("--method", "mpnn")
     full = steps.scale.epochs is None
-    base = next(stage for stage in steps.plan.stages if stage.out == f"probes/{system}-mpnn-text")
+    base, qpnn = steps.made(f"{system}-mpnn-text"), steps.made(f"{system}-qpnn-text")
     size = _size(system, steps.scale.epochs, steps.scale.seeds)
-    steps.plan.claim(
+    unshrunk = steps.plan.claim(
         steps.find("fig-2-unshrunk", system, *mpnn, *steps.epochs, "--shrink", "1", *steps.seeds),
         "Without the factor δ",
         "Another potential of similar loss (Fig. 2b).",
@@ -113,13 +117,21 @@ def _figures(steps: Steps) -> None:
         size,
         base,
     )
-    steps.plan.claim(
+    loose = steps.plan.claim(
         steps.find("fig-2-free", system, *mpnn, *steps.epochs, "--lambda", "0", *steps.seeds),
         "Without a pinned point, λ = 0",
         "The potential is shifted by a constant (Fig. 2c).",
         partial(_said_of_change, full=full),
         size,
         base,
+    )
+    beside = [stage.out for stage in (base, unshrunk, loose, qpnn)]
+    steps.plan.claim(
+        steps.plan.experiment("fig-2", "potentials", "qtrain", "probe", "potentials", *beside),
+        "Four potentials for one state",
+        "Losses are alike, potentials are not; MPNN's is the best (Fig. 2).",
+        partial(_said_of_maps, best=f"{system}-mpnn-text", full=full),
+        _size(system, steps.scale.epochs),
     )
     sweep = ("--epochs", str(steps.scale.sweep_epochs), "--lambda", steps.scale.penalties, *steps.seeds)
     steps.plan.claim(
@@ -141,9 +153,8 @@ def _our_recipe(steps: Steps) -> None:
         steps.plan.claim(
             asked[system], f"Beyond the paper: {name}, our recipe", "None.", said, _our_size(system, scale)
         )
-    paper = ("--method", "mpnn", "--recipe", "scripts")
     steps.plan.claim(
-        steps.find("ablation-relu-paper", hydrogen, *steps.epochs, *paper, *steps.seeds),
+        steps.made(f"{hydrogen}-mpnn-scripts"),
         "What helps: the paper's network and loss, scripts' recipe",
         "None.",
         partial(_said_of_help, better=False, full=scale.epochs is None and not ours),
@@ -264,6 +275,14 @@ def _said_of_change(n: Numbers, full: bool) -> Answer:
     criteria = {"ε in the box above twice that with it": without > 2 * base}
     sentence = f"{_said_of_potential(n).sentence} With it, ε in the box is {base:.3g}."
     return Answer(sentence, criteria, full)
+
+
+def _said_of_maps(n: Numbers, best: str, full: bool) -> Answer:
+    """Of several networks for one state, one has the least ε."""
+    errors = n["errors"]
+    listed = ", ".join(f"{name}: {error:.3g} (Ē {n['energies'][name]:.3f})" for name, error in errors.items())
+    criteria = {f"ε in the box is least for {best}": min(errors, key=errors.__getitem__) == best}
+    return Answer(f"ε in the box of the first beginning of each, {listed}.", criteria, full)
 
 
 def _said_of_sweep(n: Numbers, full: bool) -> Answer:

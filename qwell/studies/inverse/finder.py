@@ -145,7 +145,7 @@ def _by_variance(
     config: FinderConfig, system: System, pins: Tensor, values: Tensor, note: Note
 ) -> tuple[Field, Chain | None, dict[str, Any]]:
     """Least variance of the local energy: Adam on fresh points, then Gauss–Newton on a fixed set."""
-    sweeps = 40 * max(1, config.samples // WALKERS)
+    sweeps = 320 * max(1, config.samples // WALKERS)
     bulk = system.walk(WALKERS, sweeps, config.seed)
     pool = bulk.flat()
     if config.temper > 0:
@@ -179,13 +179,14 @@ def _by_variance(
         cycle.step()
         if step % 50 == 0:
             note(step, loss.item(), _energy(field, kinetic[some], pool[some], pins, values))
-    some = torch.randperm(len(pool), generator=generator)[: 2 * config.samples]
-    kinetic, pool = kinetic[some], pool[some]
+    keen = 1 + ((kinetic - middle) / shape["height"]) ** 2
+    some = torch.multinomial(keen, min(2 * config.samples, len(pool)), generator=generator)
+    kinetic, pool, weight = kinetic[some], pool[some], 1 / keen[some]
 
     def report(step: int, loss: float) -> None:
         note(config.adam_steps + step, loss, _energy(field, kinetic, pool, pins, values))
 
-    _gauss_newton(field, kinetic, pool, known(config.newton_steps), report)
+    _gauss_newton(field, kinetic, pool, weight / weight.mean(), known(config.newton_steps), report)
     return field, bulk, shape
 
 
@@ -196,25 +197,31 @@ def _energy(field: Field, kinetic: Tensor, x: Tensor, pins: Tensor, values: Tens
 
 @torch.no_grad()
 def _gauss_newton(
-    field: SmoothField, kinetic: Tensor, x: Tensor, steps: int, report: Callable[[int, float], None]
+    field: SmoothField,
+    kinetic: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    steps: int,
+    report: Callable[[int, float], None],
 ) -> None:
-    """Levenberg–Marquardt on the residuals E(r_n) − Ē: (JᵀJ + μ)δ = −Jᵀr."""
+    """Levenberg–Marquardt on the residuals r_n = √w_n (E(r_n) − Ē): (JᵀJ + μ)δ = −Jᵀr."""
     parameters = list(field.parameters())
     theta = parameters_to_vector(parameters)
     features, factor = field.features(x), field.factor(x)[:, None]
-    damping, loss = 1e-3, float(variance_loss(field, kinetic, x))
+    damping, loss = 1e-3, float(variance_loss(field, kinetic, x, weight))
+    column, root = weight[:, None], weight.sqrt()
     for step in range(steps):
         residual = kinetic + field(x)
-        residual = residual - residual.mean()
+        residual = root * (residual - (weight * residual).mean())
         jacobian = factor * parameter_jacobian(field.network, features)[:, 0]
-        jacobian = jacobian - jacobian.mean(0)
+        jacobian = root[:, None] * (jacobian - (column * jacobian).mean(0))
         normal, slope = jacobian.mT @ jacobian / len(x), jacobian.mT @ residual / len(x)
         size = float(normal.diagonal().mean())
         for _ in range(12):
             damped = normal.clone()
             damped.diagonal().add_(damping * size + 1e-300)
             vector_to_parameters(theta - torch.linalg.solve(damped, slope), parameters)
-            if (found := float(variance_loss(field, kinetic, x))) < loss:
+            if (found := float(variance_loss(field, kinetic, x, weight))) < loss:
                 break
             damping *= 5
         else:
@@ -227,7 +234,7 @@ def _gauss_newton(
 def _as_in_the_paper(
     config: FinderConfig, system: System, pins: Tensor, values: Tensor, note: Note
 ) -> tuple[Field, Chain | None, dict[str, Any]]:
-    """Adam, 2,500 fixed points, batches of 32."""
+    """Adam, 2,500 fixed points at which ψ and the kinetic part are computed once, batches of 32."""
     chain = None
     if config.method == "qpnn":
         points = system.uniform(config.samples, config.seed)
@@ -239,9 +246,11 @@ def _as_in_the_paper(
         points = chain.flat()[: config.samples]
     shape = {"dimensions": system.dimensions, "ceiling": 12.5 if system.dimensions == 1 else 0.0}
     field = _build(config, shape)
-    optimiser = torch.optim.Adam(field.parameters(), lr=config.rate)
+    optimiser = torch.optim.Adam(field.parameters(), lr=config.rate, fused=True)
     generator = torch.Generator().manual_seed(config.seed)
     epochs, penalty = known(config.epochs), known(config.penalty)
+    kinetic, wave = system.kinetic(points), system.wave(points)
+    slope = system.kinetic_slope(points) if config.method != "mpnn" else torch.empty(0)
     for epoch in range(epochs):
         order = torch.randperm(len(points), generator=generator)
         total = 0.0
@@ -249,18 +258,20 @@ def _as_in_the_paper(
         for some in batches:
             x = points[some]
             if config.method == "mpnn":
-                loss = equation_loss(field, system, x, root=config.recipe == "text")
-                loss = loss + penalty * pin_loss(field, pins, values)
+                guess = field(torch.cat([x, pins]))
+                energy = kinetic[some] + guess[: len(x)]
+                loss = equation_loss(energy, wave[some], root=config.recipe == "text")
+                loss = loss + penalty * pin_loss(guess[len(x) :], values)
             else:
-                loss = gradient_loss(field, system, x) + pin_loss(field, pins, values)
+                loss = gradient_loss(field, slope[some], x) + pin_loss(field(pins), values)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             total += loss.item()
         if epoch % max(1, epochs // 200) == 0 or epoch == epochs - 1:
             with torch.no_grad():
-                energy = float((system.kinetic(points) + field(points)).mean())
-            note(epoch, total / len(batches), energy)
+                mean = float((kinetic + field(points)).mean())
+            note(epoch, total / len(batches), mean)
     return field, chain, shape
 
 

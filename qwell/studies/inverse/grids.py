@@ -108,7 +108,13 @@ class GridSystem(System):
             box=(float(nodes[seen[0]]), float(nodes[seen[-1]])),
         )  # fmt: skip
         object.__setattr__(system, "nodes", nodes[torch.from_numpy(seen)])
+        object.__setattr__(system, "spacing", dx)
         return system
+
+    def kinetic_slope(self, x: Tensor) -> Tensor:
+        """d(−ψ''/2ψ)/dx at grid points (n, 1), by central differences, (n, 1)."""
+        dx: float = self.spacing  # type: ignore[attr-defined]
+        return ((self.kinetic(x + dx) - self.kinetic(x - dx)) / (2 * dx))[:, None]
 
     def walk(self, walkers: int, sweeps: int, seed: int, power: float = 1.0, thin: int = 5) -> Chain:
         """Grid points drawn independently from |ψ|^{2β}."""

@@ -13,28 +13,29 @@ import torch
 from torch import Tensor
 
 from qwell.studies.inverse.fields import Field
-from qwell.studies.inverse.systems import System
 
 
-def gradient_loss(field: Field, system: System, x: Tensor) -> Tensor:
-    """mean |∇E|² at points (n, d)."""
+def gradient_loss(field: Field, slope: Tensor, x: Tensor) -> Tensor:
+    """mean |∇E|² at points (n, d) where the slope of the kinetic part is known."""
     x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad((system.kinetic(x) + field(x)).sum(), x, create_graph=True)
-    return (slope**2).sum(-1).mean()
+    (push,) = torch.autograd.grad(field(x).sum(), x, create_graph=True)
+    return ((slope + push) ** 2).sum(-1).mean()
 
 
-def equation_loss(field: Field, system: System, x: Tensor, root: bool) -> Tensor:
-    """mean |ψ(E − Ē)|², or its root, as in the paper's text; its scripts take none."""
-    energy = system.kinetic(x) + field(x)
-    broken = ((system.wave(x) * (energy - energy.mean())) ** 2).mean()
+def equation_loss(energy: Tensor, wave: Tensor, root: bool) -> Tensor:
+    """mean |ψ(E − Ē)|² of E and ψ at points, or its root, as in the paper's text; its scripts take none."""
+    broken = ((wave * (energy - energy.mean())) ** 2).mean()
     return broken.sqrt() if root else broken
 
 
-def variance_loss(field: Field, kinetic: Tensor, x: Tensor) -> Tensor:
-    """mean (E − Ē)², at points whose kinetic part is known."""
-    return (kinetic + field(x)).var(correction=0)
+def variance_loss(field: Field, kinetic: Tensor, x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """mean w (E − Ē)², Ē = mean w E, at points whose kinetic part is known; weights of mean 1, or none."""
+    energy = kinetic + field(x)
+    if weight is None:
+        return energy.var(correction=0)
+    return (weight * (energy - (weight * energy).mean()) ** 2).mean()
 
 
-def pin_loss(field: Field, pins: Tensor, values: Tensor) -> Tensor:
+def pin_loss(guess: Tensor, values: Tensor) -> Tensor:
     """mean (U(r₀) − V(r₀))²."""
-    return ((field(pins) - values) ** 2).mean()
+    return ((guess - values) ** 2).mean()

@@ -16,7 +16,7 @@ from qwell.progress import track
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.inverse.config import FinderConfig
 from qwell.studies.inverse.finder import Found, find
-from qwell.studies.inverse.systems import System
+from qwell.studies.inverse.systems import System, mesh_of, plane_of
 from qwell.train.config import known
 
 POINTS, SWEEPS = 20_000, 200
@@ -148,15 +148,12 @@ def _figure(found: Found, system: System) -> Figure:
     a, b = system.box
     line = np.linspace(a, b, 402)  # even: not through a singularity at 0
     points = torch.zeros(len(line), system.dimensions, dtype=torch.float64)
-    axis_of_line = int(np.abs(system.pin).argmax())  # along which ψ is large: not along a node
-    points[:, axis_of_line] = torch.from_numpy(line)
+    first, second = plane_of(system)  # along the first ψ is large: not along a node
+    points[:, first] = torch.from_numpy(line)
     plane = None
     if system.dimensions > 1:
         axis = np.linspace(a, b, 102)
-        mesh = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-        on = torch.zeros(len(mesh), system.dimensions, dtype=torch.float64)
-        on[:, [axis_of_line, (axis_of_line + 1) % system.dimensions]] = torch.from_numpy(mesh)
-        square = (len(axis), len(axis))
+        on, square = mesh_of(system, axis), (len(axis), len(axis))
         plane = (
             axis, system.potential(on).numpy().reshape(square), found.potential(on).numpy().reshape(square)
         )  # fmt: skip
@@ -168,7 +165,7 @@ def _figure(found: Found, system: System) -> Figure:
         found.history,
         system.energy,
         plane,
-        ("xyz"[axis_of_line], "xyz"[(axis_of_line + 1) % max(system.dimensions, 2)]),
+        ("xyz"[first], "xyz"[second]),
     )
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,6 +52,11 @@ class System:
         """−∇²ψ/2ψ at points (n, d), (n,): the local energy without its potential (paper, Eq. 2)."""
         return -0.5 * self.laplacian(x) / self.wave(x)
 
+    def kinetic_slope(self, x: Tensor) -> Tensor:
+        """∇(−∇²ψ/2ψ) at points (n, d), (n, d)."""
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(self.kinetic(x).sum(), x)[0]
+
     def log_density(self, x: Tensor) -> Tensor:
         """ln |ψ|², −∞ on nodes."""
         return 2 * self.wave(x).abs().log()
@@ -72,6 +78,20 @@ class System:
         a, b = self.box if half is None else (-half, half)
         drawn = torch.rand(points, self.dimensions, dtype=torch.float64, generator=generator)
         return a + (b - a) * drawn
+
+
+def plane_of(system: System) -> tuple[int, int]:
+    """Two coordinates, the first that along which ψ is large: not along a node."""
+    first = int(np.abs(system.pin).argmax())
+    return first, (first + 1) % max(system.dimensions, 2)
+
+
+def mesh_of(system: System, axis: np.ndarray) -> Tensor:
+    """Points (m², d) of the plane `plane_of`, all other coordinates zero."""
+    mesh = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    on = torch.zeros(len(mesh), system.dimensions, dtype=torch.float64)
+    on[:, list(plane_of(system))] = torch.from_numpy(mesh)
+    return on
 
 
 def check(system: System, pins: Tensor) -> None:
