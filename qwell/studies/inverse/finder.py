@@ -145,7 +145,7 @@ def _by_variance(
     config: FinderConfig, system: System, pins: Tensor, values: Tensor, note: Note
 ) -> tuple[Field, Chain | None, dict[str, Any]]:
     """Least variance of the local energy: Adam on fresh points, then Gauss–Newton on a fixed set."""
-    sweeps = 320 * max(1, config.samples // WALKERS)
+    sweeps = 40 * max(1, config.samples // WALKERS)
     bulk = system.walk(WALKERS, sweeps, config.seed)
     pool = bulk.flat()
     if config.temper > 0:

@@ -4,7 +4,9 @@ qpnn       mean |∇E(r_n)|² + (U(r₀) − V(r₀))², r_n uniform            
 qpnn-ms    the same, r_n from |ψ|²
 mpnn       √mean |ψ(E(r_n) − Ē)|² + λ (U(r₀) − V(r₀))², Ē = mean E(r_n), r_n from |ψ|²     (Eqs. 7, 8)
 variance   mean (E(r_n) − Ē)², U(r₀) = V(r₀) exactly, r_n from |ψ|² and |ψ|^½: what mpnn weighs by |ψ|⁴,
-           and so leaves to chance in the tails, counts in full
+           and so leaves to chance in the tails, counts in full. Gauss–Newton's points are drawn in
+           proportion to g = 1 + ((T − median)/height)², T = −∇²ψ/2ψ, with w = 1/g: many where T is far from
+           its median, as at a cusp, and the mean is the same
 """
 
 from __future__ import annotations
