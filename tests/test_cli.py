@@ -98,14 +98,25 @@ def test_predict(home: Path, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "v.csv", v, delimiter=",")
     np.savetxt(tmp_path / "one.csv", v[0])
     model = home / "runs/m3-mlp"
-    a, b = (
-        run("qtrain", "predict", model, "--potential", f, "--json", cwd=tmp_path).json["energy"]
-        for f in ("v.npy", "v.csv")
+    np.savez(tmp_path / "v.npz", wells=v)
+    a, b, c = (
+        run("qtrain", "predict", model, "--potential", *f, "--json", cwd=tmp_path).json["energy"]
+        for f in (("v.npy",), ("v.csv",), ("v.npz", "--array", "wells"))
     )
     np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert a == c
     run("qtrain", "predict", model, "--potential", "one.csv", "--out", "e.csv", cwd=tmp_path)
     np.testing.assert_allclose(np.loadtxt(tmp_path / "e.csv", delimiter=","), a[0], rtol=1e-4)
     assert len(run("qtrain", "predict", model, "--potential", "v.npy", cwd=tmp_path).stdout.splitlines()) == 3
+
+
+def test_predictions_far_from_what_was_taught_are_told(home: Path, tmp_path: Path) -> None:
+    model = home / "runs/m3-mlp"  # of σ = 100
+    np.save(tmp_path / "near.npy", np.full((2, 101), 590.0))
+    np.save(tmp_path / "far.npy", np.stack([np.zeros(101), np.full(101, 1e7)]))
+    said = [run("qtrain", "predict", model, "--potential", f"{f}.npy", cwd=tmp_path) for f in ("near", "far")]
+    assert not said[0].stderr
+    assert "1 of 2 potentials" in said[1].stderr and "potential 1 reaches 1e+07" in said[1].stderr
 
 
 def test_models(tmp_path: Path) -> None:
@@ -155,7 +166,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         (["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp", "--updates", "5"], "--updates has no effect"),
         (["qtrain", "evaluate", "nothing", "--data", "{home}/store/m3.zarr"], "no trained model"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "none.npy"], "there is no file"),
-        (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], ".npy or .csv"),
+        (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], "give .npz, .npy, .csv"),
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy(

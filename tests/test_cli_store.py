@@ -134,6 +134,16 @@ def test_bring_your_own_potentials(home: Path, tmp_path: Path, kind: str) -> Non
     )
 
 
+def test_potentials_are_imported_with_their_densities(tmp_path: Path) -> None:
+    """In the empty box ψ_i² is sin²((i+1)π(x+1)/2), of sum 1 over the mesh."""
+    np.save(tmp_path / "box.npy", np.zeros((3, 41)))
+    run("qdata", "import", "box.npy", "--levels", 3, "--densities", cwd=tmp_path)
+    data = open_dataset(tmp_path / "store/box.zarr")
+    shape = np.sin(np.outer(np.arange(1, 4), np.pi * (data.coordinates["x"] + 1) / 2)) ** 2 / 20
+    np.testing.assert_allclose(data["train"]["density"][0], shape, atol=1e-7)
+    assert "good" in run("qdata", "verify", "--full", "store/box.zarr", cwd=tmp_path).stdout
+
+
 def test_energies_that_come_with_the_potentials_are_kept(tmp_path: Path) -> None:
     potential, energy = np.zeros((5, 21)), np.tile([1.2, 4.9, 11.0], (5, 1))
     np.savez(tmp_path / "mine.npz", v=potential, e=energy)

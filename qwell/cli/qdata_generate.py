@@ -104,6 +104,7 @@ def finalise(path: Path) -> None:
     import_spectra, "solver", type=Names(lambda: SOLVERS),
     help="Solver, where the file has no energies: scipy or lanes.",
 )  # fmt: skip
+@option(import_spectra, "densities", help="Keep the squared wave functions of all levels, too.")
 @option(
     import_spectra, "dtype", type=Names(lambda: DTYPES),
     help="Number format of stored potentials: float32 or float64.",

@@ -13,6 +13,7 @@ from qwell.cli.common import parse_settings
 from qwell.cli.options import Names, given, option, refuse, typed
 from qwell.cli.progress import say
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
+from qwell.errors import warn
 from qwell.train.config import MEASURED, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
@@ -134,8 +135,9 @@ def evaluate(model: str, data: str, split: str, device: str) -> None:
     "--potential",
     type=click.Path(path_type=Path),
     required=True,
-    help="File of potentials, one in each row: .npy, or .csv by commas.",
+    help="File of potentials, one in each row: .npy, .npz, HDF5, or .csv by commas.",
 )
+@click.option("--array", help="Name of the array of potentials in .npz or HDF5.  [default: potential]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -143,15 +145,21 @@ def evaluate(model: str, data: str, split: str, device: str) -> None:
 )
 @device_option
 @as_json
-def predict(model: str, potential: Path, out: Path | None, device: str) -> None:
+def predict(model: str, potential: Path, array: str | None, out: Path | None, device: str) -> None:
     """Predict the lowest energies of your own potentials with a trained model."""
-    from qwell.store.tables import read_table, write_table
+    from qwell.store.tables import SUFFIXES, read_arrays, write_table
     from qwell.train.devices import choose_device
+    from qwell.train.eigen import beyond_taught
     from qwell.train.eigen import predict as infer
-    from qwell.train.runs import load_model
+    from qwell.train.runs import load_model, trained_on
 
+    if potential.suffix in SUFFIXES:
+        refuse(f"{potential.suffix} holds one array without a name", "array")
     network = load_model(model, choose_device(device), task="spectra")
-    energies = infer(network, read_table(potential))
+    given = read_arrays(potential, {"potential": array or "potential"})["potential"].astype(float)
+    energies = infer(network, given)
+    if said := beyond_taught(given, trained_on(model).get("recipe", {})):
+        warn(said)
     units = "hbar^2/(m length^2)"
     if out:
         write_table(out, energies)

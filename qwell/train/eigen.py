@@ -30,6 +30,7 @@ from qwell.train.stream import open_stream
 from qwell.train.team import Team
 
 Progress = Callable[[int, dict[str, Any]], object]
+FAR = 6  # σ
 
 
 def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndarray:
@@ -61,6 +62,25 @@ def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndar
             part = torch.from_numpy(np.ascontiguousarray(potential[i : i + batch], dtype=np.float32))
             parts.append(model(part.to(device, dtype)).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty((0, model.config.levels))
+
+
+def beyond_taught(potential: np.ndarray, recipe: Mapping[str, Any]) -> str:
+    """A sentence if potentials (n, points) are far outside those of the recipe a model learned from, or "".
+
+    Of a normal random potential no value in 10⁹ is beyond 6σ.
+    """
+    sigma = recipe.get("sigma")
+    if not isinstance(sigma, int | float) or not len(potential):
+        return ""
+    largest = np.abs(potential).max(axis=1)
+    row, beyond = int(largest.argmax()), int((largest > FAR * sigma).sum())
+    if not beyond:
+        return ""
+    return (
+        f"{beyond:,} of {len(potential):,} potentials are beyond what the network was taught: potential {row}"
+        f" reaches {largest[row]:.3g}, it learned from σ = {sigma:g}; their energies are extrapolated, `qdata import`"
+        " solves for them"
+    )
 
 
 def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from qwell.datagen.recipes.spectra import DEFAULT_SHARD_ROWS, spectra_plan
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.grid import Grid
-from qwell.physics.spectrum import SOLVERS, eigenvalues
+from qwell.physics.spectrum import SOLVERS, eigenstates, eigenvalues
 from qwell.store.backends import storage_of
 from qwell.store.derive import write_rows
 from qwell.store.manifest import FileRecord, Manifest
@@ -41,6 +41,7 @@ def import_spectra(
     *,
     levels: int = 10,
     solver: str = "scipy",
+    densities: bool = False,
     dtype: str = "float32",
     validation: int = 0,
     seed: int = 0,
@@ -60,6 +61,7 @@ def import_spectra(
         energy: (n, levels), ascending, in the same units; solved for if left out.
         levels: energies to solve for.
         solver: "scipy" or "lanes".
+        densities: also keep ψ_i² (by scipy), ΣΨ² = 1, of the levels that are kept.
         dtype: of the stored potentials.
         validation: rows for the validation split, chosen at random; the others keep their order.
         seed: of that choice.
@@ -81,16 +83,23 @@ def import_spectra(
         "validation": validation, "seed": seed, "mesh": points - 1, "levels": levels, "solver": solver,
         "dtype": dtype,
     }  # fmt: skip
+    if densities:
+        recipe["densities"] = True
     plan = spectra_plan(
         recipe, points, levels, dtype, {k: len(v) for k, v in rows.items()}, shard_rows, storage_of(path),
-        row_order="grouped",
+        densities, row_order="grouped",
     )  # fmt: skip
+
+    grid = Grid.of_points(points)
 
     def made(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         chosen = rows[split][start:stop]
         v, given = stored[chosen], None if energy is None else energy[chosen]
-        solved = eigenvalues(v, Grid.of_points(points), levels, solver) if given is None else given
-        return {"potential": v, "energy": solved}
+        solved = eigenvalues(v, grid, levels, solver) if given is None else given
+        found = {"potential": v, "energy": solved}
+        if densities:
+            found["density"] = (eigenstates(v, grid, levels)[1] ** 2).astype(np.float32)
+        return found
 
     about = {"workers": 0, **(credits or {})}
     return write_rows(Path(path), plan, made, about, resume=resume, force=force, progress=progress)
