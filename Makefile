@@ -17,13 +17,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	touch $(STAMP)
 
-# A data set, a short training, an evaluation: a table and two figures in demo/.
+# A data set, a short training, and how good it is beside a trained model and the exact solvers: in demo/.
 demo: $(STAMP)
 	rm -rf demo && mkdir demo
-	cd demo && ../$(BIN)/qdata generate --kernel m3 --n 50000 --validation 5000
+	cd demo && ../$(BIN)/qdata generate --kernel m3 --n 100000 --validation 5000
 	cd demo && ../$(BIN)/qdata plot store/m3.zarr
-	cd demo && ../$(BIN)/qtrain eigen --data store/m3.zarr --updates 1000 --evaluate-every 100
-	@echo "figures: demo/m3-samples.png demo/runs/m3-res_sa/figures/levels.png demo/runs/m3-res_sa/figures/learning.png"
+	cd demo && ../$(BIN)/qtrain eigen --data store/m3.zarr --model mlp --updates 4000 --evaluate-every 500
+	cd demo && ../$(BIN)/qtrain evaluate runs/m3-mlp hamiltonian-m3 --data store/m3.zarr --figure levels.png
+	@echo "figures: demo/m3-samples.png demo/levels.png demo/runs/m3-mlp/figures/learning.png"
 
 # An OpenSSH server for the tests of sharing, where apt can bring one; without it they are skipped.
 servers:

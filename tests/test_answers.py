@@ -138,7 +138,7 @@ def test_an_answer_is_one_object(command: str, home: Path, monkeypatch: pytest.M
 def test_inputs_are_what_was_typed_and_the_defaults(home: Path) -> None:
     done = run("qtrain", "evaluate", *GRADIENTS, "--json", cwd=home)
     defaults = {"split": "validation", "device": "auto"}
-    assert whole(done)["inputs"] == {"model": "hamiltonian-m3", "data": "m3.zarr", **defaults}
+    assert whole(done)["inputs"] == {"models": ["hamiltonian-m3"], "data": "m3.zarr", **defaults}
     subset = run("qdata", "subset", "m3.zarr", "--n", 5, "--out", "five.zarr", "--json", cwd=home)
     switches = {"resume": False, "force": False}
     assert whole(subset)["inputs"] == {"path": "m3.zarr", "n": 5, "seed": 0, "out": "five.zarr", **switches}

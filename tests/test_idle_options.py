@@ -27,7 +27,7 @@ ALWAYS = {
     f" --seed {MAKING}",
     "qdata simulate": "--preset --box --points --dt --frames --propagator --hamiltonian --precision --dtype"
     f" --validation --history --window --times --edges {MAKING}",
-    "qdata import": f"--dtype --validation --resume --force --license --author {WRITTEN}",
+    "qdata import": f"--densities --dtype --validation --resume --force --license --author {WRITTEN}",
     "qdata finalise": "--json",
     "qdata info": "--json",
     "qdata list": "--json",
@@ -47,8 +47,8 @@ ALWAYS = {
     " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
     "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
-    "qtrain evaluate": "--data --split --device --json",
-    "qtrain predict": f"--potential --device {WRITTEN}",
+    "qtrain evaluate": "--data --split --figure --device --json",
+    "qtrain predict": f"--potential --array --device {WRITTEN}",
     "qtrain models": "--pretrained --json",
     "qtrain push": "--force --json",
     "qtrain pull": "--force --json",
@@ -63,6 +63,7 @@ ALWAYS = {
     "qtrain probe gradients": f"--data --split --samples --seed --anyway {WRITTEN}",
     "qtrain probe hyper": f"--data --split --frames --anyway {WRITTEN}",
     "qtrain probe learning-curves": f"--index {WRITTEN}",
+    "qtrain probe potentials": WRITTEN,
     "qtrain probe matter": f"--data --split --index {WRITTEN}",
     "qtrain probe packets": f"--data --split --frames --anyway {WRITTEN}",
     "qtrain probe similarity": f"--train --data --device {WRITTEN}",

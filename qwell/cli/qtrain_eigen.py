@@ -111,13 +111,20 @@ def _table(evaluation: Evaluation) -> str:
 
 
 @click.command()
-@click.argument("model", metavar="RUN")
+@click.argument("models", metavar="RUN…", nargs=-1, required=True)
 @click.option("--data", required=True, help="Data set of spectra, of any kernel.")
 @click.option("--split", default=MEASURED, show_default=True, help="Split of the data set to measure on.")
+@click.option(
+    "--figure", type=click.Path(path_type=Path), help="File for a figure of a typical potential's levels."
+)
 @device_option
 @as_json
-def evaluate(model: str, data: str, split: str, device: str) -> None:
-    """Measure a trained model on a data set, beside the ladder of baselines and the direct solvers."""
+def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None, device: str) -> None:
+    """Measure trained models on a data set, beside the ladder of baselines and the direct solvers.
+
+    RUN is a run, a model folder or a pretrained name; several are measured side by side.
+    """
+    from qwell.figures.canvas import save
     from qwell.store.reader import open_dataset
     from qwell.studies.problem import solvers
     from qwell.train.devices import choose_device
@@ -125,8 +132,12 @@ def evaluate(model: str, data: str, split: str, device: str) -> None:
     from qwell.train.evaluate import per_level_table
 
     opened = open_dataset(data).require("spectra")
-    found = measure(model, opened, split=split, device=choose_device(device), solvers=solvers(opened))
-    answer(found.to_json(), f"{_table(found)}\n\n{per_level_table(found.rows[-1])}")
+    found = measure(models, opened, split=split, device=choose_device(device), solvers=solvers(opened))
+    drawn = ""
+    if figure:
+        save(found.figure(), figure)
+        drawn = f"\n\nfigure: {figure}"
+    answer(found.to_json(), f"{_table(found)}\n\n{per_level_table(found.asked)}{drawn}")
 
 
 @click.command()

@@ -39,19 +39,32 @@ def draw_levels(
 
 
 def predicted_levels(
-    x: np.ndarray, potential: np.ndarray, energy: np.ndarray, prediction: np.ndarray, title: str
+    x: np.ndarray,
+    potential: np.ndarray,
+    energy: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    title: str,
 ) -> Figure:
     """Draw V(x), true levels as lines and predicted ones as dashes, and the error of each level.
 
+    Of several networks the sizes of the errors are drawn, on a logarithmic axis.
+
     Arguments:
         x, potential: (points,).
-        energy, prediction: (levels,), energy units.
+        energy: (levels,), energy units; predictions: name → (levels,).
     """
     figure, (left, right) = canvas(1, 2, width=9.0, height=4.4)
-    draw_levels(left, x, potential, energy, {"": prediction})
+    draw_levels(left, x, potential, energy, predictions)
     left.set_title(title)
     levels = np.arange(len(energy))
-    right.axhline(0, color="0.6", lw=0.8)
-    right.stem(levels, prediction - energy, basefmt=" ")
-    right.set(xlabel="level $i$", ylabel=f"$f_i - E_i$  {ENERGY}", xticks=levels, title="error")
+    right.set(xlabel="level $i$", xticks=levels, title="error")
+    if len(predictions) == 1:
+        right.axhline(0, color="0.6", lw=0.8)
+        right.stem(levels, next(iter(predictions.values())) - energy, basefmt=" ")
+        right.set_ylabel(f"$f_i - E_i$  {ENERGY}")
+        return figure
+    for k, (name, found) in enumerate(predictions.items()):
+        right.semilogy(levels, np.abs(found - energy), "o-", color=f"C{k % 8 + 1}", lw=0.8, label=name)
+    right.set_ylabel(f"$|f_i - E_i|$  {ENERGY}")
+    right.legend(frameon=False, fontsize=8)
     return figure

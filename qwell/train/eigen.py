@@ -77,9 +77,9 @@ def beyond_taught(potential: np.ndarray, recipe: Mapping[str, Any]) -> str:
     if not beyond:
         return ""
     return (
-        f"{beyond:,} of {len(potential):,} potentials are beyond what the network was taught: potential {row}"
-        f" reaches {largest[row]:.3g}, it learned from σ = {sigma:g}; their energies are extrapolated, `qdata import`"
-        " solves for them"
+        f"{beyond:,} of {len(potential):,} potentials are beyond what the network was taught: potential"
+        f" {row} reaches {largest[row]:.3g}, it learned from σ = {sigma:g}; their energies are extrapolated,"
+        " `qdata import` solves for them"
     )
 
 

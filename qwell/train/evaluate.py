@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from qwell.errors import InvalidInput
-from qwell.figures.canvas import save
+from qwell.figures.canvas import Figure, save
 from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
@@ -51,18 +51,38 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The rows of a table, with the data they were measured on."""
+    """The rows of a table, with the data they were measured on; the last are the networks that were asked.
+
+    Arguments:
+        predictions: name of a network → its energies of the whole split, (rows, levels).
+    """
 
     data: Dataset
     split: str
     rows: list[Row]
-    prediction: np.ndarray
+    predictions: dict[str, np.ndarray]
+
+    @property
+    def asked(self) -> dict[str, Row]:
+        """The rows of the networks, by name."""
+        return dict(zip(self.predictions, self.rows[-len(self.predictions) :], strict=True))
 
     def markdown(self) -> str:
         """The table as aligned Markdown."""
         head = ["model", "NMSE", "relative error", "MAE", "potentials/s"]
-        *others, ours = (row.cells() for row in self.rows)
-        return aligned([head, *others, [f"**{ours[0]}**", *ours[1:]]])
+        cells = [row.cells() for row in self.rows]
+        for ours in cells[-len(self.predictions) :]:
+            ours[0] = f"**{ours[0]}**"
+        return aligned([head, *cells])
+
+    def figure(self) -> Figure:
+        """Levels of a typical potential: the one whose error by the first network is the split's median."""
+        energy = self.data[self.split]["energy"][:]
+        error = np.abs(next(iter(self.predictions.values())) - energy).mean(axis=1)
+        typical = int(np.argsort(error)[len(error) // 2])
+        x, potential = self.data.coordinates["x"], self.data[self.split]["potential"][typical]
+        found = {name: prediction[typical] for name, prediction in self.predictions.items()}
+        return predicted_levels(x, potential, energy[typical], found, f"{self.split} potential {typical}")
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, with every metric of every row."""
@@ -83,34 +103,40 @@ class Evaluation:
 
 
 def evaluate(
-    path: str | Path,
+    paths: str | Path | Sequence[str | Path],
     data: Dataset,
     *,
     split: str = "validation",
     device: str | torch.device = "cpu",
     solvers: Mapping[str, tuple[Solver, int]] | None = None,
 ) -> Evaluation:
-    """Measure a trained model on a split, beside the ladder fitted to the same data set's training split.
+    """Measure trained models on a split, beside the ladder fitted to the same data set's training split.
 
     Arguments:
-        path: a run directory or model folder.
-        data: of spectra, with as many points and levels as the model has.
+        paths: a run, a model folder or the name of a pretrained model, or several.
+        data: of spectra, with as many points and levels as the models have.
         split: to measure on.
-        device: where the network runs.
+        device: where the networks run.
         solvers: name → (function from potentials to energies, how many potentials to give it).
 
     Raises:
-        DatasetKindError, InvalidInput: the data does not fit the model.
+        DatasetKindError, InvalidInput: the data does not fit a model, or a model is named twice.
         RunNotFound, CheckpointError: no such model.
     """
-    model = load_model(path, device, task="spectra")
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
     fit = fitting_options(data.require("spectra"))
-    own = {key: getattr(model.config, key) for key in fit}
-    if own != fit:
-        raise InvalidInput(
-            f"the model was made for {own['points']} points and {own['levels']} levels,"
-            f" {data.path} has {fit['points']} and {fit['levels']}"
-        )
+    models: dict[str, tuple[str | Path, Network]] = {}
+    for path in paths:
+        model = load_model(path, device, task="spectra")
+        own = {key: getattr(model.config, key) for key in fit}
+        if own != fit:
+            raise InvalidInput(
+                f"{path} was made for {own['points']} points and {own['levels']} levels,"
+                f" {data.path} has {fit['points']} and {fit['levels']}"
+            )
+        if (name := Path(path).name) in models:
+            raise InvalidInput(f"two models have the name {name}; give each once, in folders of two names")
+        models[name] = path, model
     rows = []
     for name in ("mean", "linear"):
         baseline = create_model(name, **fit)
@@ -127,9 +153,13 @@ def evaluate(
         answer = solver(potential)
         speed = len(potential) / (time.perf_counter() - clock)
         rows.append(Row(name, len(potential), speed, metrics.summary(answer, energy)))
-    trained_on = read_config(model_folder(path))["metadata"].get("data", "?")
-    row, prediction = _measure(f"{model.registry_name} (trained on {trained_on})", model, data, split)
-    return Evaluation(data, split, [*rows, row], prediction)
+    predictions = {}
+    for name, (path, model) in models.items():
+        trained_on = read_config(model_folder(path))["metadata"].get("data", "?")
+        title = f"{model.registry_name} (trained on {trained_on})"
+        row, predictions[name] = _measure(title, model, data, split)
+        rows.append(row)
+    return Evaluation(data, split, rows, predictions)
 
 
 def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row, np.ndarray]:
@@ -140,34 +170,24 @@ def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row,
     return Row(name, len(energy), speed, metrics.summary(prediction, energy)), prediction
 
 
-def per_level_table(row: Row) -> str:
-    """MAE and relative error of each level as Markdown."""
-    m = row.metrics
-    pairs = zip(m["mae_per_level"], m["relative_error_per_level"], strict=True)
-    return aligned(
-        [
-            ["level", "MAE", "relative error"],
-            *([str(i), f"{a:.3g}", f"{100 * r:.3g} %"] for i, (a, r) in enumerate(pairs)),
-        ]
-    )
+def per_level_table(asked: Mapping[str, Row]) -> str:
+    """MAE and relative error of each level as Markdown, a pair of columns a network."""
+    rows = [row.metrics for row in asked.values()]
+    pairs = [(row["mae_per_level"], row["relative_error_per_level"]) for row in rows]
+    named = [f" of {name}" if len(asked) > 1 else "" for name in asked]
+    head = ["level", *(f"{what}{name}" for name in named for what in ("MAE", "relative error"))]
+    lines = [
+        [str(i), *(cell for mae, r in pairs for cell in (f"{mae[i]:.3g}", f"{100 * r[i]:.3g} %"))]
+        for i in range(len(pairs[0][0]))
+    ]
+    return aligned([head, *lines])
 
 
 def write_report(run: Run, evaluation: Evaluation) -> Path:
-    """Write figures, `evaluation.json` and `report.md` into a run. Returns the report's path.
-
-    The potential drawn is the one whose error is the median of the split's.
-    """
+    """Write figures, `evaluation.json` and `report.md` into a run. Returns the report's path."""
     data, split = evaluation.data, evaluation.split
-    energy = data[split]["energy"][:]
-    error = np.abs(evaluation.prediction - energy).mean(axis=1)
-    typical = int(np.argsort(error)[len(error) // 2])
-    x = data.coordinates["x"]
-    potential = data[split]["potential"][typical]
     run.figures.mkdir(exist_ok=True)
-    figure = predicted_levels(
-        x, potential, energy[typical], evaluation.prediction[typical], f"{split} potential {typical}"
-    )
-    save(figure, run.figures / "levels.png")
+    save(evaluation.figure(), run.figures / "levels.png")
     history = run.metrics()
     images = ["![levels](figures/levels.png)"]
     if sum("loss" in row for row in history) > 1:
@@ -180,7 +200,7 @@ def write_report(run: Run, evaluation: Evaluation) -> Path:
     text = f"""# {run.path.name}
 
 Trained on `{config["data"]}` (version `{config["digest"][:12]}`), measured on `{split}` of `{data.path}`
-(version `{data.digest[:12]}`, {len(energy):,} potentials). Energies in ħ²/(m·length²).
+(version `{data.digest[:12]}`, {evaluation.rows[-1].potentials:,} potentials). Energies in ħ²/(m·length²).
 
 {settings}
 
@@ -188,7 +208,7 @@ Trained on `{config["data"]}` (version `{config["digest"][:12]}`), measured on `
 
 NMSE = ΣΣ(E − f)²/ΣΣE²; relative error = ⟨|E − f|⟩/⟨|E|⟩; MAE in energy units.
 
-{per_level_table(evaluation.rows[-1])}
+{per_level_table(evaluation.asked)}
 
 {chr(10).join(images)}
 """

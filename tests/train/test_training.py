@@ -158,6 +158,20 @@ def test_training_beats_linear_regression_and_the_metric_is_honest(dataset: Data
     assert metrics.nmse(prediction, energy) == pytest.approx(history[-1], rel=1e-6)
 
 
+def test_networks_are_measured_side_by_side(dataset: Dataset, tmp_path: Path) -> None:
+    """Each as alone, whatever stands beside it; names tell them apart."""
+    run = begin(config(dataset, updates=1), tmp_path / "run")
+    train_eigen(run)
+    both = evaluate([run.path, "hamiltonian-m3"], dataset)
+    alone = [evaluate(one, dataset).asked for one in (run.path, "hamiltonian-m3")]
+    assert list(both.asked) == ["run", "hamiltonian-m3"] and len(both.rows) == 4
+    for name, row in (alone[0] | alone[1]).items():
+        assert both.asked[name].metrics == row.metrics
+    assert both.figure().axes[1].get_yscale() == "log"
+    with pytest.raises(InvalidInput, match="two models have the name run"):
+        evaluate([run.path, run.path], dataset)
+
+
 @pytest.mark.parametrize("stream", ["resident", "pool"])
 def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(
     dataset: Dataset, tmp_path: Path, stream: str
