@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -130,18 +131,20 @@ def distil(
     return Distilled(ahead.model.eval(), latent, seed, losses[0], losses[1])
 
 
-def verdict(losses: dict[int, float], factor: float = 10.0) -> int | None:
-    """The smallest d after which more latent numbers help by less than a factor: the kink of the curve.
+def verdict(losses: dict[int, float]) -> int | None:
+    """The d at which the loss falls by the largest factor, from the next smaller d: below, it rises abruptly.
+
+    Without latent numbers, and where sequences diverge, the loss is the variance, 1. Of two good losses the
+    better says nothing: closed forms are rebuilt to rounding, perceptrons to what training reaches.
 
     Arguments:
-        losses: d → the least validation loss.
+        losses: d → the least validation loss, MSE/var.
 
     None if nothing is rebuilt better than to a tenth: then there is nothing to be said.
     """
     dimensions = sorted(losses)
     if min(losses.values()) > 0.1:
         return None
-    for d in dimensions:
-        if losses[d] <= factor * min(losses[e] for e in dimensions if e >= d):
-            return d
-    return dimensions[-1]
+    heights = [1.0, *(min(losses[d], 1.0) for d in dimensions)]
+    falls = [above / max(here, 1e-300) for above, here in itertools.pairwise(heights)]
+    return dimensions[falls.index(max(falls))]
