@@ -26,7 +26,19 @@ def test_every_block_runs(page: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{page}:\n{text}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/api").glob("*.md")), ids=lambda page: page.stem)
+def test_examples_of_python_run_one_after_another(page: Path, tmp_path: Path) -> None:
+    pytest.importorskip("xarray")
+    text = "\n".join(text for language, text in BLOCK.findall(page.read_text()) if language == "python")
+    assert text
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{page}:\n{done.stdout}\n{done.stderr}"
+
+
 def test_links_between_files_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert "://" in target or (page.parent / target).exists(), f"{page.name} → {target}"
