@@ -1,4 +1,4 @@
-"""Write docs/cli.md and docs/commands/ from the help texts, `python docs/make_cli.py`; or compare: --check."""
+"""Write docs/cli.md and docs/commands/ from the help texts: `python docs/make_cli.py`; --check compares."""
 
 import difflib
 import sys
