@@ -116,7 +116,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """The version: sha256 of `manifest.json`."""
+        """The version of the data, the sha256 of `manifest.json`."""
         return self.manifest.digest
 
     @property
