@@ -19,6 +19,7 @@ class Scale:
         learn: options of `qtrain introspect`.
         gru: further options of pipelines with the translator `gru`, which learns more slowly.
         beginnings: further options of pipelines of complex waves, which get stuck more often.
+        free: further options of pipelines with free updates, which get stuck more often still.
         seeds: whole pipelines, each from data of its own; so many of complex waves, too.
         noise: relative noise of the densities of the curve.
     """
@@ -27,6 +28,7 @@ class Scale:
     learn: tuple[str, ...] = ()
     gru: tuple[str, ...] = ()
     beginnings: tuple[str, ...] = ("--starts", "6")
+    free: tuple[str, ...] = ("--starts", "8")
     seeds: int = 3
     noise: tuple[str, ...] = ("0.001", "0.003", "0.01", "0.03", "0.1")
 
@@ -39,6 +41,7 @@ SCALES = {
             "--dimensions", "1,2,3",
         ),
         beginnings=(),
+        free=(),
         seeds=1,
         noise=("0.01",),
     ),
@@ -81,11 +84,11 @@ def plan(scale: Scale) -> Plan:
         _size(scale, scale.gru),
     )
     todo.claim(
-        learn("free", paths[0], "--update", "free"),
+        learn("free", paths[0], "--update", "free", *scale.free),
         "Control: latent numbers updated by a perceptron",
         "The loss rises abruptly below two real variables; the update is a recurrent network.",
         partial(_said_of_laws, numbers=2, law=False),
-        size,
+        _size(scale, scale.free),
     )
     todo.claim(
         learn("linear", paths[0], "--decoder", "linear"),
