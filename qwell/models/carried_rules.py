@@ -12,6 +12,21 @@ from torch.nn import functional as f
 from qwell.errors import InvalidInput
 from qwell.models.carried import Carried, bilinear, first_carried, whole
 
+KINKS = {
+    "relu": "ReLU", "leaky_relu": "LeakyReLU", "prelu": "PReLU", "rrelu": "RReLU", "hardtanh": "Hardtanh",
+    "relu6": "ReLU6", "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "threshold": "Threshold",
+    "softshrink": "Softshrink", "hardshrink": "Hardshrink", "max_pool1d": "MaxPool1d",
+    **{name: name for name in ("abs", "clamp", "clip", "maximum", "minimum", "max", "min", "amax", "amin",
+                               "round", "floor", "ceil", "sign")},
+}  # fmt: skip
+
+
+def refuse_kink(name: str) -> None:
+    """Raise InvalidInput if a function of torch, or what its name begins with, has a kink."""
+    for kink in KINKS:
+        if name.startswith(kink):
+            refuse(f"{KINKS[kink]} has no closed second derivative: its slope jumps")
+
 
 def refuse(reason: str) -> NoReturn:
     """Raise InvalidInput with the reason, and what can be done."""

@@ -134,8 +134,8 @@ def _figures(steps: Steps) -> None:
         partial(_said_of_maps, best=f"{system}-mpnn-text", full=full),
         _size(system, steps.scale.epochs),
     )
-    sweep = ("--epochs", str(steps.scale.sweep_epochs), "--lambda", steps.scale.penalties)
-    sweep += ("--seeds", str(steps.scale.sweep_seeds))
+    lengths = ("--epochs", str(steps.scale.sweep_epochs), "--seeds", str(steps.scale.sweep_seeds))
+    sweep = (*lengths, "--lambda", steps.scale.penalties)
     steps.plan.claim(
         steps.find("fig-3", system, *mpnn, *sweep, product="sweep"),
         "The multiplier λ",
