@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as f
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -55,7 +56,9 @@ class Composed(TorchFunctionMode):
         return self.RULES.get(func, func)(*args, **(kwargs or {}))
 
 
-def hessian(network: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+def hessian(
+    network: Callable[[Float[Tensor, "n a"]], Float[Tensor, "n 1"]], x: Float[Tensor, "n a"]
+) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n 1 a"], Float[Tensor, "n 1 a a"]] | None:
     """y (n, 1), ∂y (n, 1, a) and ∂²y (n, 1, a, a) of a network of one output at points (n, a).
 
     None if there is a function of which torch's third derivatives are wrong.

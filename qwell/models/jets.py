@@ -78,8 +78,8 @@ def derivatives(
     Arguments:
         network: any module that treats points one by one and is made of smooth functions. `nn.Sequential` of
             `nn.Linear` and tanh, sigmoid, softplus, SiLU, GELU, `Sin` or identity modules is a chain, and
-            fastest; through others (residual blocks, LayerNorm, attention …) derivatives are carried, but for
-            full Hessians of one output of more than two inputs, for which torch goes back twice.
+            fastest; through others (residual blocks, attention …) derivatives are carried, or torch goes back
+            twice: for full Hessians of one output of more than two inputs.
         x: (…, N₀), of the dtype and on the device of the weights.
         order: "first", "laplacian", "diagonal" or "hessian": what of the second derivatives is wanted.
         method: "recursion" or "factorised", of chains; "carried"; or "auto", which takes the fastest one for
@@ -112,8 +112,7 @@ def derivatives(
         shaped = (None if t is None else t.reshape(*x.shape[:-1], *t.shape[1:]) for t in parts)
         value, first, second = shaped
         assert value is not None and first is not None
-        inputs = x.shape[-1]
-        return Jet(value, first, _nothing(value, inputs, order) if second is None else second)
+        return Jet(value, first, _nothing(value, x.shape[-1], order) if second is None else second)
     check_points(layers, x)
     if method == "auto":
         if x.shape[-1] == 1 and order != "first":  # all second derivatives are the Laplacian

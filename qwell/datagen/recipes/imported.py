@@ -58,14 +58,12 @@ def import_spectra(
         potential: (n, M+1), values on M + 1 equally spaced points from wall to wall of the box [−1, 1], in
             ħ²/(m·length²) with length half the box.
         path: where.
-        energy: (n, levels), ascending, in the same units; solved for if left out.
-        levels: energies to solve for.
+        energy: (n, levels), ascending, in the same units; solved for if left out: `levels` of them.
         solver: "scipy" or "lanes".
         densities: also keep ψ_i² (by scipy), ΣΨ² = 1, of the levels that are kept.
         dtype: of the stored potentials.
-        validation: rows for the validation split, chosen at random; the others keep their order.
-        seed: of that choice.
-        source: where the potentials come from, for the recipe.
+        validation, seed: rows of the validation split, and of their choice; the others keep their order.
+        source: where they come from, for the recipe.
         shard_rows, resume, force, credits, progress: see `generate`.
 
     Raises InvalidInput for shapes that do not fit, NaN, infinity, or energies not in ascending order.
@@ -90,19 +88,24 @@ def import_spectra(
         densities, row_order="grouped",
     )  # fmt: skip
 
-    grid = Grid.of_points(points)
-
     def made(split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         chosen = rows[split][start:stop]
-        v, given = stored[chosen], None if energy is None else energy[chosen]
-        solved = eigenvalues(v, grid, levels, solver) if given is None else given
-        found = {"potential": v, "energy": solved}
-        if densities:
-            found["density"] = (eigenstates(v, grid, levels)[1] ** 2).astype(np.float32)
-        return found
+        return _solved(stored[chosen], None if energy is None else energy[chosen], levels, solver, densities)
 
     about = {"workers": 0, **(credits or {})}
     return write_rows(Path(path), plan, made, about, resume=resume, force=force, progress=progress)
+
+
+def _solved(
+    potential: np.ndarray, energy: np.ndarray | None, levels: int, solver: str, densities: bool
+) -> dict[str, np.ndarray]:
+    """The fields of some rows; energies that were brought are kept."""
+    grid = Grid.of_points(potential.shape[1])
+    found = {"potential": potential}
+    found["energy"] = eigenvalues(potential, grid, levels, solver) if energy is None else energy
+    if densities:
+        found["density"] = (eigenstates(potential, grid, levels)[1] ** 2).astype(np.float32)
+    return found
 
 
 def _digest(potential: np.ndarray, energy: np.ndarray | None) -> str:
