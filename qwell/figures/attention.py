@@ -40,6 +40,7 @@ def attention_figure(
         centre.tick_params(labelleft=False)
         top.tick_params(labelbottom=False)
         left.set(ylabel="x that looks", xlabel="V")
-        top.set(ylabel=f"V  {ENERGY}", title=f"attention layer {number}")
+        top.set_title(f"attention layer {number}")
+        top.set_ylabel(f"V\n{ENERGY}", fontsize=7)  # as long as the panel is high
         part.colorbar(image, ax=[top, centre], label="attention", shrink=0.7)
     return figure

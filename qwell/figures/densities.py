@@ -19,7 +19,7 @@ def densities_figure(
     """
     last = len(density) - 1
     panels = [sorted({0, min(1, last)}), sorted({(last + 1) // 2}), [last]]
-    figure, axes = canvas(1, 3, width=13.0, height=4.0)
+    figure, axes = canvas(1, 3, width=13.0, height=4.6)
     for panel, levels in zip(axes, panels, strict=True):
         behind = panel.twinx()
         behind.plot(x, potential, color="0.8", lw=1.0)
@@ -37,7 +37,7 @@ def densities_figure(
             xlim=(x[0], x[-1]),
             title=f"level{'s' if len(levels) > 1 else ''} {', '.join(map(str, levels))}",
         )
-        panel.legend(frameon=False, fontsize=8)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize=8)
         behind.tick_params(colors="0.6")
         if panel is axes[-1]:
             behind.set_ylabel(f"V(x)  {ENERGY}", color="0.6")
