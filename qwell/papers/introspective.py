@@ -26,7 +26,9 @@ class Scale:
 
     data: tuple[str, ...] = ()
     learn: tuple[str, ...] = ()
-    gru: tuple[str, ...] = ()
+    gru: tuple[str, ...] = (
+        "--translator-steps", "18000", "--starts", "8", "--distiller-steps", "4000", "--dimensions", "1,2,3",
+    )  # fmt: skip
     beginnings: tuple[str, ...] = ("--starts", "6")
     free: tuple[str, ...] = ("--starts", "8")
     seeds: int = 3
@@ -40,6 +42,7 @@ SCALES = {
             "--translator-steps", "1000", "--distiller-steps", "400", "--starts", "2",
             "--dimensions", "1,2,3",
         ),
+        gru=(),
         beginnings=(),
         free=(),
         seeds=1,
