@@ -91,8 +91,9 @@ class Runner:
 
 
 STAGES = [Stage(("x", n), f"{n}.done", f"{n}.begun", ("x", n, "--resume")) for n in ("one", "two", "three")]
+COSTS = {"demo": "an hour", "cpu": "a day", "paper": "a year"}
 THREE = Paper(
-    "three", "Of three commands", spectra.SCALES, lambda scale: Plan(STAGES), lambda scale: ["ħ = 1."]
+    "three", "Of three commands", spectra.SCALES, lambda scale: Plan(STAGES), lambda scale: ["ħ = 1."], COSTS
 )
 
 
@@ -150,7 +151,9 @@ def test_stages_side_by_side_wait_for_what_they_need(
 ) -> None:
     """Two at a time; none before its data and runs are there; when one fails, the others are stopped."""
     monkeypatch.setattr("qwell.papers.reproduce.PAUSE", 0)
-    paper = Paper("four", "Of four", spectra.SCALES, lambda scale: Plan(APART), lambda scale: ["ħ = 1."])
+    paper = Paper(
+        "four", "Of four", spectra.SCALES, lambda scale: Plan(APART), lambda scale: ["ħ = 1."], COSTS
+    )
     begun: list[Process] = []
 
     def begin(command: Sequence[str], log: Path) -> Process:
@@ -188,12 +191,14 @@ def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:
 
 def test_an_outline_says_what_would_be_typed_and_touches_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert outline(THREE, "demo", out) == ["[1/3] x one", "[2/3] x two", "[3/3] x three"]
+    assert outline(THREE, "demo", out) == [
+        "[1/3] x one", "[2/3] x two", "[3/3] x three", "all of it takes an hour",
+    ]  # fmt: skip
     assert not out.exists()
     with pytest.raises(InvalidInput, match="broken"):
         reproduce(THREE, "demo", out, Runner(fail="two"), print)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    assert outline(THREE, "demo", out) == ["[1/3] done: x one", "[2/3] x two --resume", "[3/3] x three"]
+    assert outline(THREE, "demo", out)[:3] == ["[1/3] done: x one", "[2/3] x two --resume", "[3/3] x three"]
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -205,8 +210,9 @@ def test_dry_run_lists_every_stage(
     answer = CliRunner().invoke(qtrain.cli, ["reproduce", paper.name, "--dry-run"])
     assert answer.exit_code == 0, answer.output
     lines, stages = answer.stdout.splitlines(), paper.plan(paper.scales["demo"]).stages
-    assert len(lines) == len(stages)
+    assert len(lines) == len(stages) + 1 and lines.pop() == f"all of it takes {paper.costs['demo']}"
     assert lines[-1].startswith(f"[{len(stages)}/{len(stages)}] qtrain ") and stages[-1].out in lines[-1]
+    assert list(paper.costs) == list(paper.scales)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -48,7 +48,9 @@ def command_of(paper: Paper[Any]) -> click.Command:
 
     @click.command(
         paper.name,
-        help=f"Do the {paper.name} paper again: {paper.title}. Repeat the command to continue where it was.",
+        help=f"Do the {paper.name} paper again: {paper.title}."
+        " Repeat the command to continue where it was.\n\n"
+        + " ".join(f"The scale {scale} takes {cost}." for scale, cost in paper.costs.items()),
         short_help=f"{paper.title}.",
     )
     @click.option(
@@ -67,7 +69,11 @@ def command_of(paper: Paper[Any]) -> click.Command:
         show_default=", ".join(f"{jobs} at the scale {scale}" for scale, jobs in AT_A_TIME.items()),
         help="Commands at a time, one thread each, where they do not wait for each other.",
     )
-    @click.option("--dry-run", is_flag=True, help="List the commands, and which of them are done; run none.")
+    @click.option(
+        "--dry-run",
+        is_flag=True,
+        help="List the commands with sizes, which of them are done, and how long all takes; run none.",
+    )
     def command(scale: str, out: Path | None, jobs: int | None, dry_run: bool) -> None:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"
         ahead = outline(paper, scale, folder)

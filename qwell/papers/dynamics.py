@@ -307,4 +307,15 @@ def _introduction(scale: Scale) -> list[str]:
     ]
 
 
-DYNAMICS = Paper("dynamics", "Yao et al., arXiv:2203.10200", SCALES, plan, _introduction)
+DYNAMICS = Paper(
+    "dynamics",
+    "Yao et al., arXiv:2203.10200",
+    SCALES,
+    plan,
+    _introduction,
+    {
+        "demo": "some minutes on 2 cores",
+        "cpu": "64 minutes on 2 cores beside other work, two commands at a time (measured)",
+        "paper": "about 60 core-hours without a GPU (estimated)",
+    },
+)

@@ -172,6 +172,7 @@ class Paper(Generic[Scale]):
         scales: "demo", "cpu" and "paper" → a dataclass that says how large.
         plan: everything to do at a scale.
         introduction: the first paragraphs of the report at a scale: units, measures, sizes.
+        costs: scale → how long it takes, measured or estimated.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Paper(Generic[Scale]):
     scales: Mapping[str, Scale]
     plan: Callable[[Scale], Plan]
     introduction: Callable[[Scale], Sequence[str]]
+    costs: Mapping[str, str]
 
 
 def repeated(option: str, values: Sequence[str]) -> Command:
