@@ -25,7 +25,7 @@ SECTIONS = {
     "Ask": {
         "evaluate": (
             "qwell.cli.qtrain_eigen:evaluate",
-            "Measure a trained model on a data set, beside the ladder of baselines and the direct solvers.",
+            "Measure trained models on a data set, beside the ladder of baselines and the direct solvers.",
         ),
         "predict": (
             "qwell.cli.qtrain_eigen:predict",

@@ -14,6 +14,7 @@ from qwell.cli.options import Names, given, option, refuse, typed
 from qwell.cli.progress import say
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
 from qwell.errors import warn
+from qwell.store.tables import SUFFIXES, read_potentials, write_table
 from qwell.train.config import MEASURED, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
     required=True,
     help="File of potentials, one in each row: .npy, .npz, HDF5, or .csv by commas.",
 )
-@click.option("--array", help="Name of the array of potentials in .npz or HDF5.  [default: potential]")
+@option(read_potentials, "array", help="Name of the array of potentials in .npz or HDF5.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -158,7 +159,6 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
 @as_json
 def predict(model: str, potential: Path, array: str | None, out: Path | None, device: str) -> None:
     """Predict the lowest energies of your own potentials with a trained model."""
-    from qwell.store.tables import SUFFIXES, read_arrays, write_table
     from qwell.train.devices import choose_device
     from qwell.train.eigen import beyond_taught
     from qwell.train.eigen import predict as infer
@@ -167,9 +167,9 @@ def predict(model: str, potential: Path, array: str | None, out: Path | None, de
     if potential.suffix in SUFFIXES:
         refuse(f"{potential.suffix} holds one array without a name", "array")
     network = load_model(model, choose_device(device), task="spectra")
-    given = read_arrays(potential, {"potential": array or "potential"})["potential"].astype(float)
-    energies = infer(network, given)
-    if said := beyond_taught(given, trained_on(model).get("recipe", {})):
+    values = read_potentials(potential, **given({"array": array}))
+    energies = infer(network, values)
+    if said := beyond_taught(values, trained_on(model).get("recipe", {})):
         warn(said)
     units = "hbar^2/(m length^2)"
     if out:

@@ -92,6 +92,18 @@ def read_arrays(path: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
     return {ours: np.atleast_2d(values) for ours, values in found.items()}
 
 
+def read_potentials(path: Path, array: str = "potential") -> np.ndarray:
+    """Potentials of a file, one a row, (n, points) float64.
+
+    Arguments:
+        path: as in `read_arrays`.
+        array: the name of the array in `.npz` or HDF5.
+
+    Raises InvalidInput as `read_arrays` does.
+    """
+    return read_arrays(path, {"potential": array})["potential"].astype(np.float64)
+
+
 def _check_size(path: Path, unpacked: int) -> None:
     """Refuse a small file that unpacks to a huge one; numbers of physics compress little."""
     if unpacked > 2**28 + 50 * path.stat().st_size:
