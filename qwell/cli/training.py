@@ -88,7 +88,7 @@ def training_options(config: type[TrainingConfig], task: str, batch: str) -> Any
         option(config, "compile", help="Compile the network (torch.compile; needs a C++ compiler)."),
         option(
             config, "logger", type=Names(lambda: LIBRARIES), multiple=True, callback=_each_name,
-            help="Logger that gets every measurement: tensorboard, csv, wandb or trackio; repeatable, or a,b.",
+            help="Logger that gets every measurement: tensorboard, csv, wandb or trackio; repeatable.",
         ),
         option(config, "tensorboard", help="Write TensorBoard events: --logger tensorboard."),
         option(config, "log_every", help="Updates between two lines of metrics.jsonl."),

@@ -22,7 +22,7 @@ class RunSummary:
 
     Arguments:
         run: path of the run.
-        command, model, data, seed: what was asked for; `data` is the name of the data set, or of the potential.
+        command, model, data, seed: what was asked for; `data` names the data set, or the potential.
         updates, of: updates done, of all.
         measure, last, best: a name of MEASURES, its last value, and its smallest.
         seconds: of training.
