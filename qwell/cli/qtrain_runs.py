@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from qwell.cli.answers import answer, as_json
 from qwell.cli.options import Names, option
 from qwell.errors import InvalidInput
 from qwell.train.listing import SORTS, RunSummary, runs_below
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HEAD = ["run", "command", "model", "data", "updates", "seed", "measure", "last", "best", "seconds", "state"]
 
@@ -38,9 +34,7 @@ def runs(dirs: tuple[str, ...], sort: str | None, figure: Path | None) -> None:
     """
     rows = runs_below(dirs or ("runs",), **({"sort": sort} if sort else {}))
     if figure:
-        from qwell.studies.pages import save_figure
-
-        save_figure(_figure(rows), figure)
+        _draw(rows, figure)
     listed = [{k: v for k, v in asdict(row).items() if k != "history"} for row in rows]
     drawn = {"figure": figure} if figure else {}
     answer({"runs": listed, **drawn}, _table(rows) + (f"\nfigure: {figure}" if figure else ""))
@@ -66,8 +60,9 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _figure(rows: list[RunSummary]) -> Figure:
+def _draw(rows: list[RunSummary], path: Path) -> None:
     from qwell.figures.learning import runs_figure
+    from qwell.studies.pages import save_figure
 
     panels: dict[str, list[tuple[str, list[dict[str, float]]]]] = {}
     for row in rows:
@@ -75,4 +70,4 @@ def _figure(rows: list[RunSummary]) -> Figure:
             panels.setdefault(row.measure, []).append((row.run, list(row.history)))
     if not panels:
         raise InvalidInput("none of these runs has been measured yet; nothing can be drawn")
-    return runs_figure(panels)
+    save_figure(runs_figure(panels), path)

@@ -1,4 +1,4 @@
-"""Loggers hold what `metrics.jsonl` holds, also after an interruption; what is missing is said before a run begins."""
+"""Loggers hold what `metrics.jsonl` holds, also after an interruption; what is missing is said at once."""
 
 import csv
 import json
