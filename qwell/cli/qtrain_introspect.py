@@ -78,6 +78,6 @@ def introspect(
         if stage != "translator" or step % 1000 == 0:
             say(f"  {stage}, step {step:,}: {loss:.2e}")
 
-    with run.locked(), logged_run(run), goes_on_with(f"`qtrain introspect --resume {run.path}`", "qtrain"):
+    with logged_run(run), goes_on_with(f"`qtrain introspect --resume {run.path}`", "qtrain"):
         found = ask(config, opened, run, report, until)
         answer_with(found, run.path, {**config.to_json(), "until": until, "run": run.path})
