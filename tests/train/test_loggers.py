@@ -173,3 +173,10 @@ def test_loggers_are_closed_by_a_signal(
     run = begin(config(dataset, logger=("wandb",)), tmp_path / "run")
     stopped = train_eigen(run, progress=lambda update, row: signal.raise_signal(signal.SIGTERM))
     assert stopped.update == 10 and services["wandb"][-1] == ("finish", None)
+
+
+def test_a_column_that_comes_late_breaks_nothing(tmp_path: Path) -> None:
+    table = open_logger("csv", tmp_path, {}, [])
+    for step, row in enumerate(({"a": 1.0}, {"b": 2.0}, {"a": 3.0})):
+        table.log(row, step)
+    assert (tmp_path / "metrics.csv").read_text() == "update,a,b\n0,1.0,\n1,,2.0\n2,3.0,\n"
