@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qtrain push": ("hamiltonian-m3", "file://{home}/pushed"),
     "qtrain pull": ("file://{home}/shared", "pulled"),
     "qtrain list": ("file://{home}",),
+    "qtrain runs": (".",),
     "qtrain rollout": EMULATOR,
     "qtrain variational": ("--potential", "harmonic", "--adam-steps", 3, "--optimizer", "adam"),
     "qtrain derivatives": (),

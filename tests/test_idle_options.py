@@ -44,7 +44,7 @@ ALWAYS = {
     "qdata card": "--url --license --author --json",
     "qtrain eigen": f"{TRAINING} --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
-    " --seed --compile --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
+    " --seed --compile --logger --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
     "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --figure --device --json",
@@ -53,6 +53,7 @@ ALWAYS = {
     "qtrain push": "--force --json",
     "qtrain pull": "--force --json",
     "qtrain list": "--json",
+    "qtrain runs": "--sort --figure --json",
     "qtrain rollout": f"--data --split --frames --row --device --anyway {WRITTEN}",
     "qtrain probe ablation": f"--data --split {WRITTEN}",
     "qtrain probe attention": f"--data --split --index --layers {WRITTEN}",
@@ -89,7 +90,7 @@ FITTED = {
     flag: f"--data none.zarr --model mean {flag} {value}".strip()
     for flag, value in {
         "--batch": 5, "--first-rate": 0.1, "--last-rate": 0.1, "--schedule": "linear", "--warm-up": 0.1,
-        "--ema": 0.9, "--threads": 1, "--seed": 1, "--compile": "", "--tensorboard": "",
+        "--ema": 0.9, "--threads": 1, "--seed": 1, "--compile": "", "--tensorboard": "", "--logger": "csv",
         "--checkpoint-every": 5, "--density-weight": 1, "--stream": "pool", "--mirror": "",
     }.items()
 }  # fmt: skip

@@ -23,6 +23,10 @@ SECTIONS = {
         ),
     },
     "Ask": {
+        "runs": (
+            "qwell.cli.qtrain_runs:runs",
+            "List and compare runs: what is trained, how far, how good.",
+        ),
         "evaluate": (
             "qwell.cli.qtrain_eigen:evaluate",
             "Measure trained models on a data set, beside the ladder of baselines and the direct solvers.",

@@ -101,7 +101,8 @@ def _refuse_idle(model: str | None) -> None:
         return
     fitted = f"{model} is fitted in closed form, in no updates"
     refuse(fitted, "batch", "first_rate", "last_rate", "schedule", "warm_up", "ema", "threads", "seed")
-    refuse(fitted, "compile", "tensorboard", "checkpoint_every", "density_weight", "stream", "mirror")
+    refuse(fitted, "compile", "logger", "tensorboard", "checkpoint_every", "density_weight")
+    refuse(fitted, "stream", "mirror")
     if idle := typed("updates", "log_every", "evaluate_every"):
         say(f"qtrain: {fitted}: {', '.join(idle)} {'have' if len(idle) > 1 else 'has'} no effect")
 

@@ -112,7 +112,7 @@ def potential(
     settings = {"state": asked.to_json(), "potential": config.to_json()}
     run = Run.create(path, {"command": "potential", **settings})
     inputs = {**settings, "penalties": penalty, "run": run.path}
-    with logged_run(run):
+    with run.locked(), logged_run(run):
         if penalty and len(penalty) > 1:
             answer_with(penalty_sweep(config, state, penalty, run.log), run.path, inputs)
             return

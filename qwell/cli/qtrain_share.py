@@ -65,7 +65,10 @@ def _transfer(size: int | None, action: Callable[[Any], Any]) -> None:
 @click.argument("place", default=MODELS)
 @as_json
 def list_(place: str) -> None:
-    """List the trained models in a directory or at an address, without reading weights."""
+    """List the trained models in a directory or at an address, without reading weights.
+
+    These are models that were pushed or pulled; `qtrain runs` lists the trainings on this machine.
+    """
     from qwell.train.sharing import models_at
 
     entries = [

@@ -146,7 +146,7 @@ def _searched(config: VariationalConfig, out: Path | None) -> None:
     path = run_path(out, config.well.name)
     settings = {"variational": config.to_json()}
     run = Run.create(path, {"command": "variational", **settings})
-    with logged_run(run):
+    with run.locked(), logged_run(run):
         states, finding = search(config, run.log)
         states.save(run)
         errors = [level.energy - e for level, e in zip(states.levels, finding.numbers["exact"], strict=True)]
@@ -163,7 +163,7 @@ def _sampled(config: SampledConfig, out: Path | None) -> None:
     path = run_path(out, problem_of(config.potential, config.dimensions).name)
     settings = {"sampled": config.to_json()}
     run = Run.create(path, {"command": "variational", **settings})
-    with logged_run(run):
+    with run.locked(), logged_run(run):
         state, finding = search_sampled(config, run.log)
         state.save(run)
         answer_with(finding, run.path, {**settings, "run": run.path})

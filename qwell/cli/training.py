@@ -17,6 +17,7 @@ from qwell.cli.progress import logged_run, say, tell
 from qwell.errors import InvalidInput
 from qwell.progress import stage
 from qwell.train.config import DEVICE, SCHEDULES, TrainingConfig
+from qwell.train.loggers import LIBRARIES
 
 device_option = click.option(
     "--device", default=DEVICE, show_default=True, help="Device that computes: auto, cpu, cuda, cuda:1 …"
@@ -85,13 +86,22 @@ def training_options(config: type[TrainingConfig], task: str, batch: str) -> Any
         option(config, "seed", help="Seed of the first weights and of the order of batches."),
         device_option,
         option(config, "compile", help="Compile the network (torch.compile; needs a C++ compiler)."),
-        option(config, "tensorboard", help="Write TensorBoard events into the run, too."),
+        option(
+            config, "logger", type=Names(lambda: LIBRARIES), multiple=True, callback=_each_name,
+            help="Logger that gets every measurement: tensorboard, csv, wandb or trackio; repeatable.",
+        ),
+        option(config, "tensorboard", help="Write TensorBoard events: --logger tensorboard."),
         option(config, "log_every", help="Updates between two lines of metrics.jsonl."),
         option(config, "evaluate_every", help="Updates between two validations."),
         option(config, "checkpoint_every", help="Updates between two checkpoints."),
         run_option("runs/<data>-<model>"),
         resume_option,
     )  # fmt: skip
+
+
+def _each_name(context: click.Context, parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in several texts like a,b."""
+    return tuple(name for text in typed for name in text.split(","))
 
 
 def absolute(path: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qwell.figures.canvas import canvas
@@ -47,17 +48,12 @@ def learning_curves_figure(
         x, potential: (points,); energy, prediction: (levels,); title: of the levels' panel.
     """
     figure, (progress, final, levels) = canvas(1, 3, width=14.0, height=4.6)
-    for k, (label, _, _, history) in enumerate(curves):
+    shares = []
+    for label, _, _, history in curves:
         updates = max(row["update"] for row in history)
-        for key, style in (("train_nmse", "--"), ("validation_nmse", "-")):
-            rows = [row for row in history if key in row]
-            progress.plot(
-                [r["update"] / updates for r in rows], [r[key] for r in rows], style, color=f"C{k % 10}",
-                lw=1.1, label=label if style == "-" else None,
-            )  # fmt: skip
-    progress.set(yscale="log", xlabel="progress (updates done / all)", ylabel="NMSE")
-    progress.set_title("training (dashed), validation (solid)")
-    progress.legend(fontsize=7, frameon=False)
+        shares.append((label, [{**row, "update": row["update"] / updates} for row in history]))
+    _draw_progress(progress, shares, "validation_nmse")
+    progress.set(xlabel="progress (updates done / all)", ylabel="NMSE")
     for k, kind in enumerate(dict.fromkeys(curve[1] for curve in curves)):
         ours = sorted((c for c in curves if c[1] == kind), key=lambda c: c[2])
         for key, style, fill in (("train_nmse", "--", "none"), ("validation_nmse", "-", None)):
@@ -71,8 +67,39 @@ def learning_curves_figure(
             )  # fmt: skip
     final.set(xscale="log", yscale="log", xlabel="potentials in the training set", ylabel="NMSE at the end")
     final.legend(fontsize=7, frameon=False)
-    for panel in (progress, final):
-        panel.grid(which="both", alpha=0.25)
+    final.grid(which="both", alpha=0.25)
     draw_levels(levels, x, potential, energy, {"": prediction})
     levels.set_title(title)
     return figure
+
+
+def runs_figure(panels: Mapping[str, Sequence[tuple[str, Sequence[dict[str, Any]]]]]) -> Figure:
+    """Draw the learning curves of several runs, a panel for each measure.
+
+    Arguments:
+        panels: measure, e.g. "validation_nmse" → label of a run, and its rows as in `learning_curve`.
+    """
+    figure, axes = canvas(1, len(panels), width=6.4 * len(panels))
+    for panel, (measure, curves) in zip(axes, panels.items(), strict=True):
+        _draw_progress(panel, curves, measure)
+        panel.set(
+            xlabel="updates", ylabel=measure.replace("_", " ").replace("nmse", "NMSE").replace("mae", "MAE")
+        )
+    return figure
+
+
+def _draw_progress(axes: Axes, curves: Sequence[tuple[str, Sequence[dict[str, Any]]]], measure: str) -> None:
+    """Draw a measure of every run, solid, and what is measured alike in training, dashed."""
+    training = measure.replace("validation", "train")
+    for k, (label, history) in enumerate(curves):
+        for key, style in {training: "--", measure: "-"}.items():
+            rows = [row for row in history if key in row]
+            axes.plot(
+                [r["update"] for r in rows], [r[key] for r in rows], style, color=f"C{k % 10}", lw=1.1,
+                label=label if style == "-" else None,
+            )  # fmt: skip
+    axes.set(yscale="log")
+    if any(training in row for _, history in curves for row in history) and training != measure:
+        axes.set_title("training (dashed), validation (solid)")
+    axes.grid(which="both", alpha=0.25)
+    axes.legend(fontsize=7, frameon=False)

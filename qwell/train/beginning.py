@@ -16,6 +16,7 @@ from qwell.models.registry import entry_of, list_models
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train.config import TrainingConfig
+from qwell.train.loggers import library
 from qwell.train.runs import Run
 
 KINDS = {"spectra": "predicts no energies", "dynamics": "is no emulator"}
@@ -52,8 +53,10 @@ def check_model(config: TrainingConfig, task: str) -> None:
 def begin_run(command: str, config: TrainingConfig, data: Dataset, path: str | Path) -> Run:
     """Make a run directory for a resolved recipe, with the versions and the data's own recipe beside it.
 
-    Raises RunExists or WriteError if it cannot be made.
+    Raises RunExists or WriteError if it cannot be made, MissingExtra if a logger's package is not here.
     """
+    for name in config.loggers:
+        library(name)
     settings = {"command": command, **config.to_json()}
     about = {**rounding(settings), "python": platform.python_version()}
     others = plugins.recorded([("models", config.model)])

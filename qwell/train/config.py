@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
 from qwell.errors import CheckpointError, InvalidInput, unknown
+from qwell.train.loggers import LIBRARIES
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 TIERS = ("auto", "resident", "mirror", "pool")
@@ -138,6 +139,7 @@ class TrainingConfig(Config):
     precision: str = "float32"
     compile: bool = False
     watch: tuple[str, ...] = ()
+    logger: tuple[str, ...] = ()
     tensorboard: bool = False
     log_every: int | None = left_open(f"1/{PARTS['log_every']} of all")
     evaluate_every: int | None = left_open(f"1/{PARTS['evaluate_every']} of all")
@@ -152,6 +154,14 @@ class TrainingConfig(Config):
         if not 0 <= self.ema < 1:
             raise InvalidInput(f"ema is {self.ema}; it must be 0 (no average) or below 1, e.g. 0.999")
         self.choice("precision", PRECISIONS)
+        for name in self.logger:
+            if name not in LIBRARIES:
+                raise InvalidInput(unknown("logger", name, LIBRARIES))
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """The loggers that are asked for, each once."""
+        return tuple(dict.fromkeys([*self.logger, *["tensorboard"] * self.tensorboard]))
 
     def resolved(self, **decided: Any) -> Self:
         """The same with what was left open filled in: by what the model and the data decide, and by `PARTS`.
@@ -186,7 +196,8 @@ class EigenConfig(TrainingConfig):
         compile: pass the model through torch.compile.
         stream: tier, see `stream.open_stream`.
         watch: paths of further data sets whose validation split is measured too.
-        tensorboard: also write TensorBoard events into the run.
+        logger: names of `loggers.LIBRARIES`, which get every measurement, too.
+        tensorboard: the same as "tensorboard" among them.
         log_every, evaluate_every, checkpoint_every: in updates; by default parts of all (`PARTS`).
 
     Raises InvalidInput for a value out of range.
@@ -217,7 +228,7 @@ class DynamicsConfig(TrainingConfig):
     """Training of an emulator; defaults are the released recipe (dynamics paper; its text differs).
 
     Arguments:
-        data, digest, model, options, seed, compile, tensorboard, …: as in `EigenConfig`.
+        data, digest, model, options, seed, compile, logger, …: as in `EigenConfig`.
         updates, batch: windows an update, and trajectories for emulators on the ring; by default as
             `dynamics.recipe_of` says.
         first_rate, last_rate, schedule, warm_up: as in `EigenConfig`; the released recipe's by default.

@@ -177,7 +177,8 @@ def train_eigen(
     Arguments:
         run: begun by `begin`; its last checkpoint is taken up.
         device: "auto", "cpu", "cuda", "cuda:1" …
-        progress: called after each measurement with the update and its row.
+        progress: called after each measurement with the update and its row, a dictionary of numbers by
+            name, which is logged by then; what it raises ends the training, which can be taken up again.
         team: the processes that train together (`join_team`); alone by default.
         data: the data set of the run, if it is open already.
 

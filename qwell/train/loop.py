@@ -74,10 +74,11 @@ def train(
         describe: what else to say of a mean loss.
         evaluate: measures the model; its numbers go to `metrics.jsonl`.
         team: the processes that train together; only its leader writes and reports.
-        progress: called after each measurement with the update and its row.
+        progress: called after each measurement with the update and its row, which is logged by then.
 
     Raises:
         TrainingDiverged: the loss is no longer finite.
+        MissingExtra, TransferError: a logger cannot be opened.
     """
     average = Average(model, config.ema) if config.ema else None
     state = load_checkpoint(run.checkpoints, model, optimizer, average)
@@ -88,10 +89,9 @@ def train(
         stream.load_state_dict(state["stream"])
         loss_sum.fill_(state["loss_sum"])
         if team.leads:
-            run.rewind(update)
             warn_of_changes(run)
-    if config.tensorboard and team.leads:
-        run.open_events(update)
+    if team.leads:
+        run.rewind(update)
     model.train()
     clock = time.perf_counter() - before
 
@@ -107,7 +107,7 @@ def train(
 
     updates, log_every = known(config.updates), known(config.log_every)
     evaluate_every, checkpoint_every = known(config.evaluate_every), known(config.checkpoint_every)
-    with _signals() as caught:
+    with run.logging_to(config.loggers if team.leads else ()), _signals() as caught:
         while update < updates:
             set_rate(optimizer, rate(config, update))
             loss_sum += step(*next(stream))
