@@ -146,8 +146,8 @@ def training_needs() -> Iterator[None]:
         if missing not in ("torch", "safetensors"):
             raise
         raise MissingExtra(
-            f'this needs {missing}, which is not installed: pip install "qwell[train]"; on a machine without'
-            " a GPU first pip install torch --index-url https://download.pytorch.org/whl/cpu, which is smaller"
+            f'this needs {missing}, which is not installed: pip install "qwell[train]"; without a GPU'
+            " first pip install torch --index-url https://download.pytorch.org/whl/cpu (smaller)"
         ) from error
 
 
