@@ -16,7 +16,8 @@ PYTEST := $(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope
 # Where there is no GPU torch is the build for processors, which is a tenth of the other.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	@command -v nvidia-smi >/dev/null || $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(CPU_WHEELS) torch || \
+	@command -v nvidia-smi >/dev/null || \
+	  $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(CPU_WHEELS) torch 2>/dev/null || \
 	  echo "no answer from $(CPU_WHEELS): torch comes from the usual index"
 	$(PIP) -e ".[dev,docs]"
 	touch $(STAMP)
