@@ -5,16 +5,21 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
 SSHD := --no-install-recommends openssh-server
 # Two processes share the test files, in the order of tests/conftest.py, with one thread of linear algebra each.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo test test-all lint docs bench clean servers
 
+# Where there is no GPU torch is the build for processors, which is a tenth of the other.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
+	@command -v nvidia-smi >/dev/null || \
+	  $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(CPU_WHEELS) torch 2>/dev/null || \
+	  echo "no answer from $(CPU_WHEELS): torch comes from the usual index"
+	$(PIP) -e ".[dev,docs]"
 	touch $(STAMP)
 
 # A data set, a short training, and how good it is beside a trained model and the exact solvers: in demo/.

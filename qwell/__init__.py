@@ -8,6 +8,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qwell.errors import training_needs
+
 if TYPE_CHECKING:  # what type checkers and editors see; at run time names come by `__getattr__`
     from qwell.datagen.pipeline import generate as generate
     from qwell.datagen.presets import preset as preset
@@ -33,7 +35,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time names come 
     from qwell.train.rollout import rollout as rollout
     from qwell.train.runs import load_model as load_model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The public names and where they live; resolved on first use so that `import qwell` costs nothing.
 _PUBLIC = {
@@ -67,4 +69,5 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'qwell' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    with training_needs():
+        return getattr(import_module(_PUBLIC[name]), name)

@@ -6,7 +6,8 @@ What is worth saying and no error is a `QwellWarning`, which the commands print 
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class QwellError(Exception):
@@ -130,6 +131,24 @@ class DeviceUnavailable(QwellError, RuntimeError):
 
 class MissingExtra(QwellError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+@contextmanager
+def training_needs() -> Iterator[None]:
+    """What is done inside needs the extra `train`: torch and safetensors.
+
+    Raises MissingExtra, which says how they are installed, where one of them is imported and not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("torch", "safetensors"):
+            raise
+        raise MissingExtra(
+            f'this needs {missing}, which is not installed: pip install "qwell[train]"; without a GPU'
+            " first pip install torch --index-url https://download.pytorch.org/whl/cpu (smaller)"
+        ) from error
 
 
 class TrainingDiverged(QwellError, ArithmeticError):

@@ -19,7 +19,7 @@ import click
 import qwell
 from qwell.cli.progress import LOG, Display, logged_to, say
 from qwell.cli.signals import number_of, signals_end_work
-from qwell.errors import InvalidInput, QwellError, QwellWarning
+from qwell.errors import InvalidInput, QwellError, QwellWarning, training_needs
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -161,7 +161,8 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
 
 def _run(group: click.Group, name: str, arguments: list[str], debug: bool, said: list[str]) -> int:
     try:
-        code = group.main(arguments, prog_name=name, standalone_mode=False, obj=said)
+        with training_needs():
+            code = group.main(arguments, prog_name=name, standalone_mode=False, obj=said)
     except Failed as failed:
         return failed.code
     except click.exceptions.NoArgsIsHelpError as error:

@@ -8,16 +8,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
 from qwell.errors import InvalidInput
 from qwell.figures import canvas
 from qwell.files import atomic_write, json_text, write_error
-from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.train.tables import aligned
+
+if TYPE_CHECKING:
+    from qwell.models.layers import Network  # which needs torch, and pages of samples do not
 
 Cell = str | int | float
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, training_needs
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
-from qwell.train.devices import choose_device
 from qwell.train.stream import open_stream
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Loader:
@@ -35,18 +33,14 @@ class Loader:
         stream: str = "auto",
         as_numpy: bool = False,
     ) -> None:
-        where = choose_device(str(device))
-        if as_numpy and where.type != "cpu":
-            raise InvalidInput(
-                f"arrays of numpy are on the cpu, not on {where}; leave device or as_numpy out"
-            )
+        where = _place(str(device), as_numpy)
         if epochs is not None and epochs < 1:
             raise InvalidInput(f"epochs is {epochs}; it must be at least 1, or None for batches without end")
         if not 0 <= rank < world:
             raise InvalidInput(f"rank is {rank} of {world} processes; it must be from 0 to {world - 1}")
         opened = data if isinstance(data, Dataset) else open_dataset(data)
         self.fields = tuple(fields or opened[split].fields)
-        self.epochs, self.as_numpy = epochs, as_numpy
+        self.epochs = epochs
         self._stream = open_stream(
             opened, stream, split=split, batch=batch, seed=seed, device=where, fields=self.fields,
             rank=rank, world=world,
@@ -78,17 +72,12 @@ class Loader:
         stream = self._stream
         while self.epochs is None or (stream.epoch - self._first) * stream.batches + stream.index < len(self):
             batch = next(stream)
-            yield tuple(map(self._fresh, batch))
+            yield tuple(map(stream.memory.fresh, batch))  # the stream's own is used again for the next one
             if self._passes != number:
                 raise InvalidInput(
                     "this pass over the loader is over, because another one was begun; for two at a time make"
                     " two loaders"
                 )
-
-    def _fresh(self, values: Tensor) -> Tensor | np.ndarray:
-        """Values in memory of their own: the stream's is used again for the next batch."""
-        copy = values.clone(memory_format=torch.contiguous_format)
-        return copy.numpy() if self.as_numpy else copy
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next pass begin with this epoch, whose order is always the same."""
@@ -111,6 +100,19 @@ class Loader:
         self._stream.close()
 
 
+def _place(device: str, as_numpy: bool) -> torch.device | None:
+    """Where tensors are wanted; None for arrays of numpy, which need no torch."""
+    if as_numpy:
+        if device not in ("auto", "cpu"):
+            raise InvalidInput(
+                f"arrays of numpy are on the cpu, not on {device}; leave device or as_numpy out"
+            )
+        return None
+    with training_needs():
+        from qwell.train.devices import choose_device
+    return choose_device(device)
+
+
 def loader(data: Dataset | str | Path, split: str = "train", batch: int = 1000, **options: Any) -> Loader:
     """Shuffled batches for a training loop of your own.
 
@@ -131,8 +133,9 @@ def loader(data: Dataset | str | Path, split: str = "train", batch: int = 1000, 
         seed: of the order.
         rank, world: which of how many processes this is; each gets its own part of every batch.
         stream: where rows come from, see `open_stream`.
-        as_numpy: give arrays of numpy instead of tensors, e.g. for JAX, which takes both (`__dlpack__`).
+        as_numpy: give arrays of numpy instead of tensors, e.g. for JAX, which takes both (`__dlpack__`);
+            they need no torch.
 
-    Raises InvalidInput for values out of range.
+    Raises InvalidInput for values out of range, MissingExtra for tensors where torch is not installed.
     """
     return Loader(data, split, batch, **options)

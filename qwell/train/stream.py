@@ -8,26 +8,28 @@ A record is a row's fields (input, target …) side by side, so that a batch is 
 Batch t of an epoch is rows [tB, (t+1)B) of its order; of several ranks each takes an equal, contiguous part
 of every batch, so that results do not depend on how many there are.
 
-A batch is valid until the next one is asked for: its memory is reused.
+A batch is valid until the next one is asked for: its memory is reused. Batches are tensors on a device, or
+arrays of numpy, which need no torch.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from qwell.errors import InvalidInput, unknown
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset
 from qwell.store.records import Records
 from qwell.train.config import TIERS
+from qwell.train.memory import memory_on
+
+if TYPE_CHECKING:
+    import torch
 
 FIELDS = ("potential", "energy")
 
@@ -40,7 +42,7 @@ class Stream:
         split: which split.
         batch: rows a batch over all ranks; the last, incomplete batch of an epoch is left out.
         seed: of the order.
-        device: where batches are wanted.
+        device: where tensors are wanted; None for arrays of numpy.
         fields: what a batch holds, e.g. input and target.
         rank, world: this process among how many.
 
@@ -55,14 +57,15 @@ class Stream:
         split: str = "train",
         batch: int = 100,
         seed: int = 0,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = "cpu",
         fields: Sequence[str] = FIELDS,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.records = Records(data[split], fields)
         self.rows, self.batch, self.seed = len(data[split]), batch, seed
-        self.device = torch.device(device)
+        self.memory = memory_on(device)
+        self.device = self.memory.device
         if not 1 <= batch <= self.rows:
             raise InvalidInput(
                 f"batch is {batch}; {data.path} has {self.rows} rows of {split}, choose 1 to {self.rows}"
@@ -74,30 +77,32 @@ class Stream:
         self.batches = self.rows // batch  # an epoch
         self.epoch, self.index = 0, 0
         self._digest = int(data.digest[:16], 16)
-        self._buffer = torch.empty(self.share, self.records.width, device=self.device)
+        self._buffer = self.memory.empty(self.share, self.records.width)
         self._batch = tuple(
-            self._buffer[:, columns].unflatten(1, shape)
+            self._buffer[:, columns].reshape(self.share, *shape)
             for columns, shape in zip(self.records.columns, self.records.shapes, strict=True)
         )
-        self._open: Iterator[Tensor] | None = None
+        self._open: Iterator[Any] | None = None
 
     def _generator(self, part: int = 0) -> np.random.Generator:
         """The random numbers of this epoch's order, or of a part of it."""
         entropy = [self._digest, self.seed, self.epoch]
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy, spawn_key=(part,))))
 
-    def _fill(self) -> Iterator[Tensor]:
+    def _fill(self) -> Iterator[Any]:
         """Our part, (share, width), of batch after batch of this epoch, from `self.index` on."""
         raise NotImplementedError
 
-    def __next__(self) -> tuple[Tensor, ...]:
+    def __next__(self) -> tuple[Any, ...]:
         """The next batch of every field, each (batch / world, …) float32 on the device."""
         if self.index == self.batches:
             self.epoch, self.index, self._open = self.epoch + 1, 0, None
         if self._open is None:
             self._open = self._fill()
         records = next(self._open)
-        if records is not self._buffer:  # always the same memory: a CUDA graph reads it in place
+        if (
+            records is not self._buffer
+        ):  # tensors on the processor: always the same memory: a CUDA graph reads it in place
             self._buffer.copy_(records, non_blocking=True)
         self.index += 1
         return self._batch
@@ -124,20 +129,15 @@ class ResidentStream(Stream):
 
     def __init__(self, data: Dataset, **options: Any) -> None:
         super().__init__(data, **options)
-        self._rows = self._load().to(self.device)
+        rows = self.records.read_all(np.empty((self.rows, self.records.width), np.float32))
+        self._rows = self.memory.of(rows, beside=self._buffer)
 
-    def _load(self) -> Tensor:
-        return torch.from_numpy(self.records.read_all(np.empty((self.rows, self.records.width), np.float32)))
-
-    def _fill(self) -> Iterator[Tensor]:
-        order = torch.from_numpy(self._generator().permutation(self.rows)).to(self._rows.device)
-        out = (
-            self._buffer if self._rows.device == self.device else torch.empty_like(self._buffer, device="cpu")
-        )
-        out = out.pin_memory() if out.device != self.device else out
+    def _fill(self) -> Iterator[Any]:
+        order = self.memory.of(self._generator().permutation(self.rows), beside=self._rows)
+        out = self.memory.room(self._rows, self._buffer)
         for i in range(self.index, self.batches):
             first = i * self.batch + self.offset
-            torch.index_select(self._rows, 0, order[first : first + self.share], out=out)
+            self.memory.gather(self._rows, order[first : first + self.share], out)
             yield out
 
 
@@ -146,7 +146,7 @@ class MirrorStream(ResidentStream):
 
     def __init__(self, data: Dataset, **options: Any) -> None:
         Stream.__init__(self, data, **options)
-        self._rows = torch.from_numpy(self.records.mirror())
+        self._rows = self.memory.of(self.records.mirror())
 
 
 POOL_BYTES = 64 * 2**20  # of a pool of chunks, at least
@@ -178,21 +178,20 @@ class PoolStream(Stream):
         self.pool, self.threads = min(pool, len(self.units)), threads
         self._spare: list[np.ndarray] | None = None
 
-    def _fill(self) -> Iterator[Tensor]:
-        device = self.device.type
-        out = self._buffer if device == "cpu" else torch.empty_like(self._buffer, device="cpu").pin_memory()
-        filled = 0
+    def _fill(self) -> Iterator[Any]:
+        out, filled = None, 0
         for rows, order in self._read_ahead():
+            out = self.memory.room(rows, self._buffer) if out is None else out
             position = 0
             while position < len(order):
                 take = min(self.share - filled, len(order) - position)
                 chosen = order[position : position + take]
-                torch.index_select(rows, 0, chosen, out=out[filled : filled + take])
+                self.memory.gather(rows, chosen, out[filled : filled + take])
                 position, filled = position + take, (filled + take) % self.share
                 if not filled:
                     yield out
 
-    def _read_ahead(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _read_ahead(self) -> Iterator[tuple[Any, Any]]:
         """The rows of group after group, and their order; while one is used the next is read."""
         units = [self.units[i] for i in self._generator().permutation(len(self.units))]
         groups = [units[i : i + self.pool] for i in range(0, len(units), self.pool)]
@@ -221,10 +220,10 @@ class PoolStream(Stream):
                 drawn, reads = ahead
                 for task in reads:
                     task.result()
-                order = torch.from_numpy(drawn.result())
+                order = self.memory.of(drawn.result())
                 if k + 1 < len(groups):
                     ahead = begin(k + 1)
-                yield torch.from_numpy(pools[k % 2]), order
+                yield self.memory.of(pools[k % 2]), order
             self._spare = pools
         finally:  # never wait: an abandoned stream may be collected in a thread that its reads depend on
             readers.shutdown(wait=False, cancel_futures=True)
@@ -262,28 +261,19 @@ def open_stream(data: Dataset, tier: str = "auto", **options: Any) -> Stream:
         raise InvalidInput(unknown("stream tier", tier, TIERS))
     if tier == "auto":
         size = Records(data[options.get("split", "train")], options.get("fields", FIELDS)).bytes
-        if fits_in_memory(size, torch.device(options.get("device", "cpu"))):
+        if fits_in_memory(size, options.get("device", "cpu")):
             tier = "resident"
         else:
             tier = "mirror" if data.row_order == "grouped" and size < _free_disk() / 2 else "pool"
     return _TIERS[tier](data, **options)
 
 
-def fits_in_memory(size: int, device: torch.device) -> bool:
-    """Whether so many bytes are less than half of what a device has free."""
-    return size < _free_memory(device) / 2
+def fits_in_memory(size: int, device: str | torch.device | None) -> bool:
+    """Whether so many bytes are less than half of what a device has free; None is the processor."""
+    return size < memory_on(device).free() / 2
 
 
 def _free_disk() -> int:
     """Bytes free where the cache is."""
     folder = next(p for p in (cache_root(), *cache_root().absolute().parents) if p.exists())
     return shutil.disk_usage(folder).free
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    name = (
-        "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
-    )  # macOS: all there is
-    return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")

@@ -13,6 +13,7 @@ from qwell.store.reader import open_dataset
 from qwell.store.schema import Field, Plan, SplitLayout
 from qwell.store.writer import DatasetWriter, write_shard
 from qwell.train import stream as streams
+from qwell.train.memory import Memory
 from qwell.train.stream import PoolStream, ResidentStream, Stream, open_stream
 
 TIERS = pytest.mark.parametrize("tier", ["resident", "mirror", "pool"])
@@ -146,7 +147,7 @@ def test_pool_mixes_shards(dataset: Dataset) -> None:
 
 def test_auto_chooses_by_memory(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(open_stream(dataset), ResidentStream)
-    monkeypatch.setattr(streams, "_free_memory", lambda device: 10**6)
+    monkeypatch.setattr(Memory, "free", lambda memory: 10**6)
     assert isinstance(open_stream(dataset), PoolStream)
 
 

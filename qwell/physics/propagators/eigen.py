@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 from scipy.linalg import circulant, eigh
 
-from qwell.errors import DeviceUnavailable
+from qwell.errors import DeviceUnavailable, training_needs
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.physics.ring import Ring
 
@@ -56,9 +56,10 @@ def eigen_on(
 ) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
     """The same on a device of torch; products in the precision asked for, energies and phases in float64.
 
-    Raises DeviceUnavailable if torch has no such device.
+    Raises DeviceUnavailable if torch has no such device, MissingExtra if torch is not installed.
     """
-    import torch
+    with training_needs():
+        import torch
 
     try:
         where = torch.device(device)
