@@ -22,6 +22,8 @@ TITLES = {
     "emulators": "Emulators on the 37 test cases",
     "window-options": "What the options of emulators that see windows are worth",
     "derivatives": "Derivatives of a network, with parameter gradients",
+    "foreign": "Derivatives of modules that are no chain of layers",
+    "estimates": "Estimates of --dry-run",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",
     "train-10k": "What 10,000 updates on 100,000 m3 potentials give",
@@ -29,7 +31,8 @@ TITLES = {
 INTRODUCTION = """# Benchmarks
 
 Each table is what the command above it printed, on the machine and at the revision named. `make bench`
-makes all but the last four again (peers only if they are installed), `python benchmarks/page.py` this page.
+makes those again that need no data set or training of their own (peers only if they are installed),
+`python benchmarks/page.py` this page.
 Targets are in the names. `ideal` is n × (bare `scipy.linalg.eigh_tridiagonal` a potential) / cores, in the
 same run.
 """
