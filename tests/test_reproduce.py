@@ -39,6 +39,7 @@ def test_all_scales_have_the_same_experiments(paper: Paper[Any]) -> None:
             assert stage.product == stage.out or stage.product.startswith(f"{stage.out}/")
             made.add(stage.out)
         products = [stage.product for stage in plan.stages]
+        assert not any("|" in claim.title + claim.size for claim in plan.claims), "cells of a table"
         assert len(set(products)) == len(products)
         claimed = [claim.stage.product for claim in plan.claims]
         assert set(claimed) == {product for product in products if product.startswith("probes/")}

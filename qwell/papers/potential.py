@@ -48,7 +48,7 @@ RECIPES = {"text": ("--recipe", "text"), "scripts": ("--recipe", "scripts")}
 ONE_RECIPE: dict[str, Command] = {"text and the scripts": ()}  # of qpnn, where they do not differ
 HELPS = {  # changes of our recipe: folder → title, options, whether ε is to be smaller with it
     "no-newton": ("without Gauss–Newton", ("--newton-steps", "0"), False),
-    "no-tails": ("without points from |ψ|^½", ("--temper", "0"), False),
+    "no-tails": ("without points from the tails", ("--temper", "0"), False),
     "tanh": ("tanh instead of SiLU", ("--activation", "Tanh"), False),
     "radius": ("the radius as a coordinate", ("--field", "radius"), True),
     "coulomb": ("N(r)/r, which knows the singularity of the answer", ("--field", "coulomb"), True),
@@ -329,7 +329,7 @@ POTENTIAL = Paper(
     _introduction,
     {
         "demo": "some minutes on 2 cores",
-        "cpu": "83 minutes beside other work, 70 of one core (measured)",
+        "cpu": "90 minutes beside other work, 70 of one core (measured)",
         "paper": "about 2.5 core-hours (estimated)",
     },
 )
