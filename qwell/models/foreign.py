@@ -15,7 +15,6 @@ from torch.nn import functional as f
 from qwell.errors import InvalidInput
 from qwell.models import carried_rules as rules
 from qwell.models.activations import CURVES
-from qwell.models.backward import hessian
 from qwell.models.carried import Carried, Frame, whole
 from qwell.models.carried_layers import LAYERS
 from qwell.models.carried_rules import KINKS, refuse, refuse_kink
@@ -109,20 +108,6 @@ RULES: dict[str, Any] = {
 def transformed() -> bool:
     """Whether a transform of torch.func is at work, which sees no numbers."""
     return torch._C._functorch.maybe_current_level() is not None
-
-
-def differentiated(
-    network: nn.Module, x: Tensor, order: str, parameters: Mapping[str, Tensor] | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """What `carry` gives, in the way that takes less: full Hessians of one output by two passes back."""
-    if order == "hessian" and x.shape[1] > 2 and len(x) and not transformed():
-        with torch.no_grad():
-            alone = _called(network, x[-1:], parameters)
-        one = isinstance(alone, Tensor) and alone.shape == (1, 1)
-        if one and (parts := hessian(lambda points: _called(network, points, parameters), x)):
-            _check_points(x, parts[0], alone)
-            return parts
-    return carry(network, x, order, parameters)
 
 
 def carry(

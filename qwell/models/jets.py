@@ -1,7 +1,6 @@
 """First and second derivatives of a network with respect to its inputs, in closed form.
 
-Any module has them carried through its functions (`foreign`), or by torch's passes back where these are
-faster (`backward`). Chains of layers have something faster. For
+Any module has them carried through its functions (`foreign`). Chains of layers have something faster. For
 y = N(x), a chain of affine maps z = W y + b and smooth functions y = σ(z) of every entry:
 
     first      ∂y/∂x                   forward: ∂z = W ∂y, ∂y = σ'(z) ∂z
@@ -37,7 +36,7 @@ from qwell.models.chains import (
     check_points,
     layers_of,
 )
-from qwell.models.foreign import carry, differentiated
+from qwell.models.foreign import carry
 
 ORDERS = ("first", "laplacian", "diagonal", "hessian")
 METHODS = ("auto", "recursion", "factorised", "carried")
@@ -78,8 +77,7 @@ def derivatives(
     Arguments:
         network: any module that treats points one by one and is made of smooth functions. `nn.Sequential` of
             `nn.Linear` and tanh, sigmoid, softplus, SiLU, GELU, `Sin` or identity modules is a chain, and
-            fastest; through others (residual blocks, attention …) derivatives are carried, or torch goes back
-            twice: for full Hessians of one output of more than two inputs.
+            fastest; through others (residual blocks, LayerNorm, attention …) derivatives are carried.
         x: (…, N₀), of the dtype and on the device of the weights.
         order: "first", "laplacian", "diagonal" or "hessian": what of the second derivatives is wanted.
         method: "recursion" or "factorised", of chains; "carried"; or "auto", which takes the fastest one for
@@ -108,7 +106,7 @@ def derivatives(
         if method in ("recursion", "factorised"):
             layers_of(network, parameters)  # says what is no layer of a chain
         points = x.reshape(-1, x.shape[-1])
-        parts = (carry if method == "carried" else differentiated)(network, points, order, parameters)
+        parts = carry(network, points, order, parameters)
         shaped = (None if t is None else t.reshape(*x.shape[:-1], *t.shape[1:]) for t in parts)
         value, first, second = shaped
         assert value is not None and first is not None

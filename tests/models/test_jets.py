@@ -356,27 +356,6 @@ def test_vectors_of_another_shape_are_refused() -> None:
         hessian_vector(network, torch.zeros(1, 2), torch.zeros(2))
 
 
-@pytest.mark.parametrize("name", [n for n, (_, inputs) in NETWORKS.items() if inputs > 2])
-def test_hessians_by_passes_back_are_those_that_are_carried(name: str) -> None:
-    """Values and parameter gradients; networks of one output take the passes back."""
-    torch.manual_seed(0)
-    make, inputs = NETWORKS[name]
-    network, x = make().double().eval(), torch.randn(7, inputs, dtype=torch.float64, requires_grad=True)
-    gradients = []
-    for method in ("auto", "carried"):
-        jet = derivatives(network, x, "hessian", method)
-        weight = torch.linspace(1, 2, jet.second.numel()).double().view_as(jet.second)
-        loss = (weight * jet.second).sum() + jet.first.sum() + jet.value.sum()
-        wanted = [x, *network.parameters()]
-        gradients.append(
-            [*jet, *torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)]
-        )
-    for ours, carried in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, carried, rtol=1e-10, atol=1e-11)
-    with torch.no_grad():
-        assert not any(part.requires_grad for part in derivatives(network, x, "hessian"))
-
-
 class Normed(torch.nn.Module):
     """A normalisation between smooth layers."""
 
@@ -400,22 +379,3 @@ def test_gradients_of_a_hessian_through_normalisations(norm: torch.nn.Module) ->
     step[1, 2] = 1e-5
     up, down = (derivatives(network, (x + s).detach(), "hessian").second.sum() for s in (step, -step))
     assert float(slope[1, 2]) == pytest.approx(float((up - down).detach()) / 2e-5, rel=1e-6)
-
-
-class Kinked(torch.nn.Module):
-    """|w| is smooth in x, |Wx| is not."""
-
-    def __init__(self, kink: bool) -> None:
-        super().__init__()
-        self.layer, self.kink = torch.nn.Linear(3, 1), kink
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.layer(x) * self.layer.weight.abs().sum()
-        return torch.tanh(torch.nn.functional.leaky_relu(y) if self.kink else y)
-
-
-def test_passes_back_refuse_a_kink_between_points_and_value_only() -> None:
-    x = torch.randn(5, 3)
-    with pytest.raises(InvalidInput, match="LeakyReLU has no closed second derivative"):
-        derivatives(Kinked(True), x, "hessian")
-    assert derivatives(Kinked(False), x, "hessian").second.shape == (5, 1, 3, 3)
