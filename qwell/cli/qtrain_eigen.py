@@ -126,8 +126,8 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
 
     RUN is a run, a model folder or a pretrained name; several are measured side by side.
     """
-    from qwell.figures.canvas import save
     from qwell.store.reader import open_dataset
+    from qwell.studies.pages import save_figure
     from qwell.studies.problem import solvers
     from qwell.train.devices import choose_device
     from qwell.train.evaluate import evaluate as measure
@@ -137,7 +137,7 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
     found = measure(models, opened, split=split, device=choose_device(device), solvers=solvers(opened))
     drawn = ""
     if figure:
-        save(found.figure(), figure)
+        save_figure(found.figure(), figure)
         drawn = f"\n\nfigure: {figure}"
     answer(found.to_json(), f"{_table(found)}\n\n{per_level_table(found.asked)}{drawn}")
 

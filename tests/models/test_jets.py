@@ -379,3 +379,15 @@ def test_gradients_of_a_hessian_through_normalisations(norm: torch.nn.Module) ->
     step[1, 2] = 1e-5
     up, down = (derivatives(network, (x + s).detach(), "hessian").second.sum() for s in (step, -step))
     assert float(slope[1, 2]) == pytest.approx(float((up - down).detach()) / 2e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_hessians_without_gradients_are_those_with(mode: type) -> None:
+    """Also of points that require gradients, of every network."""
+    for make, inputs in NETWORKS.values():
+        torch.manual_seed(0)
+        network, x = make().double().eval(), torch.randn(4, inputs, dtype=torch.float64, requires_grad=True)
+        wanted = derivatives(network, x, "hessian").second.detach()
+        with mode():
+            found = derivatives(network, x, "hessian").second
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)

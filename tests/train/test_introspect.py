@@ -90,6 +90,7 @@ def test_the_verdict_is_the_kink() -> None:
     assert verdict({1: 0.8, 2: 0.5, 3: 1e-4, 4: 9e-5}) == 3
     assert verdict({1: 1e-3, 2: 9e-4}) == 1
     assert verdict({1: 3.7, 2: 2.8e-5, 3: 3.3e-7, 4: 5.9e-7}) == 2  # a closed form at 3, a network at 2
+    assert verdict({1: 0.9, 2: 1e-3, 3: 1e-9}) == 2
     assert verdict({1: math.inf, 2: 8.5, 3: 7.7e-7, 4: 1e-6}) == 3
     assert verdict({1: 1.9, 2: 1.4}) is None  # nothing learned, nothing said
 

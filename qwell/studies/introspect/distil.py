@@ -18,6 +18,7 @@ ANGLES = (0.04, 0.24)
 DECODED = 24  # cells of each sequence that are decoded in an update
 DIVERGED = 1e6  # loss from which on a sequence has grown beyond all numbers
 ENOUGH = 0.02  # running loss below which sequences grow
+GOOD = 1e-4  # MSE/var
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,8 @@ def distil(
 def verdict(losses: dict[int, float]) -> int | None:
     """The d at which the loss falls by the largest factor, from the next smaller d: below, it rises abruptly.
 
-    Without latent numbers, and where sequences diverge, the loss is the variance, 1. Of two good losses the
-    better says nothing: closed forms are rebuilt to rounding, perceptrons to what training reaches.
+    Without latent numbers, and where sequences diverge, the loss is the variance, 1. Losses below GOOD are
+    alike: closed forms are rebuilt to rounding, perceptrons to what training reaches.
 
     Arguments:
         losses: d → the least validation loss, MSE/var.
@@ -145,6 +146,6 @@ def verdict(losses: dict[int, float]) -> int | None:
     dimensions = sorted(losses)
     if min(losses.values()) > 0.1:
         return None
-    heights = [1.0, *(min(losses[d], 1.0) for d in dimensions)]
-    falls = [above / max(here, 1e-300) for above, here in itertools.pairwise(heights)]
+    heights = [1.0, *(min(max(losses[d], GOOD), 1.0) for d in dimensions)]
+    falls = [above / here for above, here in itertools.pairwise(heights)]
     return dimensions[falls.index(max(falls))]

@@ -183,16 +183,22 @@ def _by_variance(
     some = torch.multinomial(keen, min(2 * config.samples, len(pool)), generator=generator)
     kinetic, pool, weight = kinetic[some], pool[some], 1 / keen[some]
 
-    def report(step: int, loss: float) -> None:
-        note(config.adam_steps + step, loss, _energy(field, kinetic, pool, pins, values))
+    weight = weight / weight.mean()
 
-    _gauss_newton(field, kinetic, pool, weight / weight.mean(), known(config.newton_steps), report)
+    def report(step: int, loss: float) -> None:
+        note(config.adam_steps + step, loss, _energy(field, kinetic, pool, pins, values, weight))
+
+    _gauss_newton(field, kinetic, pool, weight, known(config.newton_steps), report)
     return field, bulk, shape
 
 
 @torch.no_grad()
-def _energy(field: Field, kinetic: Tensor, x: Tensor, pins: Tensor, values: Tensor) -> float:
-    return float((kinetic + field(x)).mean() + (values - field(pins)).mean())
+def _energy(
+    field: Field, kinetic: Tensor, x: Tensor, pins: Tensor, values: Tensor, weight: Tensor | None = None
+) -> float:
+    """Ē over points, of weights of mean 1 if there are some."""
+    local = kinetic + field(x)
+    return float((local if weight is None else weight * local).mean() + (values - field(pins)).mean())
 
 
 @torch.no_grad()
