@@ -93,6 +93,10 @@ class TransferError(QwellError, ConnectionError):
     exit_code = 1
 
 
+class AccessDenied(TransferError):
+    """A remote place wants to know who asks, or lets this one not in."""
+
+
 class WriteError(QwellError, OSError):
     """The disk refused: full, read-only, or not permitted."""
 

@@ -260,11 +260,10 @@ def pull(url: str, path: Path, force: bool) -> None:
 
     name@digest insists on a version. Repeated after an interruption, it brings what is missing.
     """
-    from qwell.store.dataset import split_version
-    from qwell.store.places import place_of
     from qwell.store.transfer import pull as bring
+    from qwell.store.versions import find
 
-    files = place_of(split_version(url)[0]).manifest().files
+    files = find(url)[1].files
     if str(path) == "store":
         path.mkdir(exist_ok=True)
     size = sum(record.size for record in files.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from qwell.store.hdf5_backend import SUFFIXES as HDF5
 from qwell.store.manifest import MANIFEST, Manifest
 from qwell.store.places import Place, place_at
 from qwell.store.reader import load_manifest, locate
+from qwell.store.versions import find
 
 _SHARDS = ".shards"
 _PARTIAL = ".partial"
@@ -41,37 +43,53 @@ class Entry:
         }
 
 
-def catalog(root: str | Path) -> Iterator[Entry]:
+def catalog(root: str | Path, recursive: bool = False) -> Iterator[Entry]:
     """Yield every data set directly below a directory or address, in the order of names.
+
+    Arguments:
+        root: the directory or address.
+        recursive: look into directories that are no data sets, too; names then have their path.
 
     Raises:
         DatasetNotFound: there is no such directory or place.
         TransferError: the place cannot be reached.
     """
     if "://" in str(root):
-        yield from _remote(place_at(str(root)))
+        yield from _remote(place_at(str(root)), "", recursive)
         return
     if not Path(root).is_dir():
         raise DatasetNotFound(f"there is no directory {root}; data sets are made in store/ by default")
-    for path in sorted(Path(root).iterdir()):
+    yield from _local(Path(root), "", recursive)
+
+
+def _local(root: Path, below: str, recursive: bool) -> Iterator[Entry]:
+    for path in sorted(root.iterdir()):
         if path.name.endswith(_PARTIAL):
-            yield Entry(path.name.removesuffix(_PARTIAL), None, "unfinished")
+            yield Entry(below + path.name.removesuffix(_PARTIAL), None, "unfinished")
         elif ((path / MANIFEST).is_file() and not path.name.endswith(_SHARDS)) or path.suffix in HDF5:
             try:
-                yield Entry(path.name, load_manifest(locate(path)))
+                yield Entry(below + path.name, load_manifest(locate(path)))
             except DatasetNotFound:
                 continue
             except QwellError as error:
-                yield Entry(path.name, None, str(error))
+                yield Entry(below + path.name, None, str(error))
+        elif (
+            recursive
+            and path.is_dir()
+            and not (path.name.startswith(".") or path.name.endswith(_SHARDS) or path.is_symlink())
+        ):
+            yield from _local(path, f"{below}{path.name}/", recursive)
 
 
-def _remote(place: Place) -> Iterator[Entry]:
-    for name in place.names():
-        if name.endswith(HDF5) or (name.endswith(_PARTIAL) or name.startswith(".")):
-            continue  # a master; its shards are listed
+def _remote(place: Place, below: str, recursive: bool) -> Iterator[Entry]:
+    found = (name for name in place.names() if not (name.endswith(_PARTIAL) or name.startswith(".")))
+    for name in dict.fromkeys(name.removesuffix(_SHARDS) for name in found):
+        url = f"{place.url}/{name}"
         try:
-            yield Entry(name.removesuffix(_SHARDS), place_at(f"{place.url}/{name}").manifest())
+            yield Entry(below + name, find(url)[1])
         except DatasetNotFound:
-            continue
+            if recursive:
+                with suppress(DatasetNotFound):  # it is a file
+                    yield from _remote(place_at(url), f"{below}{name}/", recursive)
         except QwellError as error:
-            yield Entry(name.removesuffix(_SHARDS), None, str(error))
+            yield Entry(below + name, None, str(error))

@@ -14,7 +14,7 @@ from typing import Any
 
 from qwell.errors import InvalidInput
 from qwell.store.manifest import FileRecord
-from qwell.store.places import PUSHING, Place
+from qwell.store.places import Place
 
 KINDS = {"datasets": "dataset", "spaces": "space"}  # by the first part of an address
 OWN = (".gitattributes",)  # what the Hub itself puts into a repository
@@ -28,6 +28,8 @@ class HubPlace(Place):
 
     Raises InvalidInput if no repository is named.
     """
+
+    keeps_versions = False  # it has its own, and is read by others
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -53,14 +55,12 @@ class HubPlace(Place):
 
     def put(self, source: Path, name: str) -> int:
         """Let `publish` send a file. Returns its bytes."""
-        if name != PUSHING:
-            self._add(self._in_repository(name), str(source))
+        self._add(self._in_repository(name), str(source))
         return source.stat().st_size
 
     def write(self, name: str, content: bytes) -> None:
         """Send a small file made in memory."""
-        if name != PUSHING:  # one commit is whole or not there: nothing marks what is unfinished
-            self._add(self._in_repository(name), content)
+        self._add(self._in_repository(name), content)
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Send a small file into the directory that this place is in."""
@@ -121,7 +121,7 @@ class HubPlace(Place):
 
         if not sys.stderr.isatty():
             disable_progress_bars()
-        self._try(f"cannot push to {self.url}", commit)
+        self.attempt(f"cannot push to {self.url}", commit)
         self._waiting.clear()
         self.fs.invalidate_cache()
 

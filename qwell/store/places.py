@@ -7,14 +7,14 @@ variables, `~/.aws`, `~/.ssh`, `~/.config/fsspec`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from qwell.errors import (
-    DatasetIncomplete,
+    AccessDenied,
     DatasetNotFound,
     DatasetReplaced,
     InvalidInput,
@@ -22,13 +22,15 @@ from qwell.errors import (
     QwellError,
     TransferError,
 )
-from qwell.files import file_sha256, stream_sha256, whole_file
+from qwell.files import stream_sha256
+from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
 
 JOBS = 8  # transfers at a time
 ATTEMPTS = 3
-PUSHING = "push.json"  # in a data set being pushed: which version
+PIECE = 2**24  # bytes asked for at a time
+LONGEST_WAIT = 15  # seconds between two attempts, whatever a server asks for
 _EXTRAS = {
     "s3": "s3", "s3a": "s3", "ssh": "ssh", "sftp": "ssh", "http": "http",
     "https": "http", "hf": "hf", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
@@ -42,7 +44,7 @@ _SIGN_IN = {
     "ssh": "check that `ssh` to this host works without a password (`ssh-copy-id`, `ssh-agent`)",
     "http": "the web server wants a login that qwell does not give; ask whoever keeps it",
 }  # by extra
-_RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
+RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
 T = TypeVar("T")
 
 
@@ -78,11 +80,13 @@ class Place:
             raise TransferError(f"{url} cannot be reached: {_reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
 
+    keeps_versions = True  # beside each other, see `versions`
+
     @property
     def writable(self) -> bool:
         return self.protocol not in _READ_ONLY
 
-    def _try(self, what: str, action: Callable[[], T]) -> T:
+    def attempt(self, what: str, action: Callable[[], T]) -> T:
         """Do it, again if the connection fails.
 
         Raises FileNotFoundError if it is not there, TransferError if it fails for good.
@@ -100,15 +104,15 @@ class Place:
             except NotADirectoryError as error:  # nothing lies below a file
                 raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
             except PermissionError as error:
-                raise TransferError(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
+                raise AccessDenied(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
             except Exception as error:
                 if _wants_credentials(error):
-                    raise TransferError(
+                    raise AccessDenied(
                         f"{what}: no valid credentials ({_reason(error)}); {self._sign_in()}"
                     ) from error
                 failure = error
             if attempt < ATTEMPTS - 1:
-                time.sleep(0.2 * 4**attempt)
+                time.sleep(max(0.2 * 4**attempt, min(getattr(failure, "wait", 0), LONGEST_WAIT)))
         raise TransferError(
             f"{what}: {_reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure
@@ -117,7 +121,7 @@ class Place:
         """How one signs in at such a place."""
         return _SIGN_IN.get(_EXTRAS.get(self.protocol, ""), "check whether you may write there")
 
-    def _at(self, name: str) -> str:
+    def at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
 
     def read(self, name: str, limit: int) -> bytes:
@@ -127,11 +131,11 @@ class Place:
         """
 
         def action() -> bytes:
-            with self.fs.open(self._at(name), "rb", block_size=2**20, cache_type="none") as file:
+            with self.fs.open(self.at(name), "rb", block_size=2**20, cache_type="none") as file:
                 content: bytes = file.read(limit + 1)
             return content
 
-        content = self._try(f"cannot read {self.url}/{name}", action)
+        content = self.attempt(f"cannot read {self.url}/{name}", action)
         if len(content) > limit:
             raise TransferError(f"{self.url}/{name} is longer than {limit} bytes; this is not ours")
         return content
@@ -144,22 +148,40 @@ class Place:
         return self.fetch_by_sha256(name, record.sha256, target, record.size)
 
     def fetch_by_sha256(self, name: str, sha256: str, target: Path, expected: int | None = None) -> int:
-        """The same for a file whose size may not be known."""
+        """The same for a file whose size may not be known.
 
-        def action(temporary: Path) -> int:
-            self.fs.get_file(self._at(name), str(temporary))
-            size = temporary.stat().st_size
-            if expected not in (None, size) or file_sha256(temporary) != sha256:
-                said = "" if expected is None else f" ({expected} bytes)"
-                raise OSError(f"{size} bytes came that are not those of the manifest{said}")
-            return size
+        What had arrived before the connection broke is not asked for again, by this or a later command.
+        """
 
-        with whole_file(target, durable=False) as temporary:
-            try:
-                return self._try(f"cannot bring {self.url}/{name}", lambda: action(temporary))
-            except FileNotFoundError as error:
-                remedy = "tell whoever keeps the data set"
-                raise TransferError(f"{self.url}/{name} is missing; {remedy}") from error
+        def action() -> int:
+            return bring(lambda start: self._pieces(name, start, expected), target, sha256, expected)
+
+        try:
+            return self.attempt(f"cannot bring {self.url}/{name}", action)
+        except FileNotFoundError as error:
+            remedy = "tell whoever keeps the data set"
+            raise TransferError(f"{self.url}/{name} is missing; {remedy}") from error
+
+    def _pieces(self, name: str, start: int, expected: int | None) -> Pieces:
+        """The content of a file from byte `start` on, and where it really starts."""
+        path, limit = self.at(name), float("inf") if expected is None else expected + 1
+        if self.protocol in RENAMES:
+            return start, self._read_on(path, start)
+
+        def ask() -> Iterator[bytes]:
+            at, last = start, PIECE
+            while at < limit and last == PIECE:
+                piece = self.fs.cat_file(path, start=at, end=int(min(at + PIECE, limit)))
+                last, at = len(piece), at + len(piece)
+                yield piece
+
+        return start, ask()
+
+    def _read_on(self, path: str, start: int) -> Iterator[bytes]:
+        with self.fs.open(path, "rb", block_size=PIECE, cache_type="none") as file:
+            file.seek(start)
+            while piece := file.read(PIECE):
+                yield piece
 
     def fetch_of(self, manifest: Manifest, name: str, target: Path) -> int:
         """The same for a file of the data set here, whose manifest was read before.
@@ -189,8 +211,8 @@ class Place:
 
     def put(self, source: Path, name: str) -> int:
         """Send a file; under its name it is whole or not there. Returns its bytes."""
-        target = self._at(name)
-        renames = self.protocol in _RENAMES
+        target = self.at(name)
+        renames = self.protocol in RENAMES
         sent = f"{target}.{uuid4().hex}.tmp" if renames else target
 
         def action() -> None:
@@ -200,7 +222,7 @@ class Place:
             if renames:
                 self.fs.mv(sent, target)
 
-        self._try(f"cannot send {self.url}/{name}", action)
+        self.attempt(f"cannot send {self.url}/{name}", action)
         return source.stat().st_size
 
     def write(self, name: str, content: bytes) -> None:
@@ -226,13 +248,13 @@ class Place:
         """
 
         def action() -> bool:
-            if self.fs.size(self._at(name)) != record.size:
+            if self.fs.size(self.at(name)) != record.size:
                 return False
-            with self.fs.open(self._at(name), "rb", block_size=2**22, cache_type="readahead") as file:
+            with self.fs.open(self.at(name), "rb", block_size=2**22, cache_type="readahead") as file:
                 return stream_sha256(file) == record.sha256
 
         try:
-            return self._try(f"cannot read {self.url}/{name}", action)
+            return self.attempt(f"cannot read {self.url}/{name}", action)
         except FileNotFoundError:
             return False
 
@@ -240,7 +262,7 @@ class Place:
         """Names (relative) and sizes of all files below."""
         self.fs.invalidate_cache()
         try:
-            found = self._try(f"cannot list {self.url}", lambda: self.fs.find(self._path, detail=True))
+            found = self.attempt(f"cannot list {self.url}", lambda: self.fs.find(self._path, detail=True))
         except FileNotFoundError:
             return {}
         return {
@@ -256,7 +278,7 @@ class Place:
         """
         self.fs.invalidate_cache()
         try:
-            found = self._try(f"cannot list {self.url}", lambda: self.fs.ls(self._path, detail=False))
+            found = self.attempt(f"cannot list {self.url}", lambda: self.fs.ls(self._path, detail=False))
         except FileNotFoundError as error:
             raise DatasetNotFound(f"there is nothing at {self.url}") from error
         return sorted({name.rstrip("/").rpartition("/")[2] for name in found})
@@ -265,26 +287,20 @@ class Place:
         """Delete files, where they are."""
         for name in names:
             try:
-                self._try(f"cannot remove {self.url}/{name}", lambda n=name: self.fs.rm_file(self._at(n)))  # type: ignore[misc]
+                self.attempt(f"cannot remove {self.url}/{name}", lambda n=name: self.fs.rm_file(self.at(n)))  # type: ignore[misc]
             except FileNotFoundError:
                 continue
 
     def manifest(self) -> Manifest:
         """The manifest of the data set here.
 
-        Raises DatasetNotFound, DatasetIncomplete, ManifestError or TransferError.
+        Raises DatasetNotFound, ManifestError or TransferError.
         """
         try:
             return Manifest.decode(self.read(MANIFEST, MAX_MANIFEST_BYTES))
         except FileNotFoundError as error:
-            try:
-                self.read(PUSHING, 1000)
-            except (FileNotFoundError, TransferError):
-                raise DatasetNotFound(
-                    f"there is no data set at {self.url}; `qdata list` shows what is there"
-                ) from error
-            raise DatasetIncomplete(
-                f"{self.url} is being pushed, or its push was interrupted; repeat the push"
+            raise DatasetNotFound(
+                f"there is no data set at {self.url}; `qdata list` shows what is there"
             ) from error
 
 
@@ -333,6 +349,13 @@ def _wants_credentials(error: BaseException) -> bool:
     """Whether a library found no credentials, or the place did not accept them."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & _NO_CREDENTIALS) or _status(error) in (401, 403)
+
+
+def is_refused_condition(error: OSError) -> bool:
+    """Whether a store did not write because what was to be there, or not to be there, is otherwise."""
+    said = getattr(error.__cause__, "response", None)  # of botocore's
+    code = said.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(said, dict) else 0
+    return isinstance(error, FileExistsError) or code in (409, 412)
 
 
 def _status(error: BaseException | None) -> int:

@@ -10,9 +10,10 @@ from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
-from qwell.store.dataset import Dataset, check_version, mislisted, split_version
+from qwell.store.dataset import Dataset, mislisted, split_version
 from qwell.store.manifest import PROVENANCE, Manifest
-from qwell.store.places import Place, in_parallel, place_of
+from qwell.store.places import Place, in_parallel
+from qwell.store.versions import find
 from qwell.store.vouched import vouched
 
 
@@ -63,13 +64,10 @@ def open_remote(url: str) -> Dataset:
 
     Raises: see `open_dataset`.
     """
-    url, wanted = split_version(url)
-    place = place_of(url)
-    manifest = place.manifest()
-    plan = manifest.plan
+    place, manifest = find(url)
+    url, plan = split_version(url)[0], manifest.plan
     if plan.storage not in SHARDED:
         raise InvalidInput(f"{url} is a single file; copy it to this machine first")
-    check_version(url, manifest.digest, wanted)
     if gaps := mislisted(manifest):
         raise DatasetDamaged(f"{url} is damaged: {gaps[0]}; tell whoever keeps it")
     root = cache_root() / "remote" / manifest.digest[:32]

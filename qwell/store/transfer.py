@@ -1,8 +1,8 @@
 """Sharing finished data sets: `push` to a place, `pull` from it.
 
 A data set never changes, so its version (the sha256 of its manifest) says all: what is already there is
-not sent again, another version is never overwritten unasked. The manifest goes last and is read first: a
-data set is there when its manifest is.
+not sent again, and another version lies beside it (see `versions`). The manifest goes last and is read first:
+a version is there when its manifest is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from qwell.errors import (
     DatasetDamaged,
     DatasetExists,
-    DatasetIncomplete,
     DatasetNotFound,
     InvalidInput,
     ManifestError,
@@ -27,7 +26,7 @@ from qwell.errors import (
 from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix
-from qwell.store.dataset import Dataset, check_version, split_version
+from qwell.store.dataset import Dataset, split_version
 from qwell.store.manifest import (
     MANIFEST,
     PROGRESS,
@@ -37,9 +36,10 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.places import PUSHING, Place, in_parallel, place_of
+from qwell.store.places import Place, in_parallel, place_of
 from qwell.store.reader import open_local
 from qwell.store.staging import Staging, finish_master
+from qwell.store.versions import Versions, files_of, find
 from qwell.store.vouched import vouched
 
 Progress = Callable[[int], object]
@@ -65,18 +65,21 @@ class Transfer:
 def push(
     path: str | Path, url: str, *, force: bool = False, progress: Progress = lambda size: None
 ) -> Transfer:
-    """Copy a finished data set to a place; repeated after an interruption, it sends what is missing.
+    """Copy a finished data set to a place, beside its other versions there, and let the name mean this one.
 
-    What is there already is read and kept if its sha256 is that of the manifest.
+    Repeated after an interruption, it sends what is missing: what is there is read, and kept if its sha256
+    is that of the manifest. Nothing that is there is ever changed or removed. (In a repository of the Hugging
+    Face Hub, which keeps versions itself, a push is one commit, and the repository shows the last one.)
 
     Arguments:
         path: of the data set.
         url: where to; ends in "/" for a place to put it into under its own name.
-        force: replace another version that is there.
+        force: let the name mean this version although it means another one.
         progress: called with the bytes done since its last call.
 
     Raises:
-        DatasetExists: another version is there, or something that is no data set.
+        DatasetExists: the name means another version, or there is something that is no data set. If somebody
+            else was faster, the version is there, and only the name means theirs.
         DatasetDamaged: a local file is not what the manifest says; nothing damaged is ever sent.
         DatasetReplaced: another data set was put in its place meanwhile.
         TransferError: the place refuses.
@@ -84,17 +87,49 @@ def push(
     data = open_local(path)
     if data.plan.storage not in SHARDED:
         raise InvalidInput(f"{path} is a single file; copy it by any means, or `qdata convert` it first")
-    url = url + data.name if url.endswith("/") else url
-    name = url.rpartition("/")[2]
-    check_suffix(Path(name), data.plan.storage)
-    place, files = place_of(url), data.manifest.files
-    if not place.writable:
+    url = (url + data.name if url.endswith("/") else url).rstrip("/")
+    check_suffix(Path(url.rpartition("/")[2]), data.plan.storage)
+    versions, size = Versions(url), sum(r.size for r in data.manifest.files.values())
+    if not versions.place.writable:
         raise InvalidInput(f"{url} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
-    if _digest_at(place) == data.digest:
-        return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
-    present = _make_room(place, data, force)
+    if not versions.place.keeps_versions:
+        return _push_commit(data, url, force, progress)
+    pointer, alone = versions.pointer(), _digest_at(place_of(url))  # alone: as qwell 0.1 pushed
+    meant = pointer.sha256 if pointer else alone
+    if meant and meant != data.digest and not force:
+        raise DatasetExists(
+            f"{url} is version {meant[:12]}, {path} is {data.digest[:12]}; choose another name, or add"
+            f" --force to let the name mean this one ({meant[:12]} stays, as {url}@{meant[:12]})"
+        )
+    if alone and alone != data.digest and data.plan.storage == "hdf5":
+        raise DatasetExists(
+            f"{url} was pushed by qwell 0.1, and no other version can lie beside it; choose another name"
+        )
+    place = place_of(url) if data.digest == alone else files_of(url, data.digest)
+    arrived = _digest_at(place) == data.digest
+    if arrived and meant == data.digest:
+        return Transfer(data.digest, url, 0, size)
+    if not (arrived or meant) and (stranger := versions.foreign()):
+        raise DatasetExists(
+            f"{url} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
+            " choose another name"
+        )
+    sent, kept = (0, size) if arrived else _send_all(data, place, place.sizes(), progress)
+    if not arrived:
+        data.check()
+        place.write(MANIFEST, data.manifest.encode())
+        _write_master(data, place, url)
+    if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
+        raise DatasetExists(
+            f"{url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {url}@{data.digest[:12]}; add --force to let the name mean it"
+        )
+    return Transfer(data.digest, url, sent, kept)
 
-    kept: set[str] = set()
+
+def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Progress) -> tuple[int, int]:
+    """Send the files of a data set, and how it was made; bytes sent, and bytes that were there already."""
+    files, kept = data.manifest.files, set[str]()
 
     def look(name: str) -> int:
         """Keep what an interrupted push left, if it is this file; its bytes."""
@@ -103,7 +138,7 @@ def push(
         kept.add(name)
         return files[name].size
 
-    left = [name for name, record in files.items() if present.get(name) == record.size]
+    left = [name for name, record in files.items() if there.get(name) == record.size]
     kept_bytes = in_parallel(look, left, progress)
     sent = in_parallel(lambda name: _send(data, name, place), sorted(files.keys() - kept), progress)
     if (data.root / PROVENANCE).is_file():
@@ -111,15 +146,41 @@ def push(
     arrived = place.sizes()
     if wrong := [n for n, record in files.items() if arrived.get(n) != record.size]:
         raise TransferError(f"{place.url}/{wrong[0]} did not arrive whole; repeat the push")
-    place.remove(sorted(arrived.keys() - files.keys() - {PUSHING, PROVENANCE}))
-    data.check()
-    place.write(MANIFEST, data.manifest.encode())
+    return sent, kept_bytes
+
+
+def _write_master(data: Dataset, place: Place, url: str) -> None:
+    """Write the file of an HDF5 data set that leads to its shards."""
+    name = url.rpartition("/")[2]
     master = SHARDED[data.plan.storage].master_of(name, data.plan, data.digest)
     if master is not None:
         place.write_beside(name, master)
-    place.remove([PUSHING])
+
+
+def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Transfer:
+    """Push to a place that keeps versions itself, as one commit that holds this data set alone."""
+    place, files = place_of(url), data.manifest.files
+    there = _digest_at(place)
+    if there == data.digest:
+        return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
+    if there and not force:
+        raise DatasetExists(
+            f"{url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
+            " or add --force to replace it (its history keeps the other)"
+        )
+    present = place.sizes()
+    if not there and present:
+        raise DatasetExists(
+            f"{url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
+            " choose another name"
+        )
+    sent, kept = _send_all(data, place, {}, progress)
+    place.remove(sorted(place.sizes().keys() - files.keys() - {PROVENANCE}))
+    data.check()
+    place.write(MANIFEST, data.manifest.encode())
+    _write_master(data, place, url)
     place.publish(f"{data.name}, version {data.digest[:12]}")
-    return Transfer(data.digest, url, sent, kept_bytes)
+    return Transfer(data.digest, url, sent, kept)
 
 
 def _send(data: Dataset, name: str, place: Place) -> int:
@@ -144,41 +205,10 @@ def _digest_at(place: Place) -> str:
     """The version of the data set at a place; empty if there is none, "?" if its manifest is unreadable."""
     try:
         return place.manifest().digest
-    except (DatasetNotFound, DatasetIncomplete):
+    except DatasetNotFound:
         return ""
     except ManifestError:
         return "?"
-
-
-def _make_room(place: Place, data: Dataset, force: bool) -> dict[str, int]:
-    """Mark a place as being pushed to; names and sizes of what an interrupted push of this version left.
-
-    Raises DatasetExists if another version or something foreign is there, unless `force`.
-    """
-    there, present = _digest_at(place), place.sizes()
-    if there and not force:
-        raise DatasetExists(
-            f"{place.url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
-            " or add --force to replace it"
-        )
-    if not there and present and PUSHING not in present:
-        raise DatasetExists(
-            f"{place.url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
-            " choose another name"
-        )
-    if not there and PUSHING in present and _pushing(place) == data.digest:
-        return present
-    place.remove([MANIFEST])
-    place.write(PUSHING, dump_json({"digest": data.digest}))
-    return {}
-
-
-def _pushing(place: Place) -> str:
-    """The version that an interrupted push left unfinished, or nothing."""
-    with suppress(FileNotFoundError, ManifestError, TransferError):
-        record = parse_json(place.read(PUSHING, 1000), PUSHING)
-        return str(record.get("digest")) if isinstance(record, dict) else ""
-    return ""
 
 
 def pull(
@@ -198,10 +228,8 @@ def pull(
         DatasetReplaced: the place has another version by now.
         TransferError: the place cannot be reached, or gives what the manifest does not list.
     """
-    url, wanted = split_version(url)
-    place = place_of(url)
-    manifest = place.manifest()
-    check_version(url, manifest.digest, wanted)
+    place, manifest = find(url)
+    url = split_version(url)[0]
     target = Path(path) / url.rstrip("/").rpartition("/")[2] if Path(path).is_dir() else Path(path)
     if (Path(path) / MANIFEST).is_file():
         target = Path(path)
@@ -253,8 +281,7 @@ def verify_remote(url: str) -> tuple[Manifest, Iterator[str]]:
 
     Every file is brought, checked and dropped.
     """
-    place = place_of(url)
-    manifest = place.manifest()
+    place, manifest = find(url)
 
     def problems() -> Iterator[str]:
         size = sum(record.size for record in manifest.files.values())

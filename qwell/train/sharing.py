@@ -14,7 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from qwell.errors import CheckpointError, DatasetNotFound, InvalidInput, RunExists, RunNotFound, TransferError
+from qwell.errors import (
+    CheckpointError,
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    ManifestError,
+    RunExists,
+    RunNotFound,
+    TransferError,
+)
 from qwell.files import atomic_write, file_sha256
 from qwell.models.registry import CONFIG, WEIGHTS, read_config
 from qwell.store.cache import cache_root
@@ -22,6 +31,7 @@ from qwell.store.dataset import check_version, split_version
 from qwell.store.manifest import FileRecord
 from qwell.store.places import Place, place_at
 from qwell.store.transfer import Transfer
+from qwell.store.versions import Versions
 
 CARD = "README.md"
 MAX_CONFIG_BYTES = 2**20
@@ -31,19 +41,20 @@ Progress = Callable[[int], object]
 def push(
     run: str | Path, url: str, *, force: bool = False, progress: Progress = lambda size: None
 ) -> Transfer:
-    """Copy a trained model with its card to a place.
+    """Copy a trained model with its card to a place, beside its other versions there.
 
-    Repeated after an interruption, it sends what is missing.
+    Repeated after an interruption, it sends what is missing. The name then means this version; nothing that
+    is there is changed or removed. See `qwell.store.versions`.
 
     Arguments:
         run: a run, a model folder, or the name of a pretrained model.
         url: where to; ends in "/" for a place to put it into under its own name.
-        force: replace another model that is there.
+        force: let the name mean this version although it means another one.
         progress: called with the bytes done since its last call.
 
     Raises:
         RunNotFound, CheckpointError: no trained model there, or a damaged one.
-        RunExists: another model is at the place, or something that is no model.
+        RunExists: the name means another model, or there is something that is no model.
         TransferError: the place refuses.
     """
     from qwell.train.model_card import model_card
@@ -54,24 +65,40 @@ def push(
     digest, weights = hashlib.sha256(config).hexdigest(), folder / WEIGHTS
     if _sha256_of_weights(read_config(folder), folder) != file_sha256(weights):
         raise CheckpointError(f"{weights} is damaged: its sha256 is not the one in {CONFIG}")
-    url = url + Path(run).resolve().name if url.endswith("/") else url
-    place = place_at(url)
-    if not place.writable:
+    url = (url + Path(run).resolve().name if url.endswith("/") else url).rstrip("/")
+    versions = Versions(url)
+    if not versions.place.writable:
         raise InvalidInput(f"{url} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory")
-    size = weights.stat().st_size
-    there = _digest_at(place)
-    if there == digest:
+    size, keeps = weights.stat().st_size, versions.place.keeps_versions
+    pointer, alone = (versions.pointer() if keeps else None), _digest_at(versions.place)
+    meant = pointer.sha256 if pointer else alone
+    if meant and meant != digest and not force:
+        stays = f"{meant[:12]} stays, as {url}@{meant[:12]}" if keeps else "its history keeps the other"
+        raise RunExists(
+            f"{url} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add --force"
+            f" to let the name mean this one ({stays})"
+        )
+    place = place_at(f"{url}/{digest}") if keeps and alone != digest else versions.place
+    arrived = digest in (alone, _digest_at(place))
+    if arrived and meant == digest:
         progress(size)
         return Transfer(digest, url, 0, size)
-    _make_room(place, there, digest, force)
-    record = FileRecord(size, file_sha256(weights))
-    kept = place.has(WEIGHTS, record)
+    if not (arrived or meant):
+        _refuse_foreign(versions)
+    kept = arrived or place.has(WEIGHTS, FileRecord(size, file_sha256(weights)))
     if not kept:
         place.put(weights, WEIGHTS)
     progress(size)
-    place.write(CARD, model_card(run, url).encode())
-    place.write(CONFIG, config)
+    if not arrived:
+        place.write(CARD, model_card(run, url).encode())
+        place.write(CONFIG, config)
     place.publish(f"{url.rpartition('/')[2]}, version {digest[:12]}")
+    faster = keeps and versions.point(digest, pointer, force=force, otherwise=alone or None)
+    if faster:
+        raise RunExists(
+            f"{url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {url}@{digest[:12]}; add --force to let the name mean it"
+        )
     return Transfer(digest, url, 0 if kept else size, size if kept else 0)
 
 
@@ -92,11 +119,8 @@ def pull(
         VersionMismatch: the place has another version than the one insisted on.
         TransferError: the place cannot be reached, or gives what its configuration does not say.
     """
-    url, wanted = split_version(url)
-    place = place_at(url)
-    content = _config_at(place)
-    digest = hashlib.sha256(content).hexdigest()
-    check_version(url, digest, wanted)
+    place, content, digest = _find(url)
+    url = split_version(url)[0]
     target = Path(path)
     if target.is_dir() and not (target / CONFIG).is_file():
         target = target / url.rstrip("/").rpartition("/")[2]
@@ -121,11 +145,7 @@ def fetch(url: str) -> Path:
 
     Raises: see `pull`.
     """
-    url, wanted = split_version(url)
-    place = place_at(url)
-    content = _config_at(place)
-    digest = hashlib.sha256(content).hexdigest()
-    check_version(url, digest, wanted)
+    place, content, digest = _find(url)
     folder = cache_root() / "models" / digest[:32]
     _bring(place, content, folder)
     return folder
@@ -141,9 +161,9 @@ def models_at(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
     url = url if "://" in url else f"file://{Path(url).absolute()}"
     for name in place_at(url).names():
         try:
-            content = _config_at(place_at(f"{url.rstrip('/')}/{name}"))
-            yield name, {**_read(content, name), "digest": hashlib.sha256(content).hexdigest()}
-        except (RunNotFound, CheckpointError, InvalidInput):
+            _, content, digest = _find(f"{url.rstrip('/')}/{name}")
+            yield name, {**_read(content, name), "digest": digest}
+        except (RunNotFound, CheckpointError, InvalidInput, ManifestError, DatasetIncomplete):
             continue
 
 
@@ -160,15 +180,38 @@ def _bring(place: Place, config: bytes, folder: Path) -> tuple[int, int]:
     return sent, kept
 
 
+def _find(url: str) -> tuple[Place, bytes, str]:
+    """Where a version of the model at an address is, its configuration, and its sha256.
+
+    Raises: see `pull`.
+    """
+    url, wanted = split_version(url)
+    versions = Versions(url)
+    digest = versions.chosen(wanted) if versions.place.keeps_versions else ""
+    places = [place_at(f"{versions.url}/{digest}")] if digest else []
+    for place in [*places, versions.place]:  # the last: as qwell 0.1 pushed, or the Hub keeps it
+        with suppress(RunNotFound):
+            content = _config_at(place)
+            break
+    else:
+        versions.explain(wanted)
+        raise RunNotFound(
+            f"there is no model at {url}; `qtrain list` shows what is at a place, `qtrain push` puts a model"
+            " there"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if place is not versions.place and found != digest:
+        raise CheckpointError(f"{place.url} is damaged: its {CONFIG} is another; push the model again")
+    check_version(url, found, wanted)
+    return place, content, found
+
+
 def _config_at(place: Place) -> bytes:
     """The configuration of the model at a place, as it is there; RunNotFound if there is none."""
     try:
         return place.read(CONFIG, MAX_CONFIG_BYTES)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunNotFound(
-            f"there is no model at {place.url}; `qtrain list` shows what is at a place, `qtrain push` puts a"
-            " model there"
-        ) from error
+    except FileNotFoundError as error:
+        raise RunNotFound(f"there is no model at {place.url}") from error
 
 
 def _read(content: bytes, where: object) -> dict[str, Any]:
@@ -201,17 +244,13 @@ def _digest_at(place: Place) -> str:
         return ""
 
 
-def _make_room(place: Place, there: str, digest: str, force: bool) -> None:
-    """Take away another model, if that is wanted; RunExists if it is not, or something foreign is there."""
-    if there and not force:
-        raise RunExists(
-            f"{place.url} holds version {there[:12]}, this model is {digest[:12]}; choose another name, or"
-            " add --force to replace it"
-        )
+def _refuse_foreign(versions: Versions) -> None:
+    """Raise RunExists if something that is no model lies at a name."""
     try:
-        foreign = sorted(place.sizes().keys() - {CONFIG, WEIGHTS, CARD})
+        there = (
+            versions.foreign() if versions.place.keeps_versions else min(versions.place.sizes(), default="")
+        )
     except DatasetNotFound:
-        foreign = []
-    if foreign:
-        raise RunExists(f"{place.url} holds {foreign[0]!r} and is no model; choose another name")
-    place.remove([CONFIG])
+        return
+    if there not in ("", CONFIG, WEIGHTS, CARD):
+        raise RunExists(f"{versions.url} holds {there!r} and is no model; choose another name")

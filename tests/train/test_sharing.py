@@ -69,14 +69,16 @@ def test_a_model_is_the_same_elsewhere(model: Path, place: str, tmp_path: Path) 
     assert (name, config["model"], config["digest"]) == ("small", "mlp", sent.digest)
 
 
-def test_another_model_is_not_overwritten_unasked(model: Path, place: str, tmp_path: Path) -> None:
-    push(model, f"{place}/small")
+def test_another_model_lies_beside_it(model: Path, place: str, tmp_path: Path) -> None:
+    """The name means it only if asked; nothing is overwritten."""
+    first = push(model, f"{place}/small").digest
     save_pretrained(create_model("mlp", hidden=[5]), tmp_path / "other")
     with pytest.raises(RunExists, match="--force"):
         push(tmp_path / "other", f"{place}/small")
     assert torch.equal(predicted(f"{place}/small"), predicted(model))
     push(tmp_path / "other", f"{place}/small", force=True)
     assert torch.equal(predicted(f"{place}/small"), predicted(tmp_path / "other"))
+    assert torch.equal(predicted(f"{place}/small@{first[:9]}"), predicted(model))
     pull(f"{place}/small", tmp_path / "here")
     with pytest.raises(RunExists):
         pull(f"{place}/small", model)
@@ -89,9 +91,9 @@ def test_another_model_is_not_overwritten_unasked(model: Path, place: str, tmp_p
 def test_weights_that_are_others_never_become_a_model(model: Path, tmp_path: Path) -> None:
     """Altered at the place, or in the cache: refused there, brought anew here."""
     place = f"file://{tmp_path}/place/small"
-    push(model, place)
+    digest = push(model, place).digest
     good = predicted(place)
-    weights = tmp_path / "place/small/model.safetensors"
+    weights = tmp_path / "place/small" / digest / "model.safetensors"
     cached = next((sharing.cache_root() / "models").glob("*/model.safetensors"))
     content = bytearray(weights.read_bytes())
     cached.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -143,7 +145,7 @@ def test_the_commands_push_list_and_pull(dataset_path: Path, tmp_path: Path) -> 
     )
     nmse = [row["nmse"] for answer in (there, here, run_) for row in answer["rows"][-1:]]
     assert nmse[0] == nmse[1] == nmse[2]
-    card = (tmp_path / "team/tiny/README.md").read_text()
+    card = (tmp_path / "team/tiny" / sent["digest"] / "README.md").read_text()
     for part in (
         '"kernel": "m3"',
         "- updates: 20",

@@ -1,0 +1,98 @@
+"""Changing a small file at a place only if nobody else did: compare, and swap.
+
+S3 compares by itself (`If-None-Match`, `If-Match`). On file systems, here or behind ssh, a directory that
+only one can make is the lock of a moment. Other object stores of fsspec create only if nothing is there; a
+later change they simply write, and one of the same milliseconds is not noticed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+from qwell.errors import TransferError
+from qwell.store.places import RENAMES, Place, is_refused_condition
+
+LOCKED_FOR = 30  # seconds after which a lock is that of a process that died
+LIMIT = 2**16  # bytes of such a file
+
+
+def swap(place: Place, name: str, content: bytes, expected: bytes | None) -> bool:
+    """Write a small file if it still is as expected; whether it was. Of several at once, one succeeds.
+
+    Arguments:
+        place: where it is.
+        name: of the file.
+        content: what it is to be.
+        expected: what it is now; None if it is not there.
+
+    Raises TransferError if the place refuses.
+    """
+    if place.protocol in RENAMES:
+        with _lock_of(place, name):
+            if now(place, name) != expected:
+                return False
+            place.write(name, content)
+            return True
+    return place.attempt(f"cannot write {place.url}/{name}", lambda: _swapped(place, name, content, expected))
+
+
+def now(place: Place, name: str) -> bytes | None:
+    """What a small file is; None if it is not there."""
+    with suppress(FileNotFoundError):
+        return place.read(name, LIMIT)
+    return None
+
+
+def _swapped(place: Place, name: str, content: bytes, expected: bytes | None) -> bool:
+    fs, path = place.fs, place.at(name)
+    conditions: dict[str, Any] = {"mode": "create"}
+    if expected is not None:
+        fs.invalidate_cache()
+        mark = fs.info(path).get("ETag")  # before it is read: a later change is noticed
+        if now(place, name) != expected:
+            return False
+        conditions = {"IfMatch": mark} if place.protocol in ("s3", "s3a") else {}
+    try:
+        fs.pipe_file(path, content, **conditions)
+    except OSError as error:
+        if is_refused_condition(error):
+            return False
+        raise
+    return True
+
+
+@contextmanager
+def _lock_of(place: Place, name: str) -> Iterator[None]:
+    """Be the only one to write a file of a file system."""
+    fs, lock = place.fs, place.at(f"{name}.lock")
+
+    def make() -> bool:
+        fs.makedirs(lock.rpartition("/")[0], exist_ok=True)
+        try:
+            fs.mkdir(lock, create_parents=False)
+            return True
+        except Exception:  # SFTP has no word for "is there already"
+            fs.invalidate_cache()
+            if not fs.exists(lock):
+                raise
+        with suppress(Exception):  # another process may be faster
+            if time.time() - fs.modified(lock).timestamp() > LOCKED_FOR:
+                grave = f"{lock}.{uuid4().hex}"
+                fs.mv(lock, grave)
+                fs.rmdir(grave)
+        return False
+
+    until = time.monotonic() + 1.5 * LOCKED_FOR
+    while not place.attempt(f"cannot lock {place.url}/{name}", make):
+        if time.monotonic() > until:
+            raise TransferError(f"{place.url}/{name} stays locked; remove {name}.lock if nobody writes it")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # it goes by itself, later
+            fs.rmdir(lock)
