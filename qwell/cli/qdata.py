@@ -76,12 +76,20 @@ SECTIONS = {
     },
     "Share": {
         "push": (
-            "qwell.cli.qdata_store:push",
+            "qwell.cli.qdata_share:push",
             "Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).",
         ),
         "pull": (
-            "qwell.cli.qdata_store:pull",
+            "qwell.cli.qdata_share:pull",
             "Copy a data set from s3://, gs://, az://, hf://, ssh:// or https:// to PATH, or into store/.",
+        ),
+        "versions": (
+            "qwell.cli.qdata_share:versions",
+            "List the versions of a data set at a place; * marks the one that its name means.",
+        ),
+        "prune": (
+            "qwell.cli.qdata_share:prune",
+            "Take old versions of a data set away from a place; first look what would go, then add --yes.",
         ),
         "card": (
             "qwell.cli.qdata_store:card",

@@ -212,13 +212,16 @@ def merge(paths: tuple[str, ...], out: Path, resume: bool, force: bool) -> None:
 
 @click.command("list")
 @click.argument("root", default="store")
+@click.option("--recursive", is_flag=True, help="Look into directories that are no data sets, too.")
 @as_json
-def list_(root: str) -> None:
+def list_(root: str, recursive: bool) -> None:
     """List the data sets in a directory or at an address, without reading arrays."""
     from qwell.store.catalog import catalog
 
-    entries = [entry.to_json() for entry in catalog(root)]
+    entries = [entry.to_json() for entry in catalog(root, recursive)]
     none = f"{root}: no data sets; make one with `qdata generate --kernel m3 --n 100000`"
+    if "://" not in root and not recursive and any(path.is_dir() for path in Path(root).iterdir()):
+        none = f"{root}: no data sets directly in it; look further with --recursive"
     answer(entries, "\n".join(map(_line, entries)) or none)
 
 
@@ -231,55 +234,6 @@ def _line(entry: dict[str, Any]) -> str:
     return (
         f"{entry['name']:<24}{entry['digest'][:12]}  {entry['kind']:<13}{kernel!s:<9}{rows:>22} rows"
         f"{in_bytes(entry['bytes']):>12}"
-    )
-
-
-@click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("url")
-@click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
-@as_json
-def push(path: Path, url: str, force: bool) -> None:
-    """Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).
-
-    A URL that ends in / gets it under its own name. Repeated after an interruption, it sends what is missing.
-    """
-    from qwell.store.reader import open_local
-    from qwell.store.transfer import push as send
-
-    _transfer(_size(open_local(path)), lambda bar: send(path, url, force=force, progress=bar))
-
-
-@click.command()
-@click.argument("url")
-@click.argument("path", type=click.Path(path_type=Path), default="store")
-@click.option("--force", is_flag=True, help="Replace another version of the data set at the target.")
-@as_json
-def pull(url: str, path: Path, force: bool) -> None:
-    """Copy a data set from s3://, gs://, az://, hf://, ssh:// or https:// to PATH, or into store/.
-
-    name@digest insists on a version. Repeated after an interruption, it brings what is missing.
-    """
-    from qwell.store.transfer import pull as bring
-    from qwell.store.versions import find
-
-    files = find(url)[1].files
-    if str(path) == "store":
-        path.mkdir(exist_ok=True)
-    size = sum(record.size for record in files.values())
-    _transfer(size, lambda bar: bring(url, path, force=force, progress=bar))
-
-
-def _transfer(size: int, action: Callable[[Any], Any]) -> None:
-    from dataclasses import asdict
-
-    again = goes_on_with("the same command", "qdata")
-    with again, stage("bytes", size, resumed=True) as done:
-        moved = action(done)
-    kept = f", {in_bytes(moved.kept)} were there already" if moved.kept else ""
-    answer(
-        asdict(moved),
-        f"{moved.target}: version {moved.digest[:12]}, {in_bytes(moved.sent)} moved{kept}",
     )
 
 

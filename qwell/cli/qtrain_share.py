@@ -14,19 +14,23 @@ from qwell.cli.common import goes_on_with
 from qwell.progress import in_bytes, stage
 
 force_option = click.option("--force", is_flag=True, help="Replace another model that is at the target.")
+point_option = click.option(
+    "--force", is_flag=True, help="Let the name mean this model although it means another one."
+)
 MODELS = "models"  # where models are pulled to
 
 
 @click.command()
 @click.argument("run")
 @click.argument("place")
-@force_option
+@point_option
 @as_json
 def push(run: str, place: str, force: bool) -> None:
     """Copy a trained model with its card to s3://, gs://, az://, hf://, ssh:// or file://.
 
     RUN is a run, a model folder or the name of a pretrained model. A PLACE that ends in / gets it under its
-    own name. Repeated after an interruption, it sends what is missing.
+    own name. The place keeps all versions beside each other, and the name means the last one. Repeated after
+    an interruption, it sends what is missing.
     """
     from qwell.models.registry import WEIGHTS
     from qwell.train.runs import model_folder
@@ -44,7 +48,7 @@ def push(run: str, place: str, force: bool) -> None:
 def pull(url: str, path: Path, force: bool) -> None:
     """Copy a trained model from a place to PATH, or into models/.
 
-    name@digest insists on a version.
+    name@digest takes that version.
     """
     from qwell.train.sharing import pull as bring
 

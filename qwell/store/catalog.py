@@ -13,7 +13,7 @@ from qwell.store.hdf5_backend import SUFFIXES as HDF5
 from qwell.store.manifest import MANIFEST, Manifest
 from qwell.store.places import Place, place_at
 from qwell.store.reader import load_manifest, locate
-from qwell.store.versions import find
+from qwell.store.versions import POINTER, find
 
 _SHARDS = ".shards"
 _PARTIAL = ".partial"
@@ -66,7 +66,9 @@ def _local(root: Path, below: str, recursive: bool) -> Iterator[Entry]:
     for path in sorted(root.iterdir()):
         if path.name.endswith(_PARTIAL):
             yield Entry(below + path.name.removesuffix(_PARTIAL), None, "unfinished")
-        elif ((path / MANIFEST).is_file() and not path.name.endswith(_SHARDS)) or path.suffix in HDF5:
+        elif (path / POINTER).is_file() or (
+            ((path / MANIFEST).is_file() and not path.name.endswith(_SHARDS)) or path.suffix in HDF5
+        ):
             try:
                 yield Entry(below + path.name, load_manifest(locate(path)))
             except DatasetNotFound:

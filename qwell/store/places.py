@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -290,6 +291,13 @@ class Place:
                 self.attempt(f"cannot remove {self.url}/{name}", lambda n=name: self.fs.rm_file(self.at(n)))  # type: ignore[misc]
             except FileNotFoundError:
                 continue
+
+    def clear(self) -> None:
+        """Delete all that lies here, the manifest first."""
+        self.remove([MANIFEST])
+        self.fs.invalidate_cache()
+        with suppress(FileNotFoundError):
+            self.attempt(f"cannot remove {self.url}", lambda: self.fs.rm(self._path, recursive=True))
 
     def manifest(self) -> Manifest:
         """The manifest of the data set here.

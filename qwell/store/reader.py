@@ -21,6 +21,7 @@ from qwell.store.manifest import (
     read_manifest,
 )
 from qwell.store.provenance import read_provenance
+from qwell.store.versions import POINTER, Versions
 from qwell.store.vouched import Identity, identity
 
 # What makes a data set of each kind, for those who have none.
@@ -31,12 +32,22 @@ MAKING = {
 }
 
 
-def locate(path: str | Path) -> Path:
+def locate(path: str | Path, wanted: str = "") -> Path:
     """Where the files of a data set are: a directory with a manifest, or the one file of a portable set.
+
+    Of a name that a place in this file system keeps versions of (see `versions`), those of the latest, or of
+    the one whose digest begins as `wanted`.
 
     Raises DatasetNotFound, or DatasetIncomplete if the data set was begun but not finished.
     """
     given = Path(path)
+    if (given / POINTER).is_file():
+        versions = Versions(f"file://{given.absolute()}")
+        digest = versions.chosen(wanted)
+        if digest and (given / digest).is_dir():
+            return locate(given / digest if storage_of(given) == "zarr" else given / digest / given.name)
+        if not (given / MANIFEST).is_file():
+            versions.explain(wanted)
     root = SHARDED[storage_of(given)].root_of(given)
     if root != given and (root / MANIFEST).is_file():
         if not given.exists():
@@ -151,7 +162,10 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
             damage.append(f"{name} has {status.st_size} bytes instead of {record.size}")
         elif name.endswith("zarr.json"):
             damage += altered(path, name, record)
-    directories = {p for name in manifest.files for p in Path(name).parents if p != Path()}
+    directories: set[str] = set()
+    for name in manifest.files:
+        while (name := name.rpartition("/")[0]) and name not in directories:
+            directories.add(name)
     damage += [f"{d} is a symbolic link" for d in sorted(directories) if (root / d).is_symlink()]
     return damage
 
@@ -161,7 +175,7 @@ def open_local(path: str | Path) -> Dataset:
     wanted = ""
     if not Path(path).exists():
         path, wanted = split_version(path)
-    root = locate(path)
+    root = locate(path, wanted)
     manifest = load_manifest(root)
     if (manifest.plan.storage == "hdf5-single") != root.is_file():
         raise DatasetDamaged(f"{root} is not the {manifest.plan.storage} data set that its manifest says")

@@ -89,6 +89,10 @@ class Versions:
         except DatasetNotFound:
             return []
 
+    def version(self, digest: str) -> Place:
+        """The directory of a version."""
+        return place_at(f"{self.url}/{digest}")
+
     def chosen(self, wanted: str = "") -> str:
         """The version that the name, or name@wanted, means here; nothing if there is no such version.
 

@@ -78,7 +78,7 @@ def push(
             f"{url} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add --force"
             f" to let the name mean this one ({stays})"
         )
-    place = place_at(f"{url}/{digest}") if keeps and alone != digest else versions.place
+    place = versions.version(digest) if keeps and alone != digest else versions.place
     arrived = digest in (alone, _digest_at(place))
     if arrived and meant == digest:
         progress(size)
@@ -188,7 +188,7 @@ def _find(url: str) -> tuple[Place, bytes, str]:
     url, wanted = split_version(url)
     versions = Versions(url)
     digest = versions.chosen(wanted) if versions.place.keeps_versions else ""
-    places = [place_at(f"{versions.url}/{digest}")] if digest else []
+    places = [versions.version(digest)] if digest else []
     for place in [*places, versions.place]:  # the last: as qwell 0.1 pushed, or the Hub keeps it
         with suppress(RunNotFound):
             content = _config_at(place)

@@ -26,6 +26,7 @@ from qwell.errors import (
 )
 from qwell.store import places
 from qwell.store.catalog import catalog
+from qwell.store.history import history, prune, superseded
 from qwell.store.places import place_at, place_of
 from qwell.store.reader import open_dataset
 from qwell.store.transfer import pull, push, verify_remote
@@ -166,6 +167,52 @@ def test_versions_lie_beside_each_other(
     assert content(tmp_path / stored.name) == content(newer)
     assert push(stored, url, force=True).sent == 0  # it is still there
     assert find(url)[1].digest == first
+
+
+def test_a_place_on_this_machine_opens_by_its_path(
+    stored: Path, other: dict[str, Path], tmp_path: Path
+) -> None:
+    """As a team's mounted directory is used: the latest version, or the one asked for."""
+    first, second = open_dataset(stored).digest, open_dataset(other[stored.suffix]).digest
+    path = tmp_path / stored.name
+    push(stored, f"file://{path}")
+    push(other[stored.suffix], f"file://{path}", force=True)
+    assert open_dataset(path).digest == second and open_dataset(f"{path}@{first[:8]}").digest == first
+    assert [(entry.name, entry.manifest.digest) for entry in catalog(tmp_path) if entry.manifest] == [
+        (stored.name, second)
+    ]
+    with pytest.raises(VersionMismatch):
+        open_dataset(f"{path}@{'0' * 8}")
+
+
+def test_history_and_what_is_taken_away(stored: Path, other: dict[str, Path], base: str) -> None:
+    """Never what the name means; and of what is unfinished only if asked."""
+    url, newer = f"{base}/{stored.name}", other[stored.suffix]
+    first, second = open_dataset(stored).digest, open_dataset(newer).digest
+    with pytest.raises(DatasetNotFound):
+        history(url)
+    push(newer, url)
+    push(stored, url, force=True)
+    Versions(url).version("0" * 64).write("half.bin", b"half")
+    assert [(v.digest, v.latest, v.state) for v in history(url)] == [
+        (first, True, "whole"),
+        (second, False, "whole"),
+        ("0" * 64, False, "unfinished"),
+    ]
+    assert history(url)[0].rows == 4000 and history(url)[0].made.startswith("20")
+    assert superseded(url, 2) == []
+    assert [v.digest for v in superseded(url, 2, unfinished=True)] == ["0" * 64]
+    with pytest.raises(InvalidInput, match="--keep 1"):
+        superseded(url, 0)
+    going = superseded(url, 1, unfinished=True)
+    push(newer, url, force=True)  # by somebody else, meanwhile
+    prune(url, going)
+    assert {v.digest for v in history(url)} == {first, second}
+    assert list(verify_remote(url)[1]) == []
+    prune(url, superseded(url, 1))
+    assert [v.digest for v in history(url)] == [second]
+    with pytest.raises(VersionMismatch):
+        find(f"{url}@{first[:9]}")
 
 
 def test_of_two_who_push_at_once_neither_loses(
