@@ -17,6 +17,7 @@ import click
 
 from qwell.errors import QwellError
 from qwell.progress import Stage, in_words, told_to
+from qwell.store.address import shown
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -77,11 +78,11 @@ def logged_to(path: Path | None) -> Iterator[None]:
 def logged_run(run: Run) -> Iterator[None]:
     """Keep in a run's `log.txt` what was typed, what was said, and how it ended."""
     with logged_to(run.path / "log.txt"):
-        LOG.info("$ %s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        LOG.info("$ %s", shown(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
         try:
             yield
         except QwellError as error:
-            LOG.info("ended: %s", error)
+            LOG.info("ended: %s", shown(str(error)))
             raise
 
 

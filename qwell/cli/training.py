@@ -16,6 +16,7 @@ from qwell.cli.options import Names, models, option, path_option, refuse, stacke
 from qwell.cli.progress import logged_run, say, tell
 from qwell.errors import InvalidInput
 from qwell.progress import stage
+from qwell.store.address import shown
 from qwell.train.config import DEVICE, SCHEDULES, TrainingConfig
 from qwell.train.loggers import LIBRARIES
 
@@ -105,8 +106,8 @@ def _each_name(context: click.Context, parameter: click.Parameter, typed: tuple[
 
 
 def absolute(path: str) -> str:
-    """A local path in full; a URL as it is."""
-    return path if "://" in path else str(Path(path).absolute())
+    """A local path in full; an address as it may be written down."""
+    return shown(path) if "://" in path else str(Path(path).absolute())
 
 
 def check_resume(data: str | None, resume: Path | None, example: str) -> None:

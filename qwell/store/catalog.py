@@ -86,7 +86,7 @@ def _local(root: Path, below: str, recursive: bool) -> Iterator[Entry]:
 def _remote(place: Place, below: str, recursive: bool) -> Iterator[Entry]:
     found = (name for name in place.names() if not (name.endswith(_PARTIAL) or name.startswith(".")))
     for name in dict.fromkeys(name.removesuffix(_SHARDS) for name in found):
-        url = f"{place.url}/{name}"
+        url = f"{place.address}/{name}"
         try:
             yield Entry(below + name, find(url)[1])
         except DatasetNotFound:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from qwell.errors import DatasetNotFound, InvalidInput, ManifestError, TransferError
+from qwell.store.address import shown
 from qwell.store.manifest import PROVENANCE, Manifest, parse_json
 from qwell.store.places import Place, place_of
 from qwell.store.versions import Versions, files_of
@@ -50,7 +51,7 @@ def history(url: str) -> list[Version]:
         if digest not in {v.digest for v in found}:
             found.append(_described(digest, alone, pointer is None or pointer.sha256 == digest))
     if not found:
-        raise DatasetNotFound(f"there is no data set at {url}; `qdata list` shows what is there")
+        raise DatasetNotFound(f"there is no data set at {shown(url)}; `qdata list` shows what is there")
     found.sort(key=lambda v: v.made, reverse=True)
     return sorted(found, key=lambda v: not v.latest)
 
@@ -81,7 +82,7 @@ def prune(url: str, versions: list[Version]) -> None:
     """
     names = _kept_here(url)
     if not names.place.writable:
-        raise InvalidInput(f"{url} is read-only")
+        raise InvalidInput(f"{names.url} is read-only")
     for version in versions:
         pointer = names.pointer()
         if not pointer or pointer.sha256 != version.digest:
@@ -91,7 +92,7 @@ def prune(url: str, versions: list[Version]) -> None:
 def _kept_here(url: str) -> Versions:
     versions = Versions(url)
     if not versions.place.keeps_versions:
-        raise InvalidInput(f"{url} keeps its versions itself: the commits of its repository")
+        raise InvalidInput(f"{versions.url} keeps its versions itself: the commits of its repository")
     return versions
 
 

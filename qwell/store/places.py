@@ -24,6 +24,7 @@ from qwell.errors import (
     TransferError,
 )
 from qwell.files import stream_sha256
+from qwell.store.address import shown
 from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
@@ -53,7 +54,7 @@ class Place:
     """A directory or prefix at an address.
 
     Arguments:
-        url: its address.
+        url: its address. `address` keeps it; `url` is what may be written down, see `shown`.
 
     Raises:
         InvalidInput: an address that fsspec does not know.
@@ -61,15 +62,18 @@ class Place:
         TransferError: the place cannot be reached.
     """
 
+    keeps_versions = True  # beside each other, see `versions`
+
     def __init__(self, url: str) -> None:
         import fsspec
 
         if not url.partition("://")[2].strip("/") and not url.startswith("file://"):
             raise InvalidInput(f"{url!r} is no address; give one like s3://team/m3.zarr")
-        self.url = url.rstrip("/")
+        self.address = url.rstrip("/")
         self.protocol = url.partition("://")[0].lower()
+        self.url = url = shown(self.address)
         try:
-            self.fs, path = fsspec.core.url_to_fs(self.url)
+            self.fs, path = fsspec.core.url_to_fs(self.address, **self._options())
         except ValueError as error:
             raise InvalidInput(f"{url}: {error}; give an address like s3://team/m3.zarr") from error
         except ImportError as error:
@@ -81,7 +85,13 @@ class Place:
             raise TransferError(f"{url} cannot be reached: {_reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
 
-    keeps_versions = True  # beside each other, see `versions`
+    def _options(self) -> dict[str, Any]:
+        """What fsspec is told besides the address: to give a silent server up within a minute."""
+        if self.protocol not in ("s3", "s3a"):
+            return {}
+        theirs = fsspec_settings(self.protocol).get("config_kwargs", {})
+        ours = {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 1}}
+        return {"config_kwargs": {**ours, **theirs}}
 
     @property
     def writable(self) -> bool:
@@ -96,12 +106,8 @@ class Place:
         for attempt in range(ATTEMPTS):
             try:
                 return action()
-            except QwellError:
+            except (QwellError, FileNotFoundError):
                 raise
-            except FileNotFoundError as error:
-                if not _is_no_answer(error.__cause__):
-                    raise
-                failure = error.__cause__ or error
             except NotADirectoryError as error:  # nothing lies below a file
                 raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
             except PermissionError as error:
@@ -237,7 +243,7 @@ class Place:
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Send a small file into the directory that this place is in."""
-        place_at(self.url.rpartition("/")[0]).write(name, content)
+        place_at(self.address.rpartition("/")[0]).write(name, content)
 
     def publish(self, message: str) -> None:
         """Let all that was sent and removed be seen, where that waits (see `hub.HubPlace`)."""
@@ -325,7 +331,18 @@ def place_at(url: str) -> Place:
         from qwell.store.hub import HubPlace
 
         return HubPlace(url)
+    if url.lower().startswith(("http://", "https://")):
+        from qwell.store.web import WebPlace
+
+        return WebPlace(url)
     return Place(url)
+
+
+def fsspec_settings(protocol: str) -> dict[str, Any]:
+    """What the user has told fsspec about a protocol, in ~/.config/fsspec or by FSSPEC_… variables."""
+    from fsspec.config import conf
+
+    return dict(conf.get(protocol, {}))
 
 
 def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Callable[[int], object]) -> int:
@@ -344,13 +361,6 @@ def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Ca
             threads.shutdown(wait=True, cancel_futures=True)
             raise
     return total
-
-
-def _is_no_answer(cause: BaseException | None) -> bool:
-    """Whether a "file not found" of fsspec's really is a web server that does not answer, or is broken."""
-    if status := _status(cause):
-        return status >= 500
-    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
 def _wants_credentials(error: BaseException) -> bool:
@@ -383,5 +393,5 @@ _NO_CREDENTIALS = {
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    text = shown(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qwell.errors import DatasetDamaged, InvalidInput, TransferError
 from qwell.files import atomic_write
+from qwell.store.address import shown
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset, mislisted, split_version
@@ -67,12 +68,12 @@ def open_remote(url: str) -> Dataset:
     place, manifest = find(url)
     url, plan = split_version(url)[0], manifest.plan
     if plan.storage not in SHARDED:
-        raise InvalidInput(f"{url} is a single file; copy it to this machine first")
+        raise InvalidInput(f"{shown(url)} is a single file; copy it to this machine first")
     if gaps := mislisted(manifest):
-        raise DatasetDamaged(f"{url} is damaged: {gaps[0]}; tell whoever keeps it")
+        raise DatasetDamaged(f"{shown(url)} is damaged: {gaps[0]}; tell whoever keeps it")
     root = cache_root() / "remote" / manifest.digest[:32]
     files = RemoteFiles(place, root, manifest)
     files.bring(SHARDED[plan.storage].metadata_files(plan))
     with suppress(FileNotFoundError, TransferError):
         atomic_write(root / PROVENANCE, place.read(PROVENANCE, 2**20), durable=False)
-    return Dataset(url, files, manifest)
+    return Dataset(shown(url), files, manifest)

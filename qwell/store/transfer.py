@@ -91,27 +91,27 @@ def push(
     check_suffix(Path(url.rpartition("/")[2]), data.plan.storage)
     versions, size = Versions(url), sum(r.size for r in data.manifest.files.values())
     if not versions.place.writable:
-        raise InvalidInput(f"{url} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
+        raise InvalidInput(f"{versions.url} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
     if not versions.place.keeps_versions:
         return _push_commit(data, url, force, progress)
     pointer, alone = versions.pointer(), _digest_at(place_of(url))  # alone: as qwell 0.1 pushed
     meant = pointer.sha256 if pointer else alone
     if meant and meant != data.digest and not force:
         raise DatasetExists(
-            f"{url} is version {meant[:12]}, {path} is {data.digest[:12]}; choose another name, or add"
-            f" --force to let the name mean this one ({meant[:12]} stays, as {url}@{meant[:12]})"
+            f"{versions.url} is version {meant[:12]}, {path} is {data.digest[:12]}; choose another name, or add"
+            f" --force to let the name mean this one ({meant[:12]} stays, as {versions.url}@{meant[:12]})"
         )
     if alone and alone != data.digest and data.plan.storage == "hdf5":
         raise DatasetExists(
-            f"{url} was pushed by qwell 0.1, and no other version can lie beside it; choose another name"
+            f"{versions.url} was pushed by qwell 0.1, and no other version can lie beside it; choose another name"
         )
     place = place_of(url) if data.digest == alone else files_of(url, data.digest)
     arrived = _digest_at(place) == data.digest
     if arrived and meant == data.digest:
-        return Transfer(data.digest, url, 0, size)
+        return Transfer(data.digest, versions.url, 0, size)
     if not (arrived or meant) and (stranger := versions.foreign()):
         raise DatasetExists(
-            f"{url} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
+            f"{versions.url} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
     sent, kept = (0, size) if arrived else _send_all(data, place, place.sizes(), progress)
@@ -121,10 +121,10 @@ def push(
         _write_master(data, place, url)
     if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
         raise DatasetExists(
-            f"{url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
-            f" {url}@{data.digest[:12]}; add --force to let the name mean it"
+            f"{versions.url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {versions.url}@{data.digest[:12]}; add --force to let the name mean it"
         )
-    return Transfer(data.digest, url, sent, kept)
+    return Transfer(data.digest, versions.url, sent, kept)
 
 
 def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Progress) -> tuple[int, int]:
@@ -162,16 +162,16 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
     place, files = place_of(url), data.manifest.files
     there = _digest_at(place)
     if there == data.digest:
-        return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
+        return Transfer(data.digest, place.url, 0, sum(r.size for r in files.values()))
     if there and not force:
         raise DatasetExists(
-            f"{url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
+            f"{place.url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
             " or add --force to replace it (its history keeps the other)"
         )
     present = place.sizes()
     if not there and present:
         raise DatasetExists(
-            f"{url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
+            f"{place.url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
     sent, kept = _send_all(data, place, {}, progress)
@@ -180,7 +180,7 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
     place.write(MANIFEST, data.manifest.encode())
     _write_master(data, place, url)
     place.publish(f"{data.name}, version {data.digest[:12]}")
-    return Transfer(data.digest, url, sent, kept)
+    return Transfer(data.digest, place.url, sent, kept)
 
 
 def _send(data: Dataset, name: str, place: Place) -> int:

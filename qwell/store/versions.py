@@ -91,7 +91,7 @@ class Versions:
 
     def version(self, digest: str) -> Place:
         """The directory of a version."""
-        return place_at(f"{self.url}/{digest}")
+        return place_at(f"{self.place.address}/{digest}")
 
     def chosen(self, wanted: str = "") -> str:
         """The version that the name, or name@wanted, means here; nothing if there is no such version.
@@ -192,5 +192,5 @@ def find(url: str) -> tuple[Place, Manifest]:
     except DatasetNotFound:
         versions.explain(wanted)
         raise
-    check_version(url, manifest.digest, wanted)
+    check_version(versions.url, manifest.digest, wanted)
     return place, manifest

@@ -68,21 +68,25 @@ def push(
     url = (url + Path(run).resolve().name if url.endswith("/") else url).rstrip("/")
     versions = Versions(url)
     if not versions.place.writable:
-        raise InvalidInput(f"{url} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory")
+        raise InvalidInput(
+            f"{versions.url} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory"
+        )
     size, keeps = weights.stat().st_size, versions.place.keeps_versions
     pointer, alone = (versions.pointer() if keeps else None), _digest_at(versions.place)
     meant = pointer.sha256 if pointer else alone
     if meant and meant != digest and not force:
-        stays = f"{meant[:12]} stays, as {url}@{meant[:12]}" if keeps else "its history keeps the other"
+        stays = (
+            f"{meant[:12]} stays, as {versions.url}@{meant[:12]}" if keeps else "its history keeps the other"
+        )
         raise RunExists(
-            f"{url} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add --force"
+            f"{versions.url} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add --force"
             f" to let the name mean this one ({stays})"
         )
     place = versions.version(digest) if keeps and alone != digest else versions.place
     arrived = digest in (alone, _digest_at(place))
     if arrived and meant == digest:
         progress(size)
-        return Transfer(digest, url, 0, size)
+        return Transfer(digest, versions.url, 0, size)
     if not (arrived or meant):
         _refuse_foreign(versions)
     kept = arrived or place.has(WEIGHTS, FileRecord(size, file_sha256(weights)))
@@ -90,16 +94,16 @@ def push(
         place.put(weights, WEIGHTS)
     progress(size)
     if not arrived:
-        place.write(CARD, model_card(run, url).encode())
+        place.write(CARD, model_card(run, versions.url).encode())
         place.write(CONFIG, config)
     place.publish(f"{url.rpartition('/')[2]}, version {digest[:12]}")
     faster = keeps and versions.point(digest, pointer, force=force, otherwise=alone or None)
     if faster:
         raise RunExists(
-            f"{url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
-            f" {url}@{digest[:12]}; add --force to let the name mean it"
+            f"{versions.url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {versions.url}@{digest[:12]}; add --force to let the name mean it"
         )
-    return Transfer(digest, url, 0 if kept else size, size if kept else 0)
+    return Transfer(digest, versions.url, 0 if kept else size, size if kept else 0)
 
 
 def pull(
@@ -196,13 +200,13 @@ def _find(url: str) -> tuple[Place, bytes, str]:
     else:
         versions.explain(wanted)
         raise RunNotFound(
-            f"there is no model at {url}; `qtrain list` shows what is at a place, `qtrain push` puts a model"
-            " there"
+            f"there is no model at {versions.url}; `qtrain list` shows what is at a place, `qtrain push` puts"
+            " a model there"
         )
     found = hashlib.sha256(content).hexdigest()
     if place is not versions.place and found != digest:
         raise CheckpointError(f"{place.url} is damaged: its {CONFIG} is another; push the model again")
-    check_version(url, found, wanted)
+    check_version(versions.url, found, wanted)
     return place, content, found
 
 

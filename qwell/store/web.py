@@ -1,0 +1,128 @@
+"""Web servers, which are read: files that take hours, servers that are busy, silent, or send too much."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from html import unescape
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+from qwell.errors import DatasetNotFound, TransferError
+from qwell.store.arriving import Pieces
+from qwell.store.places import Place
+
+SILENCE = 15  # seconds without a byte, after which a connection is given up
+LEAST = 1000  # bytes that have to come in such a time
+PIECE = 2**20
+LONGEST_PAGE = 2**22  # bytes of a page that lists a directory
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+_LINK = re.compile(rb"""href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
+
+
+class ServerBusy(OSError):
+    """A server that may answer later; `wait` is in how many seconds, as it says."""
+
+    wait: float = 0
+
+
+class WebPlace(Place):
+    """A directory at a web server; see `Place`."""
+
+    def _options(self) -> dict[str, Any]:
+        from aiohttp import ClientTimeout
+
+        return {"client_kwargs": {"timeout": ClientTimeout(total=None, connect=SILENCE, sock_read=SILENCE)}}
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of a small file; see `Place.read`."""
+
+        def action() -> bytes:
+            content = b""
+            _, pieces = self._pieces(name, 0, None)
+            for piece in pieces:
+                content += piece
+                if len(content) > limit:
+                    raise TransferError(f"{self.url}/{name} is longer than {limit} bytes; this is not ours")
+            return content
+
+        return self.attempt(f"cannot read {self.url}/{name}", action)
+
+    def _pieces(self, name: str, start: int, expected: int | None) -> Pieces:
+        """The content of a file from byte `start` on; from 0 if the server knows no ranges."""
+        from fsspec.asyn import sync
+
+        response = sync(self.fs.loop, self._ask, self.at(name), start)
+        span = response.headers.get("Content-Range", "")
+        if start and not (response.status == 206 and span.startswith(f"bytes {start}-")):
+            start = 0
+
+        def pieces() -> Iterator[bytes]:
+            due, enough = time.monotonic() + SILENCE, LEAST
+            arrived = 0
+            try:
+                while piece := sync(self.fs.loop, response.content.read, PIECE):
+                    arrived += len(piece)
+                    yield piece
+                    if time.monotonic() > due:
+                        if arrived < enough:
+                            raise OSError(f"the server sends less than {LEAST} bytes in {SILENCE} s")
+                        due, enough = time.monotonic() + SILENCE, arrived + LEAST
+            finally:
+                self.fs.loop.call_soon_threadsafe(response.close)
+
+        return start, pieces()
+
+    async def _ask(self, address: str, start: int) -> Any:
+        """An answer whose content is still to be read.
+
+        Raises FileNotFoundError if there is no such file, ServerBusy if it may be had later, or what aiohttp
+        raises.
+        """
+        session = await self.fs.set_session()
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        response = await session.get(self.fs.encode_url(address), headers=headers)
+        status = response.status
+        if status in (200, 206):
+            return response
+        response.close()
+        if status in (404, 410):
+            raise FileNotFoundError(address)
+        if status == 416:  # there is nothing from there on: ask for the whole
+            return await self._ask(address, 0)
+        if status in BUSY:
+            busy = ServerBusy(f"the server answers {status} {response.reason}")
+            busy.wait = _seconds(response.headers.get("Retry-After", ""))
+            raise busy
+        response.raise_for_status()
+        raise OSError(f"the server answers {status} {response.reason}")
+
+    def names(self) -> list[str]:
+        """Names of what lies directly below, as the server's page lists them.
+
+        Raises DatasetNotFound if there is no such page.
+        """
+        base = f"{self.address}/"
+        try:
+            page = self.read("", LONGEST_PAGE)
+        except FileNotFoundError as error:
+            raise DatasetNotFound(f"there is nothing at {self.url}") from error
+        links = {urljoin(base, unescape(link.decode("utf-8", "replace"))) for link in _LINK.findall(page)}
+        below = (unquote(link.removeprefix(base)).rstrip("/") for link in links if link.startswith(base))
+        return sorted({name for name in below if name and "/" not in name and "?" not in name})
+
+    def sizes(self) -> dict[str, int]:
+        """Web servers do not say."""
+        return {}
+
+
+def _seconds(text: str) -> float:
+    """What `Retry-After` says, seconds or a date; 0 if it says nothing."""
+    if text.strip().isdigit():
+        return float(text)
+    with suppress(ValueError):
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0)
+    return 0
