@@ -64,7 +64,7 @@ def dynamics(
     from qwell.train.team import Team
 
     if resume:
-        target = Run.open(resume)
+        target = Run.resumed(resume, "dynamics")
         opened = data_of(DynamicsConfig.from_json(settings_of(target)), "dynamics")
     else:
         assert data is not None  # checked above

@@ -64,7 +64,7 @@ def eigen(
     _refuse_idle(options["model"])
     with join_team(choose_device(device)) as (team, where):
         if resume:
-            target = Run.open(resume)
+            target = Run.resumed(resume, "eigen")
             opened = data_of(EigenConfig.from_json(settings_of(target)), "spectra")
         else:
             assert data is not None  # checked above

@@ -10,6 +10,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.options import Names, option
 from qwell.errors import InvalidInput
+from qwell.train.directory import EXAMPLES
 from qwell.train.listing import SORTS, RunSummary, runs_below
 
 HEAD = ["run", "command", "model", "data", "updates", "seed", "measure", "last", "best", "seconds", "state"]
@@ -44,7 +45,7 @@ def _table(rows: list[RunSummary]) -> str:
     from qwell.train.tables import aligned
 
     if not rows:
-        return "no runs; `qtrain eigen --data …` begins one"
+        return f"no runs here; make one, e.g. with `{EXAMPLES['eigen']}`"
     cells = [
         [
             row.run, row.command, row.model or "–", row.data or "–",

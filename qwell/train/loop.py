@@ -119,6 +119,8 @@ def train(
                 loss = team.mean(loss_sum) / ((update - 1) % log_every + 1)
                 loss_sum.zero_()
                 if not math.isfinite(loss):
+                    if team.leads:
+                        run.log({"update": update, "loss": loss})
                     raise TrainingDiverged(
                         f"the loss is {loss} at update {update}; lower --first-rate and start a new run"
                     )
