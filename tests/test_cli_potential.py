@@ -40,13 +40,9 @@ def test_a_system(tmp_path: Path) -> None:
     assert numbers["without_training"]["box"] < 1e-12
     assert load_potential(made).config.layers == (8, 8)
     (row,) = run("qtrain", "runs", "--json", cwd=tmp_path).json["runs"]
-    last = {seed: measured for measured in Run(made).metrics() for seed in [measured["seed"]]}
-    assert (row["updates"], row["of"], row["state"]) == (
-        sum(r["update"] for r in last.values()),
-        208,
-        "finished",
-    )
-    assert row["updates"] > 200 and row["seconds"] == sum(r["seconds"] for r in last.values()) > 0
+    seconds = {measured["seed"]: measured["seconds"] for measured in Run(made).metrics()}  # the last of each
+    assert (row["updates"], row["of"], row["state"]) == (2 * 104, 2 * 104, "finished")
+    assert row["seconds"] == sum(seconds.values()) > 0
     for name in ("report.md", "report.png", "metrics.jsonl", "config.json"):
         assert (made / name).stat().st_size
 

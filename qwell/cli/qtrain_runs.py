@@ -33,6 +33,10 @@ def runs(dirs: tuple[str, ...], sort: str | None, figure: Path | None) -> None:
     DIR is a directory with runs at any depth, or a run; runs/ by default. The measure is the NMSE or MAE of
     the validation, or the loss of runs without one. `qtrain list` lists models that were pushed to a place.
     """
+    if figure:
+        from qwell.figures.canvas import check_format
+
+        check_format(figure)
     rows = runs_below(dirs or ("runs",), **({"sort": sort} if sort else {}))
     if figure:
         _draw(rows, figure)

@@ -40,6 +40,10 @@ class RingEmulator(Network):
     task = "dynamics"
 
     @property
+    def takes(self) -> tuple[tuple[int, ...], ...]:
+        return 2 * super().takes
+
+    @property
     def mesh(self) -> int:
         """m, the points on which waves are advanced."""
         raise NotImplementedError

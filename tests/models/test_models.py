@@ -16,6 +16,7 @@ from qwell.errors import CheckpointError, InvalidInput, QwellWarning, UnknownMod
 from qwell.files import seal
 from qwell.models import registry
 from qwell.models.layers import SelfAttention
+from qwell.models.propagating import RingEmulator
 from qwell.models.registry import (
     ZOO,
     create_model,
@@ -90,6 +91,20 @@ def test_attention_equals_its_formula() -> None:
 def test_res_sa_variants(options: dict[str, object]) -> None:
     model = create_model("res_sa", **options)
     assert model(torch.randn(2, options.get("points", 101))).shape == (2, options.get("levels", 10))
+
+
+@pytest.mark.parametrize("name", list(list_models()))
+def test_wrong_shapes_are_refused_in_words(name: str) -> None:
+    model = create_model(name)
+    ring = isinstance(model, RingEmulator)
+    good = [torch.zeros(2, *shape, dtype=torch.complex64 if ring and not k else None)
+            for k, shape in enumerate(model.takes)]  # fmt: skip
+    assert torch.isfinite(model(*good).abs()).all()
+    for wrong in (good[0][..., :-1], good[0][0]):
+        with pytest.raises(
+            InvalidInput, match=rf"{name} was called with shape \({len(wrong)},.*it takes \(b, "
+        ):
+            model(wrong, *good[1:])
 
 
 @pytest.mark.parametrize("name", list(list_models("spectra")))

@@ -109,12 +109,16 @@ def test_the_command_prints_a_table_json_and_one_figure(tmp_path: Path) -> None:
     assert answer["runs"][1]["last"] == 1.1 and answer["runs"][2]["seed"] == 9
     assert answer["figure"] == "curves.png" and (tmp_path / "curves.png").stat().st_size > 1000
     assert "cannot draw" in command(*asked[:-1], "curves.txt", cwd=tmp_path, code=2).stderr
+    bare = command(*asked[:-1], "curves", cwd=tmp_path, code=2).stderr
+    assert ".png" in bare and ".svg" in bare and "tmp" not in bare
     refused = command("qtrain", "runs", "runs/c", "--figure", "none.png", cwd=tmp_path, code=2).stderr
     assert "measured" in refused and not (tmp_path / "none.png").exists()
     assert (
         "(a training makes a run, e.g. `qtrain eigen"
         in command("qtrain", "runs", "nowhere", cwd=tmp_path, code=2).stderr
     )
+    (tmp_path / "empty").mkdir()
+    assert "make one, e.g. with `qtrain eigen" in command("qtrain", "runs", "empty", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(
