@@ -184,7 +184,7 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         (["qtrain", "probe", "ablation", "{home}/runs/m3-mlp", *DATA], "m3-mlp holds mlp; ablations"),
         (
             ["qtrain", "probe", "attention", "{home}/runs/m3-mlp", *DATA],
-            "holds mlp, which has no self-attent",
+            "holds mlp without self-attention",
         ),
         (["qtrain", "dynamics", "--resume", "{home}/runs/m3-mlp"], "continue it with `qtrain eigen --resume"),
         (

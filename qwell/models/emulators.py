@@ -78,7 +78,6 @@ class WindowEmulator(Network):
         super().__init__()
         self.config = config
 
-    @property
     def takes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.config.history, self.config.width, self.config.channels),)
 

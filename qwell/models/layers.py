@@ -30,7 +30,6 @@ class Network(nn.Module):
     registry_name: str = ""
     recordable = True
 
-    @property
     def takes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of what the network is called with, without the first number, b; () checks nothing."""
         points = getattr(getattr(self, "config", None), "points", None)
@@ -38,9 +37,9 @@ class Network(nn.Module):
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """What `forward` answers; InvalidInput for shapes other than `takes` says."""
-        for given, shape in zip(inputs, self.takes, strict=False):
+        for given, shape in zip(inputs, self.takes(), strict=False):
             if given.shape[1:] != shape:
-                wanted = ", ".join(f"(b, {', '.join(map(str, one))})" for one in self.takes)
+                wanted = ", ".join(f"(b, {', '.join(map(str, one))})" for one in self.takes())
                 raise InvalidInput(
                     f"{self.registry_name or type(self).__name__} was called with shape"
                     f" {tuple(given.shape)}; it takes {wanted}, b rows at a time"

@@ -39,9 +39,8 @@ class RingEmulator(Network):
 
     task = "dynamics"
 
-    @property
     def takes(self) -> tuple[tuple[int, ...], ...]:
-        return 2 * super().takes
+        return 2 * super().takes()
 
     @property
     def mesh(self) -> int:
