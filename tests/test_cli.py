@@ -221,7 +221,7 @@ def test_runs_that_hold_no_network_say_what_they_are(home: Path, tmp_path: Path,
     for asked in (("evaluate", "found", *DATA), ("predict", "found", "--potential", "v.npy")):
         said = run("qtrain", *(a.format(home=home) for a in asked), cwd=tmp_path, code=2).stderr
         assert f"found is a run of `qtrain {command}`" in said and "found/report.md" in said
-        assert ("`qtrain probe potentials found` draws it" in said) == (command == "potential")
+        assert ("`qtrain probe potentials` draws such runs" in said) == (command == "potential")
     said = run("qtrain", "eigen", "--resume", "found", cwd=tmp_path, code=2).stderr
     goes_on = command == "introspect"
     assert ("continue it with `qtrain introspect --resume found`" in said) == goes_on
@@ -246,7 +246,7 @@ def test_an_import_without_validation_is_made_again_with_some(home: Path, tmp_pa
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(20, 101)))
     run("qdata", "import", "v.npy", cwd=tmp_path)
     asked = ("qtrain", "evaluate", home / "runs/m3-mlp", "--data", "store/v.zarr")
-    assert "`qdata import … --validation 1000 --force`" in run(*asked, cwd=tmp_path, code=2).stderr
+    assert "`qdata import … --validation N --force`" in run(*asked, cwd=tmp_path, code=2).stderr
     assert "m3-mlp" in run(*asked, "--split", "train", cwd=tmp_path).stdout
 
 

@@ -90,7 +90,7 @@ def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray
     if not pairs:
         made = "import" if data.origin.get("recipe") == "import" else "generate"
         raise InvalidInput(
-            f"{data.path} has no rows in {split}; `qdata {made} … --validation 1000 --force` makes it again"
+            f"{data.path} has no rows in {split}; `qdata {made} … --validation N --force` makes it again"
             " with some, and --split train measures on the rows that are there"
         )
     return np.concatenate([p for p, _ in pairs]), np.concatenate([e for _, e in pairs])

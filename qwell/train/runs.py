@@ -73,10 +73,10 @@ def model_folder(path: str | Path) -> Path:
     if (path / CONFIG).is_file() and (path / WEIGHTS).is_file():
         return path
     if (path / CONFIG).is_file() and (command := Run(path).command) in STUDIES:
-        drawn = f", and `qtrain probe potentials {path}` draws it" if command == "potential" else ""
+        drawn = ", and `qtrain probe potentials` draws such runs in two or three dimensions"
         raise RunNotFound(
             f"{path} is a run of `qtrain {command}` and holds no network that can be asked here;"
-            f" {path / 'report.md'} says what it found{drawn}"
+            f" {path / 'report.md'} says what it found" + (drawn if command == "potential" else "")
         )
     meant = near(path, known)
     hint = f"did you mean {meant!r}? If not, " if meant else ""
