@@ -43,14 +43,10 @@ def check_format(path: Path) -> None:
 
 
 def save(figure: Figure, *paths: Path) -> None:
-    """Write a figure, laid out once, to each of some files; their suffixes decide the formats.
+    """Write a figure, laid out once, to each of some files; suffixes decide the formats (`check_format`).
 
-    Raises:
-        InvalidInput: there is no such format.
-        WriteError: the disk refuses.
+    Raises WriteError if the disk refuses.
     """
-    for path in paths:
-        check_format(path)
     lay_out(figure)
     for path in paths:
         with whole_file(path, durable=False) as temporary:
