@@ -43,7 +43,9 @@ def commands(run: Run) -> list[str]:
         for name in ("schedule", "warm_up", "first_rate", "last_rate", "noise", "unroll", "start_from"):
             if config.get(name) is not None and config[name] != getattr(fresh_config, name):
                 trained += [f"--{name.replace('_', '-')}", str(config[name])]
-        return [f"qdata simulate --preset {recipe['name']}", shlex.join(trained)]
+        start = config.get("start_from")
+        then = f"  # {start} as it was after {trained_on(start)['updates']:,} updates" if start else ""
+        return [f"qdata simulate --preset {recipe['name']}", shlex.join(trained) + then]
     made = ["qdata", "generate", "--kernel", recipe["kernel"], "--n", str(recipe["n"])]
     made += ["--solver", recipe["solver"]]
     made += ["--matter", recipe["matter"]] if recipe.get("matter") else []

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -180,6 +181,7 @@ class DirectoryLock:
         path: the directory.
         share: let others in that share it too, and keep out those who want it alone.
         wait: until it is free, instead of raising.
+        patience: seconds in which it is tried again before raising.
         remedy: what an error says may be done.
 
     Raises DatasetLocked if another process holds it.
@@ -190,15 +192,21 @@ class DirectoryLock:
         path: Path,
         share: bool = False,
         wait: bool = False,
+        patience: float = 0.0,
         remedy: str = "wait until it has finished, or choose another --out",
     ) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         kind = fcntl.LOCK_SH if share else fcntl.LOCK_EX
-        try:
-            fcntl.flock(self._fd, kind if wait else kind | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise DatasetLocked(f"another process is writing {path}; {remedy}") from error
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(self._fd, kind if wait else kind | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if time.monotonic() >= until:
+                    os.close(self._fd)
+                    raise DatasetLocked(f"another process is writing {path}; {remedy}") from error
+            time.sleep(0.01)
 
     def holds(self, path: Path) -> bool:
         """Whether the directory locked is (still) the one at `path`."""

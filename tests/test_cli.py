@@ -6,12 +6,16 @@ import signal
 import subprocess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from support import begin, forge_manifest, run, run_process, wait_until
 
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.store.writer import DatasetWriter
+from qwell.train.directory import Run
+
+DATA = ("--data", "{home}/store/m3.zarr")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +92,8 @@ def test_evaluate_on_another_kernel(home: Path, tmp_path: Path) -> None:
         "qtrain", "evaluate", home / "runs/m3-mlp", "--data", "store/rbf.zarr", "--json", cwd=tmp_path
     )
     rows = {row["name"].split()[0]: row for row in answer.json["rows"]}
-    assert rows["direct"]["nmse"] < 1e-20 < rows["Galerkin,"]["nmse"] < rows["mlp"]["nmse"] < 1
-    assert len(rows["mlp"]["mae_per_level"]) == 10
+    assert rows["direct"]["nmse"] < 1e-20 < rows["Galerkin,"]["nmse"] < rows["m3-mlp"]["nmse"] < 1
+    assert len(rows["m3-mlp"]["mae_per_level"]) == 10
 
 
 def test_predict(home: Path, tmp_path: Path) -> None:
@@ -167,6 +171,30 @@ GENERATE = ["qdata", "generate", "--kernel", "m3", "--n", "100", "--workers", "0
         (["qtrain", "evaluate", "nothing", "--data", "{home}/store/m3.zarr"], "no trained model"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "none.npy"], "there is no file"),
         (["qtrain", "predict", "{home}/runs/m3-mlp", "--potential", "v.txt"], "give .npz, .npy, .csv"),
+        (["qdata", "info", "nothing.zarr"], "`qdata generate --kernel m3 --n 500000`"),
+        (["qdata", "stats", "nothing.zarr"], "`qdata generate --kernel m3 --n 500000`"),
+        (
+            ["qdata", "plot", "{home}/store/m3.zarr", "--split", "trian"],
+            "m3.zarr: unknown split 'trian'; did",
+        ),
+        (
+            ["qtrain", "eigen", "--data", "{home}/store/m3.zarr", "--batch", "9999"],
+            "train: --batch 1 to 2000",
+        ),
+        (["qtrain", "probe", "ablation", "{home}/runs/m3-mlp", *DATA], "m3-mlp holds mlp; ablations"),
+        (
+            ["qtrain", "probe", "attention", "{home}/runs/m3-mlp", *DATA],
+            "holds mlp without self-attention",
+        ),
+        (["qtrain", "dynamics", "--resume", "{home}/runs/m3-mlp"], "continue it with `qtrain eigen --resume"),
+        (
+            ["qtrain", "introspect", "--resume", "{home}/runs/m3-mlp"],
+            "a run of `qtrain eigen`, not of `qtrain",
+        ),
+        (
+            ["qtrain", "eigen", "--resume", "{home}/runs/m3-mlp/model"],
+            "no run: it names no command; name the",
+        ),
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy(
@@ -174,6 +202,62 @@ def test_bad_input_is_one_line_with_the_remedy(
 ) -> None:
     assert message in run(*(a.format(home=home) for a in arguments), cwd=tmp_path, code=None).stderr
     assert not list(tmp_path.rglob("*.zarr")) and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("task", ["eigen", "dynamics"])
+def test_a_misspelt_model_is_answered_with_those_that_the_command_trains(
+    home: Path, tmp_path: Path, task: str
+) -> None:
+    said = run(
+        "qtrain", task, "--data", home / "store/m3.zarr", "--model", "mpl", cwd=tmp_path, code=2
+    ).stderr
+    assert ("res_sa" in said and "did you mean 'mlp'" in said) == (task == "eigen")
+    assert ("emulator_gru" in said) == (task == "dynamics")
+
+
+@pytest.mark.parametrize("command", ["potential", "variational", "introspect"])
+def test_runs_that_hold_no_network_say_what_they_are(home: Path, tmp_path: Path, command: str) -> None:
+    Run.create(tmp_path / "found", {"command": command})
+    for asked in (("evaluate", "found", *DATA), ("predict", "found", "--potential", "v.npy")):
+        said = run("qtrain", *(a.format(home=home) for a in asked), cwd=tmp_path, code=2).stderr
+        assert f"found is a run of `qtrain {command}`" in said and "found/report.md" in said
+        assert ("`qtrain probe potentials` draws such runs" in said) == (command == "potential")
+    said = run("qtrain", "eigen", "--resume", "found", cwd=tmp_path, code=2).stderr
+    goes_on = command == "introspect"
+    assert ("continue it with `qtrain introspect --resume found`" in said) == goes_on
+    assert ("repeat what found/log.txt begins with" in said) != goes_on
+
+
+def test_a_table_is_said_with_the_path_of_its_figure(home: Path, tmp_path: Path) -> None:
+    """Before work where the name cannot be that of a figure, and with the table even if the disk refuses."""
+    asked = ("qtrain", "evaluate", home / "runs/m3-mlp", "mlp-rbf", "--data", home / "store/m3.zarr")
+    answer = run(*asked, "--figure", "a.png", "--json", cwd=tmp_path).json
+    assert answer["figure"] == "a.png" and (tmp_path / "a.png").stat().st_size > 1000
+    assert [row["name"].split(" (")[0] for row in answer["rows"]][-2:] == ["m3-mlp", "mlp-rbf"]
+    for name in ("a.doc", "a"):
+        refused = run(*asked, "--figure", name, cwd=tmp_path, code=2)
+        assert f"cannot draw {name}: choose a name ending in ." in refused.stderr and ".svg" in refused.stderr
+        assert not refused.stdout and "tmp" not in refused.stderr
+    (tmp_path / "file").touch()
+    assert "m3-mlp (mlp, trained on" in run(*asked, "--figure", "file/a.png", cwd=tmp_path, code=1).stdout
+
+
+def test_an_import_without_validation_is_made_again_with_some(home: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(20, 101)))
+    run("qdata", "import", "v.npy", cwd=tmp_path)
+    asked = ("qtrain", "evaluate", home / "runs/m3-mlp", "--data", "store/v.zarr")
+    assert "`qdata import … --validation N --force`" in run(*asked, cwd=tmp_path, code=2).stderr
+    assert "m3-mlp" in run(*asked, "--split", "train", cwd=tmp_path).stdout
+
+
+def test_files_of_other_programs_are_to_be_imported(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", potential=np.zeros((3, 101)))
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        file["potential"] = np.zeros((3, 101))
+    for name, words in (("mine.npz", "`qdata import mine.npz` makes"), ("mine.h5", "(it holds no manifest)")):
+        said = run("qdata", "info", name, cwd=tmp_path, code=2).stderr
+        assert words in said and "qdata import" in said
+        assert "signature" not in said and "object" not in said
 
 
 def test_existing_and_foreign_directories(home: Path, tmp_path: Path) -> None:
@@ -191,9 +275,15 @@ def test_potentials_that_are_none(home: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", v)
     np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "short.npy", np.zeros((2, 50)))
+    np.save(tmp_path / "deep.npy", np.zeros((2, 3, 101)))
+    np.save(tmp_path / "none.npy", np.zeros((0, 101)))
+    np.savez(tmp_path / "deep.npz", potential=np.zeros((2, 3, 101)))
     (tmp_path / "text.csv").write_text("a,b\n")
     for name, message in [("nan.npy", "potential 1 holds NaN"), ("object.npy", "table of numbers"),
-                          ("short.npy", "(n, 101)"), ("text.csv", "table of numbers")]:  # fmt: skip
+                          ("short.npy", "(n, 101)"), ("text.csv", "table of numbers"),
+                          ("deep.npy", "shape (2, 3, 101) and type float64; expected real numbers of shape"),
+                          ("deep.npz", "potential in deep.npz is of shape (2, 3, 101)"),
+                          ("none.npy", "no potentials, an array of shape (0, 101)")]:  # fmt: skip
         told = run(
             "qtrain", "predict", home / "runs/m3-mlp", "--potential", name, cwd=tmp_path, code=2
         ).stderr

@@ -93,7 +93,10 @@ def test_pretrained_emulators_are_listed(home: Path) -> None:
         (("rollout", "runs/none", "--data", "store/tests.zarr"), "no trained model"),
         (("rollout", "hamiltonian-m3", "--data", "store/tests.zarr"), "give an emulator"),
         (("rollout", "emulator-unitary", "--data", "store/tests.zarr"), "choose at most 30"),
-        (("rollout", "emulator-unitary", "--data", "store/tests.zarr", "--split", "train"), "no split"),
+        (
+            ("rollout", "emulator-unitary", "--data", "store/tests.zarr", "--split", "train"),
+            "tests.zarr: unknown split 'train'; choose one of test",
+        ),
         (("probe", "gradients", "emulator-unitary", "--data", "store/tests.zarr"), "by construction"),
         (("eigen", "--data", "store/barriers.zarr"), "holds trajectories"),
         (("eigen", "--data", "store/m3.zarr", "--model", "emulator_gru"), "res_sa, hamiltonian"),

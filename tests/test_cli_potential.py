@@ -8,6 +8,7 @@ import pytest
 from support import run
 
 from qwell.studies.inverse.finder import load_potential
+from qwell.train.directory import Run
 
 SHORT = ("--adam-steps", 100, "--newton-steps", 4, "--samples", 500, "--layers", "8,8")
 POTENTIAL = ("qtrain", "potential")
@@ -38,6 +39,10 @@ def test_a_system(tmp_path: Path) -> None:
     assert len(numbers["runs"]) == 2 and numbers["sampling"]["effective"] > 500
     assert numbers["without_training"]["box"] < 1e-12
     assert load_potential(made).config.layers == (8, 8)
+    (row,) = run("qtrain", "runs", "--json", cwd=tmp_path).json["runs"]
+    seconds = {measured["seed"]: measured["seconds"] for measured in Run(made).metrics()}  # the last of each
+    assert (row["updates"], row["of"], row["state"]) == (2 * 104, 2 * 104, "finished")
+    assert row["seconds"] == sum(seconds.values()) > 0
     for name in ("report.md", "report.png", "metrics.jsonl", "config.json"):
         assert (made / name).stat().st_size
 
@@ -56,6 +61,8 @@ def test_potentials_of_one_state_side_by_side(tmp_path: Path) -> None:
         options = ("--method", method, "--epochs", 1, "--samples", 64)
         run(*POTENTIAL, "--system", system, *options, cwd=tmp_path)
     run(*POTENTIAL, "--system", "oscillator-0", *SHORT, cwd=tmp_path)
+    Run.create(tmp_path / "runs/mlp", {"command": "eigen"})
+    Run.create(tmp_path / "runs/begun", {"command": "potential"})
     asked = ("qtrain", "probe", "potentials")
     runs = ("runs/hydrogen-1s-mpnn", "runs/hydrogen-1s-qpnn")
     numbers = run(*asked, *runs, "--json", cwd=tmp_path).json
@@ -64,7 +71,13 @@ def test_potentials_of_one_state_side_by_side(tmp_path: Path) -> None:
     assert (tmp_path / runs[0] / "probes/potentials.png").stat().st_size
     for others, words in (
         ((*runs, "runs/oscillator-3d-mpnn"), "different systems"),
-        (("runs/oscillator-0-variance",), "one dimension"),
+        (
+            ("runs/oscillator-0-variance",),
+            "one dimension; its potentials are drawn on a line already: runs/osc",
+        ),
+        (("runs/none",), "make one, e.g. with `qtrain potential --system hydrogen-1s`"),
+        (("runs/mlp",), "is a run of `qtrain eigen`, and one of `qtrain potential` is needed"),
+        (("runs/begun",), "runs/begun holds no potential: it is not finished"),
         ((runs[0], runs[0]), "named twice"),
     ):
         assert words in run(*asked, *others, cwd=tmp_path, code=2).stderr
@@ -114,12 +127,18 @@ def test_noise_is_studied_beside_pointwise_inversion(shop: Path, tmp_path: Path)
         (("--system", "helium"), "unknown system 'helium'; choose one of hydrogen-1s"),
         (("--system", "oscillator-1", "--r0", 0), "lies on a node"),
         (("--system", "hydrogen-1s", "--r0", "0,0,0"), "no finite value"),
+        (
+            ("--system", "hydrogen-1s", "--r0", "1"),
+            "1 coordinates, hydrogen-1s has 3; give as many, e.g. --r0",
+        ),
+        (("--system", "hydrogen-1s", "--r0", "1,0,0;1"), "1 coordinates"),
         (("--system", "oscillator-0", "--seeds", 0), "at least 1"),
         (("--file", "missing.npy"), "cannot be read"),
     ],
 )
 def test_mistakes_are_named(arguments: tuple[object, ...], message: str, tmp_path: Path) -> None:
     assert message in run(*POTENTIAL, *arguments, cwd=tmp_path, code=2).stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_that_are_not_there(shop: Path, tmp_path: Path) -> None:

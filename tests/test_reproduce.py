@@ -193,7 +193,7 @@ def test_a_folder_belongs_to_one_paper_and_scale(tmp_path: Path) -> None:
 def test_an_outline_says_what_would_be_typed_and_touches_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert outline(THREE, "demo", out) == [
-        "[1/3] x one", "[2/3] x two", "[3/3] x three", "all of it takes an hour",
+        "[1/3] x one", "[2/3] x two", "[3/3] x three", f"all of it is written into {out}, and takes an hour",
     ]  # fmt: skip
     assert not out.exists()
     with pytest.raises(InvalidInput, match="broken"):
@@ -211,7 +211,9 @@ def test_dry_run_lists_every_stage(
     answer = CliRunner().invoke(qtrain.cli, ["reproduce", paper.name, "--dry-run"])
     assert answer.exit_code == 0, answer.output
     lines, stages = answer.stdout.splitlines(), paper.plan(paper.scales["demo"]).stages
-    assert len(lines) == len(stages) + 1 and lines.pop() == f"all of it takes {paper.costs['demo']}"
+    where = tmp_path / f"reproduction/{paper.name}-demo"
+    said = f"all of it is written into {where}, and takes {paper.costs['demo']}"
+    assert len(lines) == len(stages) + 1 and lines.pop() == said
     assert lines[-1].startswith(f"[{len(stages)}/{len(stages)}] qtrain ") and stages[-1].out in lines[-1]
     assert list(paper.costs) == list(paper.scales)
     assert list(tmp_path.iterdir()) == []

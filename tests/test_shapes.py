@@ -23,8 +23,10 @@ from qwell.models.registry import create_model
 from qwell.physics.grid import Grid
 from qwell.physics.spectrum import eigenvalues
 
-# What takes anything at all, by design: JSON that nobody vouches for, options of others, points of any kind.
+# What takes anything at all, by design: JSON that nobody vouches for, options of others, points of any kind,
+# and what looks at shapes itself and refuses others in words.
 OPEN = {
+    "qwell.models.layers.Network.__call__",
     "qwell.models.registry.create_model", "qwell.physics.compiled.compiled",
     "qwell.physics.barriers.Potential.from_json", "qwell.physics.formula.Formula.__call__",
     "qwell.physics.propagators.settings.Propagation.from_json", "qwell.physics.ring.Ring.from_json",

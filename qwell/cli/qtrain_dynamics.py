@@ -64,7 +64,7 @@ def dynamics(
     from qwell.train.team import Team
 
     if resume:
-        target = Run.open(resume)
+        target = Run.resumed(resume, "dynamics")
         opened = data_of(DynamicsConfig.from_json(settings_of(target)), "dynamics")
     else:
         assert data is not None  # checked above
@@ -87,7 +87,7 @@ def _refuse_idle(model: str) -> None:
     from qwell.models.propagating import RingEmulator
     from qwell.models.registry import entry_of
 
-    build = entry_of(model).build
+    build = entry_of(model, "dynamics").build
     if isinstance(build, type) and issubclass(build, RingEmulator):
         refuse(f"{model} is a model on the ring, and learns without weight decay or noise", "decay", "noise")
     else:

@@ -64,7 +64,7 @@ def eigen(
     _refuse_idle(options["model"])
     with join_team(choose_device(device)) as (team, where):
         if resume:
-            target = Run.open(resume)
+            target = Run.resumed(resume, "eigen")
             opened = data_of(EigenConfig.from_json(settings_of(target)), "spectra")
         else:
             assert data is not None  # checked above
@@ -97,7 +97,7 @@ def _refuse_idle(model: str | None) -> None:
     """
     from qwell.models.registry import entry_of
 
-    if model is None or not entry_of(model).closed_form:
+    if model is None or not entry_of(model, "spectra").closed_form:
         return
     fitted = f"{model} is fitted in closed form, in no updates"
     refuse(fitted, "batch", "first_rate", "last_rate", "schedule", "warm_up", "ema", "threads", "seed")
@@ -126,6 +126,7 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
 
     RUN is a run, a model folder or a pretrained name; several are measured side by side.
     """
+    from qwell.figures.canvas import check_format
     from qwell.store.reader import open_dataset
     from qwell.studies.pages import save_figure
     from qwell.studies.problem import solvers
@@ -134,12 +135,16 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
     from qwell.train.evaluate import per_level_table
 
     opened = open_dataset(data).require("spectra")
-    found = measure(models, opened, split=split, device=choose_device(device), solvers=solvers(opened))
-    drawn = ""
     if figure:
-        save_figure(found.figure(), figure)
-        drawn = f"\n\nfigure: {figure}"
-    answer(found.to_json(), f"{_table(found)}\n\n{per_level_table(found.asked)}{drawn}")
+        check_format(figure)
+    found = measure(models, opened, split=split, device=choose_device(device), solvers=solvers(opened))
+    results, text = found.to_json(), f"{_table(found)}\n\n{per_level_table(found.asked)}"
+    try:
+        if figure:
+            save_figure(found.figure(), figure)
+            results, text = {**results, "figure": figure}, f"{text}\n\nfigure: {figure}"
+    finally:  # what was measured is said, too, if the disk refuses the figure
+        answer(results, text)
 
 
 @click.command()

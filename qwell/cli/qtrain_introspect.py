@@ -61,7 +61,7 @@ def introspect(
     from qwell.train.runs import Run, run_path
 
     if resume:
-        run = Run.open(resume)
+        run = Run.resumed(resume, "introspect")
         config, opened = resumed(run)
         check_asked(opened, until)
     else:

@@ -14,6 +14,7 @@ from qwell.cli.progress import logged_run
 from qwell.cli.training import run_option
 from qwell.errors import InvalidInput
 from qwell.studies.inverse.config import DERIVATIVES, FIELDS, METHODS, RECIPES, FinderConfig, StateConfig
+from qwell.train.config import known
 
 
 @click.command()
@@ -93,6 +94,7 @@ def potential(
     from qwell.studies.inverse.noise import noise_study
     from qwell.studies.inverse.report import penalty_sweep, search
     from qwell.studies.inverse.states import state_asked_for
+    from qwell.studies.inverse.systems import check
     from qwell.train.runs import Run, run_path
 
     typed = given(options)
@@ -108,9 +110,11 @@ def potential(
     if penalty:
         config = replace(config, penalty=penalty[0])
     config = config.resolved(state)
+    check(state, known(config.pins))
     path = run_path(out, f"{state.name}-{config.method}")
     settings = {"state": asked.to_json(), "potential": config.to_json()}
-    run = Run.create(path, {"command": "potential", **settings})
+    updates = config.steps * config.seeds * max(len(penalty or ()), len(noise or ()), 1)
+    run = Run.create(path, {"command": "potential", **settings, "updates": updates})
     inputs = {**settings, "penalties": penalty, "run": run.path}
     with run.locked(), logged_run(run):
         if penalty and len(penalty) > 1:

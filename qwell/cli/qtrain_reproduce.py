@@ -72,7 +72,7 @@ def command_of(paper: Paper[Any]) -> click.Command:
     @click.option(
         "--dry-run",
         is_flag=True,
-        help="List the commands with sizes, which of them are done, and how long all takes; run none.",
+        help="List the commands with sizes, which are done, the folder, and how long all takes; run none.",
     )
     def command(scale: str, out: Path | None, jobs: int | None, dry_run: bool) -> None:
         folder = out or Path("reproduction") / f"{paper.name}-{scale}"

@@ -10,6 +10,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.options import Names, option
 from qwell.errors import InvalidInput
+from qwell.train.directory import EXAMPLES
 from qwell.train.listing import SORTS, RunSummary, runs_below
 
 HEAD = ["run", "command", "model", "data", "updates", "seed", "measure", "last", "best", "seconds", "state"]
@@ -32,6 +33,10 @@ def runs(dirs: tuple[str, ...], sort: str | None, figure: Path | None) -> None:
     DIR is a directory with runs at any depth, or a run; runs/ by default. The measure is the NMSE or MAE of
     the validation, or the loss of runs without one. `qtrain list` lists models that were pushed to a place.
     """
+    if figure:
+        from qwell.figures.canvas import check_format
+
+        check_format(figure)
     rows = runs_below(dirs or ("runs",), **({"sort": sort} if sort else {}))
     if figure:
         _draw(rows, figure)
@@ -44,7 +49,7 @@ def _table(rows: list[RunSummary]) -> str:
     from qwell.train.tables import aligned
 
     if not rows:
-        return "no runs; `qtrain eigen --data …` begins one"
+        return f"no runs here; make one, e.g. with `{EXAMPLES['eigen']}`"
     cells = [
         [
             row.run, row.command, row.model or "–", row.data or "–",

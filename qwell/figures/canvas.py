@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qwell.errors import InvalidInput
 from qwell.files import whole_file
 
 ENERGY = "[ħ²/(m·length²)]"
@@ -33,12 +34,18 @@ def lay_out(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def save(figure: Figure, *paths: Path) -> None:
-    """Write a figure, laid out once, to each of some files; their suffixes decide the formats.
+def check_format(path: Path) -> None:
+    """Raise InvalidInput unless the suffix of a name says a format in which figures can be drawn."""
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        known = ", ".join(f".{name}" for name in sorted(formats))
+        raise InvalidInput(f"cannot draw {path}: choose a name ending in {known}")
 
-    Raises:
-        ValueError: matplotlib cannot write this format.
-        WriteError: the disk refuses.
+
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure, laid out once, to each of some files; suffixes decide the formats (`check_format`).
+
+    Raises WriteError if the disk refuses.
     """
     lay_out(figure)
     for path in paths:

@@ -78,6 +78,9 @@ class WindowEmulator(Network):
         super().__init__()
         self.config = config
 
+    def takes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.config.history, self.config.width, self.config.channels),)
+
     def forward(self, windows: Float[Tensor, "b h w c"]) -> Float[Tensor, "b w 2"]:
         if not self.config.normalised:
             return self.following(windows)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from qwell.errors import InvalidInput
+
 
 class Network(nn.Module):
     """A model of the zoo.
@@ -27,6 +29,22 @@ class Network(nn.Module):
     config: Any
     registry_name: str = ""
     recordable = True
+
+    def takes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of what the network is called with, without the first number, b; () checks nothing."""
+        points = getattr(getattr(self, "config", None), "points", None)
+        return () if points is None else ((points,),)
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """What `forward` answers; InvalidInput for shapes other than `takes` says."""
+        for given, shape in zip(inputs, self.takes(), strict=False):
+            if given.shape[1:] != shape:
+                wanted = ", ".join(f"(b, {', '.join(map(str, one))})" for one in self.takes())
+                raise InvalidInput(
+                    f"{self.registry_name or type(self).__name__} was called with shape"
+                    f" {tuple(given.shape)}; it takes {wanted}, b rows at a time"
+                )
+        return super().__call__(*inputs, **options)
 
     def put_in(self, potential: Float[Tensor, "b points"], energy: Float[Tensor, "b levels"]) -> None:
         """Take from training rows, before training, what the configuration puts in; nothing by default."""

@@ -39,6 +39,9 @@ class RingEmulator(Network):
 
     task = "dynamics"
 
+    def takes(self) -> tuple[tuple[int, ...], ...]:
+        return 2 * super().takes()
+
     @property
     def mesh(self) -> int:
         """m, the points on which waves are advanced."""

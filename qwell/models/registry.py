@@ -137,10 +137,10 @@ def list_models(
     }
 
 
-def entry_of(name: str) -> Entry:
-    """Look a model up; UnknownModel lists the names there are."""
+def entry_of(name: str, task: str | None = None) -> Entry:
+    """Look a model up; UnknownModel lists the names there are, of a task if there is one."""
     if name not in ZOO:
-        raise UnknownModel(unknown("model", name, ZOO))
+        raise UnknownModel(unknown("model", name, list_models(task=task)))
     return ZOO[name]
 
 

@@ -126,7 +126,7 @@ def _side_by_side(
 
 
 def outline(paper: Paper[Any], scale: str, out: Path) -> list[str]:
-    """What `reproduce` would do in the folder `out`, a line a stage, and how long all takes; touches nothing.
+    """What `reproduce` would do, a line a stage, in which folder and for how long; touches nothing.
 
     Raises InvalidInput as `reproduce` does.
     """
@@ -137,7 +137,7 @@ def outline(paper: Paper[Any], scale: str, out: Path) -> list[str]:
         command = stage.remaining(out)
         words = shlex.join(command) if command else f"done: {shlex.join(stage.command)}"
         lines.append(f"[{number}/{len(stages)}] {words}")
-    return [*lines, f"all of it takes {paper.costs[scale]}"]
+    return [*lines, f"all of it is written into {out.absolute()}, and takes {paper.costs[scale]}"]
 
 
 def _run_timed(run: Callable[[Command], object], command: Command) -> None:

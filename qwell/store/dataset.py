@@ -178,7 +178,7 @@ class Dataset:
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
-            raise InvalidInput(f"{self.path} has no split: {unknown('split', split, self.splits)}")
+            raise InvalidInput(f"{self.path}: {unknown('split', split, self.splits)}")
         return self.splits[split]
 
     def require(self, kind: str) -> Dataset:

@@ -23,7 +23,7 @@ from qwell.store.manifest import MAX_MANIFEST_BYTES, FileRecord, Manifest
 from qwell.store.schema import Field, Plan, SplitLayout
 from qwell.store.vouched import vouched
 
-_MANIFEST = "manifest"
+_MANIFEST, _SIGNATURE = "manifest", b"\x89HDF\r\n\x1a\n"
 
 
 def shard_path(split: str, field: Field, shard: int) -> str:
@@ -81,6 +81,12 @@ def read_manifest(path: Path) -> Manifest:
         DatasetNotFound: no HDF5 file, or one without a manifest.
         ManifestError: malformed.
     """
+    with path.open("rb") as raw:
+        if raw.read(len(_SIGNATURE)) != _SIGNATURE:
+            raise DatasetNotFound(
+                f"{path} is a file, and not a qwell data set; `qdata import {path}` makes one of potentials"
+                " in .npz, .npy, .csv or HDF5"
+            )
     try:
         with open_to_read(path) as file:
             length = len(file[_MANIFEST])
@@ -88,8 +94,9 @@ def read_manifest(path: Path) -> Manifest:
                 raise ValueError(f"a manifest of {length} bytes")
             content = plain_array(file, _MANIFEST, length, (), np.dtype(np.uint8))[:].tobytes()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        why = "it holds no manifest" if isinstance(error, KeyError) else error
         raise DatasetNotFound(
-            f"{path} is not a qwell data set ({error}); if it is a virtual master, restore the directory"
+            f"{path} is not a qwell data set ({why}); if it is a virtual master, restore the directory"
             f" {path.name}.shards beside it; to bring your own potentials use `qdata import`"
         ) from error
     return Manifest.decode(content)

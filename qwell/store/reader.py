@@ -26,7 +26,7 @@ from qwell.store.vouched import Identity, identity
 
 # What makes a data set of each kind, for those who have none.
 MAKING = {
-    "spectra": "qdata generate --kernel m3",
+    "spectra": "qdata generate --kernel m3 --n 500000",
     "densities": "qdata densities",
     "trajectories": "qdata simulate --preset demo",
 }

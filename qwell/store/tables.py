@@ -35,8 +35,9 @@ def read_table(path: Path) -> np.ndarray:
         raise InvalidInput(f"there is no file {path}") from error
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise InvalidInput(f"{path} does not hold a table of numbers: {error}") from error
-    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu" or table.ndim not in (1, 2):
-        raise InvalidInput(f"{path} does not hold a table of real numbers; expected one potential a row")
+    if not isinstance(table, np.ndarray):
+        raise InvalidInput(f"{path} does not hold a table of numbers, but several; name it .npz")
+    _check_table(str(path), table)
     return np.atleast_2d(table).astype(np.float64)
 
 
@@ -85,10 +86,7 @@ def read_arrays(path: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
             f"{path} has no array {names[first]!r}; it has {', '.join(there) or 'none'}: name the right one"
         )
     for ours, values in found.items():
-        if values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
-            raise InvalidInput(
-                f"{names[ours]} in {path} is {values.dtype} of {values.ndim} dimensions; expected 2"
-            )
+        _check_table(f"{names[ours]} in {path}", values)
     return {ours: np.atleast_2d(values) for ours, values in found.items()}
 
 
@@ -99,9 +97,21 @@ def read_potentials(path: Path, array: str = "potential") -> np.ndarray:
         path: as in `read_arrays`.
         array: the name of the array in `.npz` or HDF5.
 
-    Raises InvalidInput as `read_arrays` does.
+    Raises InvalidInput as `read_arrays` does, or if there are none.
     """
-    return read_arrays(path, {"potential": array})["potential"].astype(np.float64)
+    table = read_arrays(path, {"potential": array})["potential"].astype(np.float64)
+    if not len(table):
+        raise InvalidInput(f"{path} holds no potentials, an array of shape {table.shape}; expected one a row")
+    return table
+
+
+def _check_table(what: str, values: np.ndarray) -> None:
+    """Raise InvalidInput unless an array holds rows of real numbers, or one."""
+    if values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
+        raise InvalidInput(
+            f"{what} is of shape {values.shape} and type {values.dtype}; expected real numbers of shape"
+            " (potentials, columns), a row for each potential"
+        )
 
 
 def _check_size(path: Path, unpacked: int) -> None:

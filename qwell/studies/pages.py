@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qwell.errors import DatasetKindError, InvalidInput, WriteError
-from qwell.figures.canvas import save
+from qwell.figures.canvas import check_format, save
 from qwell.figures.samples import densities_page, sample_page
 from qwell.figures.spacetime import film, trajectories_page
 from qwell.figures.windows import windows_figure
@@ -96,11 +96,10 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     Raises InvalidInput for an unknown suffix, WriteError if the disk refuses.
     """
+    check_format(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(figure, path)
-    except ValueError as error:
-        raise InvalidInput(f"cannot draw {path}: {error}") from error
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 

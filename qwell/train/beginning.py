@@ -46,7 +46,7 @@ def data_of(config: TrainingConfig, task: str, data: Dataset | None = None) -> D
 
 def check_model(config: TrainingConfig, task: str) -> None:
     """Raise InvalidInput, or UnknownModel, unless the model of a recipe is made for a task."""
-    if entry_of(config.model).task != task:
+    if entry_of(config.model, task).task != task:
         raise InvalidInput(f"{config.model} {KINDS[task]}; choose one of {', '.join(list_models(task))}")
 
 

@@ -5,7 +5,7 @@ runs/<name>/metrics.jsonl      one line a measurement
 runs/<name>/checkpoints/       to continue from
 runs/<name>/model/             the trained model: config.json and model.safetensors
 runs/<name>/figures/, report.md
-runs/<name>/tensorboard/, metrics.csv, wandb/: of loggers, if asked for
+runs/<name>/tensorboard/, metrics.csv, wandb/, trackio/: of loggers, if asked for
 """
 
 from __future__ import annotations
@@ -21,6 +21,16 @@ from qwell.files import DirectoryLock, atomic_write, make_directory, read_sealed
 from qwell.train.loggers import Logger, open_logger
 
 CONFIG = "config.json"
+PATIENCE = 0.5  # seconds in which those that only look at a run let go of it
+# Command that makes runs → an example of it.
+EXAMPLES = {
+    "eigen": "qtrain eigen --data store/m3.zarr",
+    "dynamics": "qtrain dynamics --data store/demo.zarr",
+    "potential": "qtrain potential --system hydrogen-1s",
+    "variational": "qtrain variational --potential harmonic",
+    "introspect": "qtrain introspect --data store/densities.zarr",
+}
+RESUMED = ("eigen", "dynamics", "introspect")  # those that continue a run
 
 
 class Run:
@@ -52,17 +62,47 @@ class Run:
     def locked(self, share: bool = False) -> DirectoryLock:
         """Keep other processes out of the run while a `with` block runs; DatasetLocked if one is in it.
 
-        Those that `share` it keep each other not out.
+        Those that `share` it keep each other not out; they look for an instant, and who wants the run alone
+        waits for them.
         """
-        return DirectoryLock(self.path, share, remedy="wait until it has finished, or begin a run of its own")
+        remedy = "wait until it has finished, or begin a run of its own"
+        return DirectoryLock(self.path, share, patience=0.0 if share else PATIENCE, remedy=remedy)
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Open an existing run; RunNotFound if there is none."""
+    def open(cls, path: str | Path, command: str | None = None) -> Run:
+        """Open an existing run.
+
+        Arguments:
+            path: of the run.
+            command: of EXAMPLES, which must have made it; any by default.
+
+        Raises:
+            RunNotFound: nothing there.
+            CheckpointError: a run of another command, or a damaged one.
+        """
         run = cls(path)
+        example = EXAMPLES[command or "eigen"]
         if not (run.path / CONFIG).is_file():
-            raise RunNotFound(f"there is no run at {run.path}; train one with `qtrain eigen --data …`")
+            raise RunNotFound(f"there is no run at {run.path}; make one, e.g. with `{example}`")
+        if command not in (None, run.command):
+            raise CheckpointError(
+                f"{run.path} is {run.kind}, and one of `qtrain {command}` is needed; make one, e.g. with"
+                f" `{example}`"
+            )
         return run
+
+    @classmethod
+    def resumed(cls, path: str | Path, command: str) -> Run:
+        """Open a run that a command is to continue; CheckpointError names the one that can, if it cannot."""
+        run = cls.open(path)
+        if run.command == command:
+            return run
+        if run.command is None:
+            raise CheckpointError(f"{run.path} is {run.kind}; name the run that `qtrain {command}` began")
+        how = f"continue it with `qtrain {run.command} --resume {run.path}`"
+        if run.command not in RESUMED:
+            how = f"that command continues none: repeat what {run.path / 'log.txt'} begins with"
+        raise CheckpointError(f"{run.path} is {run.kind}, not of `qtrain {command}`; {how}")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,6 +111,17 @@ class Run:
             return read_sealed(self.path / CONFIG)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.path / CONFIG} is damaged: {error}") from error
+
+    @property
+    def command(self) -> str | None:
+        """The command that made it, e.g. "eigen"; None if it does not say."""
+        command = self.config.get("command")
+        return command if isinstance(command, str) else None
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        return f"a run of `qtrain {self.command}`" if self.command else "no run: it names no command"
 
     def write(self, name: str, text: str) -> Path:
         """Write a text file of the run, whole or not at all; WriteError if the disk refuses."""

@@ -112,7 +112,7 @@ def begun_with(config: DynamicsConfig) -> Network:
     wanted = create_model(config.model, **config.options).config
     if (source.registry_name, source.config) != (config.model, wanted):
         raise InvalidInput(
-            f"{config.start_from} is a {source.registry_name} with {source.config}; this training needs"
+            f"{config.start_from} holds {source.registry_name} with {source.config}; this training needs"
             f" {config.model} with {wanted}"
         )
     return source

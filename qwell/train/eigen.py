@@ -88,7 +88,11 @@ def predict_split(model: Network, data: Dataset, split: str) -> tuple[np.ndarray
     shards = track(range(data[split].shards), f"shards of {split} predicted")
     pairs = [(predict(model, rows["potential"]), rows["energy"]) for rows in map(data[split].shard, shards)]
     if not pairs:
-        raise InvalidInput(f"{data.path} has no rows in {split}; generate it with --validation 10000")
+        made = "import" if data.origin.get("recipe") == "import" else "generate"
+        raise InvalidInput(
+            f"{data.path} has no rows in {split}; `qdata {made} … --validation N --force` makes it again"
+            " with some, and --split train measures on the rows that are there"
+        )
     return np.concatenate([p for p, _ in pairs]), np.concatenate([e for _, e in pairs])
 
 
@@ -158,7 +162,10 @@ def begin(config: EigenConfig, path: str | Path, data: Dataset | None = None) ->
                 f"{one.path} has other points or levels than {data.path}; leave it out of --watch"
             )
     if not entry.closed_form and known(config.batch) > len(data["train"]):
-        raise InvalidInput(f"batch is {config.batch}; {data.path} has {len(data['train'])} rows of train")
+        rows = len(data["train"])
+        raise InvalidInput(
+            f"batch is {config.batch}; {data.path} has {rows} rows of train: --batch 1 to {rows}"
+        )
     return begin_run("eigen", config, data, path)
 
 

@@ -156,7 +156,7 @@ def evaluate(
     predictions = {}
     for name, (path, model) in models.items():
         trained_on = read_config(model_folder(path))["metadata"].get("data", "?")
-        title = f"{model.registry_name} (trained on {trained_on})"
+        title = f"{name} ({model.registry_name}, trained on {trained_on})"
         row, predictions[name] = _measure(title, model, data, split)
         rows.append(row)
     return Evaluation(data, split, rows, predictions)

@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from qwell.errors import CheckpointError, DatasetLocked, InvalidInput, RunNotFound, unknown, warn
-from qwell.train.directory import CONFIG, Run
+from qwell.train.directory import CONFIG, EXAMPLES, Run
 
 SORTS = ("newest", "measure")
+# Command → files of which it writes one when all is done.
+TRAINED = (f"model/{CONFIG}",)
+PRODUCTS = {
+    "eigen": TRAINED,
+    "dynamics": TRAINED,
+    "potential": ("report.json", "sweep.json", "noise.json"),
+    "variational": ("report.json",),
+    "introspect": ("report.json", "translator.json"),
+}
 MEASURES = ("validation_nmse", "validation_mae", "loss")  # of which the first that a run has counts
 
 
@@ -23,10 +32,10 @@ class RunSummary:
     Arguments:
         run: path of the run.
         command, model, data, seed: what was asked for; `data` names the data set, or the potential.
-        updates, of: updates done, of all.
+        updates, of: updates done, of all; of several beginnings or stages together.
         measure, last, best: a name of MEASURES, its last value, and its smallest.
         seconds: of training.
-        state: "finished", "running" or "interrupted".
+        state: "finished", "running", "interrupted", or "diverged": its last numbers are not finite.
         changed: when the run was last measured, in seconds since 1970.
         history: its numbers, as in `metrics.jsonl`.
     """
@@ -63,7 +72,8 @@ def runs_below(roots: Sequence[str | Path], sort: str = SORTS[0]) -> list[RunSum
     for root in map(Path, roots):
         if not root.is_dir():
             raise RunNotFound(
-                f"there is no directory {root}; name one that holds runs, e.g. `qtrain runs runs`"
+                f"there is no directory {root}; name one that holds runs (a training makes a run, e.g."
+                f" `{EXAMPLES['eigen']}`)"
             )
         for path in _folders_with_config(root):
             try:
@@ -102,9 +112,12 @@ def summary_of(run: Run) -> RunSummary:
     command = config.get("command")
     if not isinstance(command, str):
         raise RunNotFound(f"{run.path} is no run: its {CONFIG} names no command")
+    rows = run.metrics()
     for name in ("state", "sampled", command):
         config = {**config, **(config[name] if isinstance(config.get(name), dict) else {})}
-    history = [_numbers(row) for row in run.metrics()]
+    history = [_numbers(row) for row in rows]
+    ends = _ends(history)
+    seconds = [row["seconds"] for row in ends if "seconds" in row]
     measure = next((name for name in MEASURES if any(name in row for row in history)), None)
     values = [row[measure] for row in history if measure in row] if measure else []
     data = next(
@@ -117,25 +130,42 @@ def summary_of(run: Run) -> RunSummary:
         model=next((_text(config[k]) for k in ("model", "translator", "method") if k in config), None),
         data=data and Path(data).name,
         seed=_integer(config.get("seed")),
-        updates=int(max((row["update"] for row in history), default=0)),
+        updates=int(sum(row["update"] for row in ends)),
         of=_integer(config.get("updates")),
         measure=measure,
         last=values[-1] if values else None,
         best=min(values, default=None),
-        seconds=next((row["seconds"] for row in reversed(history) if "seconds" in row), None),
-        state=_state(run),
+        seconds=sum(seconds) if seconds else None,
+        state=_state(run, command, rows[-1:]),
         changed=(measured if measured.exists() else run.path / CONFIG).stat().st_mtime,
         history=history,
     )
 
 
-def _state(run: Run) -> str:
-    """Whether a run has what it was begun for, or a process is in it; its lock is tried for a moment."""
+def _state(run: Run, command: str, last: Sequence[dict[str, Any]]) -> str:
+    """Whether a process is in a run, it has what it was begun for, or its last row says why it has not.
+
+    Its lock is tried for a moment; who begins to work in it meanwhile waits for that.
+    """
     try:
         run.locked(share=True).release()
     except DatasetLocked:
         return "running"
-    return "finished" if (run.model / CONFIG).is_file() or any(run.path.glob("*.md")) else "interrupted"
+    if any((run.path / product).is_file() for product in PRODUCTS.get(command, TRAINED)):
+        return "finished"
+    numbers = [v for row in last for v in row.values() if isinstance(v, float)]
+    diverged = command != "introspect" and not all(map(math.isfinite, numbers))  # there inf is an answer
+    return "diverged" if diverged else "interrupted"
+
+
+def _ends(history: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """The last row of every beginning or stage, after which updates are counted anew."""
+    last = {"update": -math.inf}
+    return [
+        row
+        for row, after in zip(history, [*history[1:], last], strict=False)
+        if after["update"] <= row["update"]
+    ]
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:

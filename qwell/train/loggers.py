@@ -3,7 +3,8 @@
 tensorboard  events in the run's `tensorboard/`
 csv          a table in the run's `metrics.csv`
 wandb        Weights & Biases, project "qwell"; local files in the run's `wandb/` with WANDB_MODE=offline
-trackio      Trackio, project "qwell": a local data base, or a server or Space that its variables name
+trackio      Trackio, project "qwell", the run's name and an id that the run keeps in `trackio/`: a local data
+             base, or a server or Space that its variables name
 
 A training that is continued goes on in each: TensorBoard and the table are brought to the checkpoint; at the
 other two, updates between the checkpoint and an interruption are sent again, with the same numbers.
@@ -120,11 +121,13 @@ class Tracked:
     ):
         about: dict[str, Any] = {"project": PROJECT, "name": folder.resolve().name, "config": dict(config)}
         about["resume"] = "allow" if history else "never"
+        same = folder / module.__name__ / "qwell-id"  # by which the service knows the run again
+        if not (history and same.exists()):
+            atomic_write(same, uuid4().hex[:8].encode())
         if module.__name__ == "wandb":
-            same = folder / "wandb" / "qwell-id"  # by which Weights & Biases knows the run again
-            if not (history and same.exists()):
-                atomic_write(same, uuid4().hex[:8].encode())
             about |= {"dir": str(folder), "id": same.read_text()}
+        else:  # Trackio knows runs by their names alone
+            about["name"] += f"-{same.read_text()}"
         try:
             self._run = module.init(**about)
         except Exception as error:  # each library has its own

@@ -118,12 +118,14 @@ def train(
             if update % log_every == 0 or last:
                 loss = team.mean(loss_sum) / ((update - 1) % log_every + 1)
                 loss_sum.zero_()
+                row = {"update": update, "loss": loss, **describe(loss)}
+                row["seconds"] = round(time.perf_counter() - clock, 3)
                 if not math.isfinite(loss):
+                    if team.leads:
+                        run.log(row)
                     raise TrainingDiverged(
                         f"the loss is {loss} at update {update}; lower --first-rate and start a new run"
                     )
-                row = {"update": update, "loss": loss, **describe(loss)}
-                row["seconds"] = round(time.perf_counter() - clock, 3)
                 if team.leads:
                     if update % evaluate_every == 0 or last:
                         with average.applied() if average else nullcontext():

@@ -58,7 +58,7 @@ tags:
 
 # {title}
 
-A `{name}` ({entry.summary}) of {numbers:,} numbers, for the task "{entry.task}".
+The network `{name}` ({entry.summary}) of {numbers:,} numbers, for the task "{entry.task}".
 
 ## Data
 

@@ -18,6 +18,7 @@ from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
 from qwell.train.directory import Run
 from qwell.train.sharing import fetch
 
+STUDIES = ("potential", "variational", "introspect")  # commands whose runs answer one question
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -71,6 +72,12 @@ def model_folder(path: str | Path) -> Path:
         )
     if (path / CONFIG).is_file() and (path / WEIGHTS).is_file():
         return path
+    if (path / CONFIG).is_file() and (command := Run(path).command) in STUDIES:
+        drawn = ", and `qtrain probe potentials` draws such runs in two or three dimensions"
+        raise RunNotFound(
+            f"{path} is a run of `qtrain {command}` and holds no network that can be asked here;"
+            f" {path / 'report.md'} says what it found" + (drawn if command == "potential" else "")
+        )
     meant = near(path, known)
     hint = f"did you mean {meant!r}? If not, " if meant else ""
     raise RunNotFound(
@@ -103,5 +110,5 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", task: str |
     model = registry.load_model(model_folder(path), device)
     if task not in (None, model.task):
         wanted = {"spectra": "a network that predicts energies", "dynamics": "an emulator"}
-        raise InvalidInput(f"{path} is a {model.registry_name}, made for {model.task}; give {wanted[task]}")
+        raise InvalidInput(f"{path} holds {model.registry_name}, made for {model.task}; give {wanted[task]}")
     return model

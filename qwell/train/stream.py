@@ -102,7 +102,7 @@ class Stream:
         records = next(self._open)
         if (
             records is not self._buffer
-        ):  # tensors on the processor: always the same memory: a CUDA graph reads it in place
+        ):  # batches always lie in the same memory, where a CUDA graph reads them
             self._buffer.copy_(records, non_blocking=True)
         self.index += 1
         return self._batch

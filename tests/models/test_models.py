@@ -16,6 +16,7 @@ from qwell.errors import CheckpointError, InvalidInput, QwellWarning, UnknownMod
 from qwell.files import seal
 from qwell.models import registry
 from qwell.models.layers import SelfAttention
+from qwell.models.propagating import RingEmulator
 from qwell.models.registry import (
     ZOO,
     create_model,
@@ -90,6 +91,29 @@ def test_attention_equals_its_formula() -> None:
 def test_res_sa_variants(options: dict[str, object]) -> None:
     model = create_model("res_sa", **options)
     assert model(torch.randn(2, options.get("points", 101))).shape == (2, options.get("levels", 10))
+
+
+@pytest.mark.parametrize("name", list(list_models()))
+def test_wrong_shapes_are_refused_in_words(name: str) -> None:
+    model = create_model(name)
+    ring = isinstance(model, RingEmulator)
+    good = [torch.zeros(2, *shape, dtype=torch.complex64 if ring and not k else None)
+            for k, shape in enumerate(model.takes())]  # fmt: skip
+    assert torch.isfinite(model(*good).abs()).all()
+    for wrong in (good[0][..., :-1], good[0][0]):
+        with pytest.raises(
+            InvalidInput, match=rf"{name} was called with shape \({len(wrong)},.*it takes \(b, "
+        ):
+            model(wrong, *good[1:])
+
+
+@pytest.mark.usefixtures("unchecked")  # torch cannot follow what checks shapes in tests
+@pytest.mark.parametrize("name", ["mlp", "emulator_unitary"])
+def test_a_network_compiles_into_one_graph(name: str) -> None:
+    """The check of shapes breaks none and is no part of it."""
+    model = create_model(name)
+    good = [torch.zeros(2, *shape) for shape in model.takes()]
+    torch.testing.assert_close(torch.compile(model, fullgraph=True, backend="eager")(*good), model(*good))
 
 
 @pytest.mark.parametrize("name", list(list_models("spectra")))
@@ -331,6 +355,9 @@ def test_models_that_come_with_the_package() -> None:
         assert {"weights_sha256", "sha256"} <= set(read_config(folder))
         assert about["updates"] > 0 and all(p.isfinite().all() for p in model.parameters())
         assert [command.split()[0] for command in about["commands"]] == ["qdata", "qtrain"]
+        if earlier := about.get("began_with"):  # weights of the same name: which, the command says
+            then = f"# {earlier['model']} as it was after {earlier['updates']:,} updates"
+            assert about["commands"][-1].endswith(then) and earlier["updates"] < about["updates"]
     size = sum(p.stat().st_size for folder in pretrained().values() for p in folder.iterdir())
     assert size < 15e6
 

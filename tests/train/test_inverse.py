@@ -118,7 +118,7 @@ def test_our_recipe_finds_them(name: str, kind: str, epsilon: float, energy: flo
     torch.testing.assert_close(found.potential(pin), system.potential(pin))  # exactly pinned
     losses = [row["loss"] for row in found.history if row["update"] >= 600]
     assert all(b < a for a, b in itertools.pairwise(losses)), "Gauss–Newton descends"
-    run = Run.create(tmp_path / "run", {})
+    run = Run.create(tmp_path / "run", {"command": "potential"})
     found.potential.save(run)
     x = system.uniform(10, 3)
     assert torch.equal(load_potential(run.path)(x), found.potential(x))
@@ -276,7 +276,7 @@ def test_bad_states_are_refused(x: np.ndarray, wave: np.ndarray, message: str) -
 )
 def test_pins_where_nothing_can_be_known(name: str, pin: tuple[float, ...], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        check(system_of(name), torch.tensor([pin], dtype=torch.float64))
+        check(system_of(name), [pin])
 
 
 def test_a_zero_wave_function_is_refused() -> None:

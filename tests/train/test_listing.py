@@ -2,13 +2,14 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from support import run as command
 
-from qwell.errors import InvalidInput, QwellWarning, RunNotFound
+from qwell.errors import DatasetLocked, InvalidInput, QwellWarning, RunNotFound, TrainingDiverged
 from qwell.store.dataset import Dataset
 from qwell.train.config import EigenConfig
 from qwell.train.directory import Run
@@ -108,9 +109,67 @@ def test_the_command_prints_a_table_json_and_one_figure(tmp_path: Path) -> None:
     assert answer["runs"][1]["last"] == 1.1 and answer["runs"][2]["seed"] == 9
     assert answer["figure"] == "curves.png" and (tmp_path / "curves.png").stat().st_size > 1000
     assert "cannot draw" in command(*asked[:-1], "curves.txt", cwd=tmp_path, code=2).stderr
+    bare = command(*asked[:-1], "curves", cwd=tmp_path, code=2).stderr
+    assert ".png" in bare and ".svg" in bare and "tmp" not in bare
     refused = command("qtrain", "runs", "runs/c", "--figure", "none.png", cwd=tmp_path, code=2).stderr
     assert "measured" in refused and not (tmp_path / "none.png").exists()
-    assert "name one that holds runs" in command("qtrain", "runs", "nowhere", cwd=tmp_path, code=2).stderr
+    assert (
+        "(a training makes a run, e.g. `qtrain eigen"
+        in command("qtrain", "runs", "nowhere", cwd=tmp_path, code=2).stderr
+    )
+    (tmp_path / "empty").mkdir()
+    assert "make one, e.g. with `qtrain eigen" in command("qtrain", "runs", "empty", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "product"),
+    [
+        ("eigen", "model/config.json"), ("dynamics", "model/config.json"), ("potential", "report.json"),
+        ("potential", "sweep.json"), ("potential", "noise.json"), ("variational", "report.json"),
+        ("introspect", "report.json"), ("introspect", "translator.json"),
+    ],
+)  # fmt: skip
+def test_a_run_is_finished_when_its_command_wrote_what_it_writes_last(
+    command: str, product: str, tmp_path: Path
+) -> None:
+    """Notes of people and what is written on the way are no end."""
+    run = run_at(tmp_path / "run", {"update": 5, "loss": 1.0}, command=command)
+    for name in ("notes.md", "report.md", "model/translator.safetensors"):
+        run.write(name, "")
+    assert runs_below([tmp_path])[0].state == "interrupted"
+    run.write(product, "{}")
+    assert runs_below([tmp_path])[0].state == "finished"
+
+
+def test_numbers_that_are_not_finite_end_a_training(dataset: Dataset, tmp_path: Path) -> None:
+    config = EigenConfig(
+        str(dataset.path), dataset.digest, "mlp", {"hidden": [8]}, updates=300, batch=50, log_every=10,
+        first_rate=1e30, last_rate=1e30,
+    )  # fmt: skip
+    run = begin(config, tmp_path / "diverged")
+    with pytest.raises(TrainingDiverged):
+        train_eigen(run)
+    (row,) = runs_below([tmp_path])
+    assert (row.state, row.updates, row.last) == ("diverged", run.metrics()[-1]["update"], None)
+    infinite = {"update": 1, "stage": "distiller 1", "loss": float("inf")}
+    run_at(tmp_path / "distilled", infinite, command="introspect")  # there it is an answer
+    assert runs_below([tmp_path / "distilled"])[0].state == "interrupted"
+
+
+def test_updates_and_seconds_of_several_beginnings_count_together(tmp_path: Path) -> None:
+    rows = [{"update": u, "seconds": s, "loss": 1.0} for u, s in ((1, 0.5), (50, 2.0), (1, 0.5), (30, 1.0))]
+    run_at(tmp_path / "run", *rows, command="potential", updates=100)
+    (row,) = runs_below([tmp_path])
+    assert (row.updates, row.of, row.seconds) == (80, 100, 3.0)
+
+
+def test_a_training_waits_for_those_that_only_look(tmp_path: Path) -> None:
+    run = run_at(tmp_path / "run")
+    look = run.locked(share=True)
+    threading.Timer(0.1, look.release).start()
+    run.locked().release()
+    with run.locked(share=True), pytest.raises(DatasetLocked, match="another process"):
+        run.locked()
 
 
 def test_studies_are_running_while_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,9 @@ def test_services_get_every_measurement_and_know_a_run_again(
     run = interrupted_and_continued(begin(config(dataset, logger=(name,)), tmp_path / "run"))
     begun, again = (about for what, about in services[name] if what == "init")
     assert isinstance(begun, dict) and isinstance(again, dict)
-    assert (begun["project"], begun["name"], begun["config"]) == ("qwell", "run", run.config)
+    assert (begun["project"], begun["config"]) == ("qwell", run.config)
+    assert begun["name"] == again["name"]
+    assert begun["name"].startswith("run-") if name == "trackio" else begun["name"] == "run"
     assert (begun["resume"], again["resume"]) == ("never", "allow")
     assert begun.get("id") == again.get("id") and begun.get("dir") == again.get("dir")
     if name == "wandb":
@@ -96,6 +98,17 @@ def test_services_get_every_measurement_and_know_a_run_again(
     steps = [row["step"] for row in logged]  # type: ignore[index]
     assert steps == [10, 20, 30, 40, 50, 50, 60] and [w for w, _ in services[name]].count("finish") == 2
     assert logged[-1] == {"step": 60, **{k: v for k, v in run.metrics()[-1].items() if k != "update"}}
+
+
+def test_runs_in_folders_of_one_name_are_two_at_a_service(
+    tmp_path: Path, services: dict[str, list[tuple[str, object]]]
+) -> None:
+    """Trackio knows runs by their names, and refuses a second of a name (resume="never")."""
+    for name in ("wandb", "trackio"):
+        for folder in (tmp_path / "a/run", tmp_path / "b/run"):
+            open_logger(name, folder, {}, [])
+    wandb, trackio = ([about for _, about in said] for said in services.values())
+    assert len({about["id"] for about in wandb}) == len({about["name"] for about in trackio}) == 2
 
 
 def test_a_service_that_refuses_is_said_with_the_remedy(

@@ -155,7 +155,7 @@ def test_ground_and_excited_states(tmp_path: Path) -> None:
     assert all(level.bound < exact[k] for k, level in enumerate(found.levels))
     inside = np.abs(x) < 3
     assert np.abs(np.abs(found(x[inside])) - np.abs(psi[:, inside])).max() < 0.02
-    run = Run.create(tmp_path / "run", {"variational": config.__dict__})
+    run = Run.create(tmp_path / "run", {"command": "variational", "variational": config.__dict__})
     found.save(run)
     again = load_states(run.path)
     assert again.levels == found.levels and np.array_equal(again(x[inside]), found(x[inside]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwell.errors import InvalidInput
-from qwell.train.config import MEASURED, Config, left_open
+from qwell.train.config import MEASURED, Config, known, left_open
 
 if TYPE_CHECKING:
     from qwell.studies.inverse.systems import System
@@ -85,6 +85,13 @@ class FinderConfig(Config):
         self.not_negative("penalty", "shrink")
         self.shares("temper")
         self.positive("rate")
+
+    @property
+    def steps(self) -> int:
+        """Steps, or epochs, of one beginning; InvalidInput if they are still open."""
+        if self.method == METHODS[0]:
+            return self.adam_steps + known(self.newton_steps)
+        return known(self.epochs)
 
     def resolved(self, system: System) -> FinderConfig:
         """The same with what was left open filled in for a system."""

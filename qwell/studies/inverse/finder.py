@@ -24,7 +24,7 @@ from qwell.studies.inverse.losses import equation_loss, gradient_loss, pin_loss,
 from qwell.studies.inverse.systems import System, check
 from qwell.studies.metropolis import Chain
 from qwell.train.config import known
-from qwell.train.runs import Run
+from qwell.train.directory import EXAMPLES, Run
 
 WALKERS = 500
 TEMPER = 0.25  # β of the points that look after the tails
@@ -58,9 +58,14 @@ def load_potential(path: str | Path) -> Potential:
 
     Raises:
         RunNotFound: nothing there.
-        CheckpointError: damaged files, or a run of another kind.
+        CheckpointError: damaged files, or a run of another kind or without a potential.
     """
-    run = Run.open(path)
+    run = Run.open(path, "potential")
+    if not (run.model / "model.safetensors").is_file():
+        raise CheckpointError(
+            f"{path} holds no potential: it is not finished, or a sweep or study of noise, which keeps none;"
+            f" make one, e.g. with `{EXAMPLES['potential']}`"
+        )
     try:
         weights, about = read_tensors(run.model / "model.safetensors")
         about = about or json.loads((run.model / "potential.json").read_text())  # of version 0.1.0
@@ -69,9 +74,7 @@ def load_potential(path: str | Path) -> Potential:
         field.load_state_dict(weights)
         return Potential(field, float(about["shift"]), config, about["shape"])
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} holds no finished run of `qtrain potential`, or is damaged: {error}"
-        ) from error
+        raise CheckpointError(f"the potential in {path} is damaged: {error}; make it again") from error
 
 
 @dataclass(frozen=True)
@@ -104,21 +107,20 @@ def find(
     Raises InvalidInput for a zero wave function, or pinned points on nodes or singularities.
     """
     config = config.resolved(system)
+    check(system, known(config.pins))
     pins = torch.tensor(config.pins, dtype=torch.float64)
-    check(system, pins)
     values = system.potential(pins)
-    clock = time.process_time()
+    clock, begun = time.process_time(), time.perf_counter()
     history: list[dict[str, float]] = []
 
     def note(step: int, loss: float, energy: float) -> None:
         done(to=step + 1, note=f"loss {loss:.1e}")
-        history.append({"update": step, "loss": loss, "energy": energy})
-        log({**history[-1], "seed": config.seed})
+        history.append({"update": step + 1, "loss": loss, "energy": energy})
+        log({**history[-1], "seed": config.seed, "seconds": round(time.perf_counter() - begun, 3)})
 
-    train = _by_variance if config.method == "variance" else _as_in_the_paper
     exact = config.method == "variance"
-    steps = config.adam_steps + known(config.newton_steps) if exact else known(config.epochs)
-    with stage("steps" if exact else "epochs", steps) as done:
+    train = _by_variance if exact else _as_in_the_paper
+    with stage("steps" if exact else "epochs", config.steps) as done:
         field, chain, shape = train(config, system, pins, values, note)
     with torch.no_grad():
         shift = float((values - field(pins)).mean()) if exact else 0.0

@@ -35,7 +35,8 @@ def potentials(runs: Sequence[str | Path]) -> Finding:
         raise InvalidInput(f"the runs have different systems: {', '.join(sorted(names))}; give runs of one")
     name = names.pop()
     if name not in SYSTEMS or system_of(name).dimensions == 1:
-        raise InvalidInput(f"{name} has one dimension: the figure in each run draws its potential on a line")
+        drawn = " ".join(str(Path(run) / "report.png") for run in runs)
+        raise InvalidInput(f"{name} has one dimension; its potentials are drawn on a line already: {drawn}")
     system = system_of(name)
     axis = np.linspace(-HALF, HALF, POINTS)
     points, square = mesh_of(system, axis), (POINTS, POINTS)

@@ -7,7 +7,7 @@ of V enters only at the pinned points. Shapes: n points, d dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +94,17 @@ def mesh_of(system: System, axis: np.ndarray) -> Tensor:
     return on
 
 
-def check(system: System, pins: Tensor) -> None:
+def check(system: System, at: Sequence[Sequence[float]]) -> None:
     """Raise InvalidInput if ψ is zero everywhere, or pinned points are on a node or where V has no value."""
+    if wrong := next((point for point in at if len(point) != system.dimensions), None):
+        raise InvalidInput(
+            f"r0 = {list(wrong)} has {len(wrong)} coordinates, {system.name} has {system.dimensions}; give"
+            " as many, e.g. --r0 " + ",".join(f"{c:g}" for c in system.pin)
+        )
+    pins = torch.tensor(at, dtype=torch.float64)
     far = system.wave(system.uniform(2000, 0)).abs()
     if not bool(torch.isfinite(far).all()) or float(far.max()) == 0:
         raise InvalidInput(f"the wave function of {system.name} is zero, or no number, everywhere")
-    if pins.shape[-1] != system.dimensions:
-        raise InvalidInput(f"r0 has {pins.shape[-1]} coordinates, {system.name} has {system.dimensions}")
     there = system.wave(pins).abs()
     if not bool((there > 1e-6 * far.max()).all()):
         raise InvalidInput(

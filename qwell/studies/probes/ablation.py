@@ -114,7 +114,7 @@ def _part(path: str | Path, errors: np.ndarray) -> Part:
     """A run of `res_sa` with its errors; InvalidInput if it is of another network."""
     described = read_config(model_folder(path))
     if described["model"] != "res_sa":
-        raise InvalidInput(f"{path} is a {described['model']}; ablations are asked of res_sa")
+        raise InvalidInput(f"{path} holds {described['model']}; ablations are asked of res_sa")
     about, options = trained_on(path), described["config"]
     kind = {"digest": about.get("digest"), "updates": about.get("updates")}
     kind |= {name: value for name, value in options.items() if name not in ("channels", "attention")}

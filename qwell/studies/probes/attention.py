@@ -43,7 +43,7 @@ def attention(
     maps = [m[0].double().numpy() for m in model.attention_maps(torch.from_numpy(potential[None]))][:layers]
     if not maps:
         raise InvalidInput(
-            f"{path} is a {model.registry_name} without self-attention; try res_sa or transformer"
+            f"{path} holds {model.registry_name} without self-attention; try res_sa or transformer"
         )
     x = data.coordinates["x"]
     places = [np.interp(p.numpy(), np.arange(len(x)), x) for p in model.attention_positions()][: len(maps)]

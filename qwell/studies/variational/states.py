@@ -136,7 +136,7 @@ def load_states(path: str | Path) -> States:
         RunNotFound: nothing there.
         CheckpointError: damaged files, or a run of another kind.
     """
-    run = Run.open(path)
+    run = Run.open(path, "variational")
     try:
         config = VariationalConfig.from_json(run.config["variational"])
         trials, levels = [], []
