@@ -2,12 +2,32 @@
 
 Every error is a `QwellError` and at the same time the built-in error that a Python programmer would
 expect. `exit_code` is what the commands return: 2 for bad input, 1 for work that failed.
-What is worth saying and no error is a `QwellWarning`, which the commands print in one line.
+What is worth saying and no error is a `QwellWarning`, which the commands print in one line. Passwords in
+addresses are never said.
 """
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+_LOGIN = re.compile(r"\b([a-zA-Z][\w+.-]*)://([^/?#@\s]*)@")
+_SIGNED = re.compile(r"\b(https?://[^?#\s'\"]*)\?[^#\s'\"]*")
+
+
+def shown(text: str) -> str:
+    """An address, or a text with addresses, without passwords, tokens and signed queries.
+
+    ssh://user:secret@host/m3.zarr becomes ssh://user@host/m3.zarr; other logins go altogether, as do the
+    queries of https://, which may be signatures.
+    """
+    return _SIGNED.sub(r"\1", _LOGIN.sub(_public, text))
+
+
+def _public(match: re.Match[str]) -> str:
+    scheme, login = match[1], match[2]
+    user = login.partition(":")[0] if scheme.lower() in ("ssh", "sftp") else ""
+    return f"{scheme}://{user}@" if user else f"{scheme}://"
 
 
 class QwellError(Exception):
@@ -16,7 +36,7 @@ class QwellError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return shown(str(self.args[0])) if self.args else ""
 
 
 class QwellWarning(UserWarning):

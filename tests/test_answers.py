@@ -35,6 +35,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qdata merge": ("m3.zarr", "exp.zarr", "--out", "both.zarr"),
     "qdata push": ("m3.zarr", "file://{home}/there.zarr"),
     "qdata pull": ("file://{home}/m3.zarr", "here.zarr"),
+    "qdata versions": ("file://{home}/m3.zarr",),
+    "qdata prune": ("file://{home}/m3.zarr", "--keep", 1),
     "qdata card": ("m3.zarr",),
     "qtrain evaluate": GRADIENTS,
     "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy"),

@@ -18,7 +18,7 @@ ALLOWED = {
     "progress": set(),
     "plugins": set(),
     "physics": {"qwell.plugins", "numpy", "scipy", "numba", "jaxtyping"},
-    "store": {"numpy", "zarr", "h5py", "fsspec", "google_crc32c"},
+    "store": {"numpy", "zarr", "h5py", "fsspec", "google_crc32c", "aiohttp"},
     "models": {"qwell.plugins", "qwell.physics", "torch", "safetensors", "jaxtyping"},
     "figures": {"numpy", "matplotlib"},
     "datagen": {

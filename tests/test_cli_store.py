@@ -176,7 +176,7 @@ def test_train_from_a_bucket(home: Path, tmp_path: Path, s3: dict[str, str]) -> 
     run("qdata", "pull", f"s3://team/qwell/m3.zarr@{digest[:10]}", "there", cwd=home, **s3)
     assert open_dataset(home / "there").digest == digest
     said = run("qdata", "pull", "s3://team/qwell/m3.zarr@0123456789", "x", cwd=home, code=2, **s3).stderr
-    assert "not 0123456789" in said
+    assert "no whole version 0123456789" in said
     assert "already" in run("qdata", "push", "store/m3.zarr", "s3://team/qwell/", cwd=home, **s3).stdout
     assert "good" in run("qdata", "verify", "s3://team/qwell/m3.zarr", cwd=home, **s3).stdout
     said = run("qdata", "push", "store/rbf.zarr", "s3://team/qwell/m3.zarr", cwd=home, code=2, **s3).stderr

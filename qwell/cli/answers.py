@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import qwell
-from qwell.errors import DatasetNotFound
+from qwell.errors import DatasetNotFound, shown
 from qwell.files import json_text
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def answer(results: Any, text: str, inputs: Mapping[str, Any] | None = None) -> 
     """Print the answer of the command that runs.
 
     With --json it is one object: `command`, the `version` of qwell, `inputs`, `results`, and the `warnings`
-    that were said while the command ran. Numbers that JSON does not have (NaN, infinity) are null.
+    that were said while the command ran. Numbers that JSON does not have (NaN, infinity) are null. Passwords
+    in addresses are left out.
 
     Arguments:
         results: plain values.
@@ -46,7 +47,7 @@ def answer(results: Any, text: str, inputs: Mapping[str, Any] | None = None) -> 
         inputs: settings and paths that the answer belongs to; by default `asked()`.
     """
     if not wants_json():
-        click.echo(text)
+        click.echo(shown(text))
         return
     context = click.get_current_context()
     whole = {
@@ -56,7 +57,7 @@ def answer(results: Any, text: str, inputs: Mapping[str, Any] | None = None) -> 
         "results": results,
         "warnings": list(context.find_root().obj or ()),
     }
-    click.echo(json_text(whole))
+    click.echo(shown(json_text(whole)))
 
 
 def asked() -> dict[str, Any]:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qwell.errors import QwellError
+from qwell.errors import QwellError, shown
 from qwell.progress import Stage, in_words, told_to
-from qwell.store.address import shown
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,6 +32,7 @@ LOG.addHandler(logging.NullHandler())
 
 def say(text: str) -> None:
     """A line to people, on stderr and in log files; nothing if nobody can read it any more."""
+    text = shown(text)
     LOG.info(text.strip())
     with suppress(OSError):
         click.echo(text, err=True)
@@ -40,6 +40,7 @@ def say(text: str) -> None:
 
 def tell(text: str, unless: bool = False) -> None:
     """A line of a command's answer, on stdout and in log files; in these alone if `unless`."""
+    text = shown(text)
     LOG.info(text.strip())
     if not unless:
         click.echo(text)
@@ -82,7 +83,7 @@ def logged_run(run: Run) -> Iterator[None]:
         try:
             yield
         except QwellError as error:
-            LOG.info("ended: %s", shown(str(error)))
+            LOG.info("ended: %s", str(error))
             raise
 
 

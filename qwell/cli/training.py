@@ -14,9 +14,8 @@ import click
 from qwell.cli.common import Failed, goes_on_with
 from qwell.cli.options import Names, models, option, path_option, refuse, stacked
 from qwell.cli.progress import logged_run, say, tell
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, shown
 from qwell.progress import stage
-from qwell.store.address import shown
 from qwell.train.config import DEVICE, SCHEDULES, TrainingConfig
 from qwell.train.loggers import LIBRARIES
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 from uuid import uuid4
 
-from qwell.errors import QwellError
+from qwell.errors import QwellError, TransferError
 from qwell.files import file_sha256, write_error
 
 Pieces: TypeAlias = tuple[int, Iterator[bytes]]  # where they start, and the bytes from there on
@@ -30,16 +30,20 @@ def bring(
         sha256: of the whole.
         expected: bytes of the whole, if known; no more are ever taken.
 
-    Raises OSError if what comes is not that file, WriteError if the local disk refuses.
+    Raises:
+        OSError: what comes is not that file; it may be another time.
+        TransferError: it is far from it.
+        WriteError: the local disk refuses.
     """
     with _part(target) as part:
         start, pieces = pieces_from(part.seek(0, os.SEEK_END))
         _written(target, part.truncate, start)
+        part.seek(start)
         for piece in pieces:
             _written(target, part.write, piece)
             if expected is not None and part.tell() > expected:
                 part.truncate(0)
-                raise OSError(f"more than the {expected} bytes of the manifest came")
+                raise (OSError if start else TransferError)(f"more than the {expected} bytes recorded came")
         size = part.tell()
         if expected is not None and size < expected:
             raise OSError(f"{size} bytes came that are not those of the manifest ({expected} bytes)")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from qwell.errors import DatasetNotFound, InvalidInput, ManifestError, TransferError
-from qwell.store.address import shown
+from qwell.errors import DatasetNotFound, InvalidInput, ManifestError, TransferError, shown
 from qwell.store.manifest import PROVENANCE, Manifest, parse_json
 from qwell.store.places import Place, place_of
 from qwell.store.versions import Versions, files_of

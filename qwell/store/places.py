@@ -22,9 +22,9 @@ from qwell.errors import (
     MissingExtra,
     QwellError,
     TransferError,
+    shown,
 )
 from qwell.files import stream_sha256
-from qwell.store.address import shown
 from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from qwell.errors import DatasetDamaged, InvalidInput, TransferError
+from qwell.errors import DatasetDamaged, InvalidInput, TransferError, shown
 from qwell.files import atomic_write
-from qwell.store.address import shown
 from qwell.store.backends import SHARDED
 from qwell.store.cache import cache_root
 from qwell.store.dataset import Dataset, mislisted, split_version

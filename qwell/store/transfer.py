@@ -90,28 +90,21 @@ def push(
     url = (url + data.name if url.endswith("/") else url).rstrip("/")
     check_suffix(Path(url.rpartition("/")[2]), data.plan.storage)
     versions, size = Versions(url), sum(r.size for r in data.manifest.files.values())
+    where = versions.url
     if not versions.place.writable:
-        raise InvalidInput(f"{versions.url} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
+        raise InvalidInput(f"{where} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
     if not versions.place.keeps_versions:
         return _push_commit(data, url, force, progress)
     pointer, alone = versions.pointer(), _digest_at(place_of(url))  # alone: as qwell 0.1 pushed
     meant = pointer.sha256 if pointer else alone
-    if meant and meant != data.digest and not force:
-        raise DatasetExists(
-            f"{versions.url} is version {meant[:12]}, {path} is {data.digest[:12]}; choose another name, or add"
-            f" --force to let the name mean this one ({meant[:12]} stays, as {versions.url}@{meant[:12]})"
-        )
-    if alone and alone != data.digest and data.plan.storage == "hdf5":
-        raise DatasetExists(
-            f"{versions.url} was pushed by qwell 0.1, and no other version can lie beside it; choose another name"
-        )
+    _refuse_unasked(data, where, meant, alone, force)
     place = place_of(url) if data.digest == alone else files_of(url, data.digest)
     arrived = _digest_at(place) == data.digest
     if arrived and meant == data.digest:
-        return Transfer(data.digest, versions.url, 0, size)
+        return Transfer(data.digest, where, 0, size)
     if not (arrived or meant) and (stranger := versions.foreign()):
         raise DatasetExists(
-            f"{versions.url} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
+            f"{where} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
     sent, kept = (0, size) if arrived else _send_all(data, place, place.sizes(), progress)
@@ -121,10 +114,23 @@ def push(
         _write_master(data, place, url)
     if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
         raise DatasetExists(
-            f"{versions.url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
-            f" {versions.url}@{data.digest[:12]}; add --force to let the name mean it"
+            f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {where}@{data.digest[:12]}; add --force to let the name mean it"
         )
-    return Transfer(data.digest, versions.url, sent, kept)
+    return Transfer(data.digest, where, sent, kept)
+
+
+def _refuse_unasked(data: Dataset, where: str, meant: str, alone: str, force: bool) -> None:
+    """Raise DatasetExists if the name means another version, or no other can lie beside it."""
+    if meant and meant != data.digest and not force:
+        raise DatasetExists(
+            f"{where} is version {meant[:12]}, {data.path} is {data.digest[:12]}; choose another name, or add"
+            f" --force to let the name mean this one ({meant[:12]} stays, as {where}@{meant[:12]})"
+        )
+    if alone and alone != data.digest and data.plan.storage == "hdf5":
+        raise DatasetExists(
+            f"{where} was pushed by qwell 0.1, and no other version can lie beside it; choose another name"
+        )
 
 
 def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Progress) -> tuple[int, int]:

@@ -56,9 +56,7 @@ class WebPlace(Place):
         from fsspec.asyn import sync
 
         response = sync(self.fs.loop, self._ask, self.at(name), start)
-        span = response.headers.get("Content-Range", "")
-        if start and not (response.status == 206 and span.startswith(f"bytes {start}-")):
-            start = 0
+        start = start if response.status == 206 else 0
 
         def pieces() -> Iterator[bytes]:
             due, enough = time.monotonic() + SILENCE, LEAST
@@ -72,7 +70,7 @@ class WebPlace(Place):
                             raise OSError(f"the server sends less than {LEAST} bytes in {SILENCE} s")
                         due, enough = time.monotonic() + SILENCE, arrived + LEAST
             finally:
-                self.fs.loop.call_soon_threadsafe(response.close)
+                sync(self.fs.loop, _close, response)
 
         return start, pieces()
 
@@ -85,14 +83,14 @@ class WebPlace(Place):
         session = await self.fs.set_session()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         response = await session.get(self.fs.encode_url(address), headers=headers)
-        status = response.status
-        if status in (200, 206):
+        status, span = response.status, response.headers.get("Content-Range", "")
+        if status == 200 or (start and status == 206 and span.startswith(f"bytes {start}-")):
             return response
         response.close()
+        if start and status in (206, 416):  # it is not good at ranges
+            return await self._ask(address, 0)
         if status in (404, 410):
             raise FileNotFoundError(address)
-        if status == 416:  # there is nothing from there on: ask for the whole
-            return await self._ask(address, 0)
         if status in BUSY:
             busy = ServerBusy(f"the server answers {status} {response.reason}")
             busy.wait = _seconds(response.headers.get("Retry-After", ""))
@@ -117,6 +115,10 @@ class WebPlace(Place):
     def sizes(self) -> dict[str, int]:
         """Web servers do not say."""
         return {}
+
+
+async def _close(response: Any) -> None:
+    response.close()
 
 
 def _seconds(text: str) -> float:

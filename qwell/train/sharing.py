@@ -67,26 +67,18 @@ def push(
         raise CheckpointError(f"{weights} is damaged: its sha256 is not the one in {CONFIG}")
     url = (url + Path(run).resolve().name if url.endswith("/") else url).rstrip("/")
     versions = Versions(url)
+    where = versions.url
     if not versions.place.writable:
-        raise InvalidInput(
-            f"{versions.url} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory"
-        )
+        raise InvalidInput(f"{where} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory")
     size, keeps = weights.stat().st_size, versions.place.keeps_versions
     pointer, alone = (versions.pointer() if keeps else None), _digest_at(versions.place)
     meant = pointer.sha256 if pointer else alone
-    if meant and meant != digest and not force:
-        stays = (
-            f"{meant[:12]} stays, as {versions.url}@{meant[:12]}" if keeps else "its history keeps the other"
-        )
-        raise RunExists(
-            f"{versions.url} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add --force"
-            f" to let the name mean this one ({stays})"
-        )
+    _refuse_unasked(where, meant, digest, keeps, force)
     place = versions.version(digest) if keeps and alone != digest else versions.place
     arrived = digest in (alone, _digest_at(place))
     if arrived and meant == digest:
         progress(size)
-        return Transfer(digest, versions.url, 0, size)
+        return Transfer(digest, where, 0, size)
     if not (arrived or meant):
         _refuse_foreign(versions)
     kept = arrived or place.has(WEIGHTS, FileRecord(size, file_sha256(weights)))
@@ -94,16 +86,26 @@ def push(
         place.put(weights, WEIGHTS)
     progress(size)
     if not arrived:
-        place.write(CARD, model_card(run, versions.url).encode())
+        place.write(CARD, model_card(run, where).encode())
         place.write(CONFIG, config)
     place.publish(f"{url.rpartition('/')[2]}, version {digest[:12]}")
     faster = keeps and versions.point(digest, pointer, force=force, otherwise=alone or None)
     if faster:
         raise RunExists(
-            f"{versions.url} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
-            f" {versions.url}@{digest[:12]}; add --force to let the name mean it"
+            f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
+            f" {where}@{digest[:12]}; add --force to let the name mean it"
         )
-    return Transfer(digest, versions.url, 0 if kept else size, size if kept else 0)
+    return Transfer(digest, where, 0 if kept else size, size if kept else 0)
+
+
+def _refuse_unasked(where: str, meant: str, digest: str, keeps: bool, force: bool) -> None:
+    """Raise RunExists if the name means another model."""
+    if meant and meant != digest and not force:
+        stays = f"{meant[:12]} stays, as {where}@{meant[:12]}" if keeps else "its history keeps the other"
+        raise RunExists(
+            f"{where} is version {meant[:12]}, this model is {digest[:12]}; choose another name, or add"
+            f" --force to let the name mean this one ({stays})"
+        )
 
 
 def pull(

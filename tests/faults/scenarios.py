@@ -19,6 +19,7 @@ from faults.kills import (
     two_writers,
 )
 from faults.trying import Scenario
+from faults.web import misbehaving_server
 
 # name, scenario, tries in full, tries in the tests
 SCENARIOS: list[tuple[str, Scenario, int, int]] = [
@@ -37,4 +38,5 @@ SCENARIOS: list[tuple[str, Scenario, int, int]] = [
     ("another process holds the lock", in_use, 1, 1),
     ("clock skew", clock_skew, 1, 1),
     ("path is a symbolic link", symlinks, 1, 1),
+    ("web server that misbehaves, in 29 ways, at shards and at the manifest", misbehaving_server, 29, 0),
 ]

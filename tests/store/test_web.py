@@ -1,0 +1,80 @@
+"""Web servers that misbehave: the right bytes come, or one line says what is the matter, and soon."""
+
+from pathlib import Path
+
+import pytest
+from faults.web import HABITS, Habit, try_habit
+from servers import http_server
+from support import run
+
+from qwell.store import places, web
+from qwell.store.places import place_at
+
+QUICK = {
+    "breaks off in the middle, once",
+    "sends without end",
+    "sends other bytes",
+    "knows no ranges",
+    "says 429 and when to come again",
+    "falls silent in the middle",
+    "sends twenty bytes a second",
+}
+
+
+@pytest.mark.parametrize("victim", ["train/", "manifest.json"])
+@pytest.mark.parametrize(
+    "habit",
+    [pytest.param(h, id=h[0], marks=[] if h[0] in QUICK else pytest.mark.slow) for h in HABITS],
+)
+def test_a_server_that_misbehaves(
+    habit: tuple[str, Habit, str],
+    victim: str,
+    stored: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(web, "SILENCE", 1)
+    if stored.is_file() and victim == "train/" and habit[0] not in QUICK:
+        pytest.skip("shards of both formats come the same way")
+    try_habit(stored, tmp_path / "try", habit, victim)
+
+
+def test_files_may_take_hours() -> None:
+    """There is no limit on the whole, but one on silence."""
+    timeout = place_at("https://example.org/store").fs.client_kwargs["timeout"]
+    assert timeout.total is None and timeout.sock_read == web.SILENCE
+
+
+def test_what_lets_one_in_is_never_written_down(dataset_path: Path, tmp_path: Path, cache: Path) -> None:
+    """Not in a run, its report or its log, nor on the screen; it is used, though."""
+    with http_server(dataset_path.parent) as (address, _):
+        secret = address.replace("://", "://me:hunter2@") + f"/{dataset_path.name}"
+        learn = ["--model", "mlp", "--set", "hidden=[8]", "--updates", 20, "--out", "runs/tiny"]
+        said = [run("qtrain", "eigen", "--data", secret, *learn, cwd=tmp_path)]
+        said.append(run("qtrain", "evaluate", "runs/tiny", "--data", secret, cwd=tmp_path))
+        said.append(run("qdata", "info", secret, "--json", cwd=tmp_path))
+        said.append(run("qdata", "pull", f"{secret}/none", cwd=tmp_path, code=2))
+        said.append(run("qdata", "pull", secret, "mine.zarr", "--json", cwd=tmp_path))
+    assert not any("hunter2" in one.stdout + one.stderr for one in said)
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(written) > 10
+    assert [file for file in written if b"hunter2" in file.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:secret@host/m3.zarr", "https://host/m3.zarr"),
+        ("https://token@host/m3.zarr?sig=secret&x=1", "https://host/m3.zarr"),
+        ("ssh://me:secret@host:22/m3.zarr", "ssh://me@host:22/m3.zarr"),
+        ("s3://key:secret@team/m3.zarr", "s3://team/m3.zarr"),
+        ("s3://team/m3.zarr@3f2a91c0", "s3://team/m3.zarr@3f2a91c0"),
+        ("https://host/m3.zarr@3f2a91c0", "https://host/m3.zarr@3f2a91c0"),
+        ("qdata pull https://a:b@c/d.zarr store --x=?", "qdata pull https://c/d.zarr store --x=?"),
+    ],
+)
+def test_addresses_as_they_are_shown(address: str, shown: str) -> None:
+    from qwell.errors import shown as public
+
+    assert public(address) == shown
