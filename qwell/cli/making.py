@@ -12,20 +12,26 @@ import click
 
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
-from qwell.cli.options import Names, given, option, path_option, refuse, stacked
+from qwell.cli.options import Names, Target, given, option, path_option, refuse, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
-from qwell.errors import InvalidInput, unknown
+from qwell.errors import InvalidInput, shown, unknown
 from qwell.progress import in_bytes, stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 
-def out_path(out: Path | None, storage: str | None, name: str) -> Path:
-    """Where a data set goes: as asked for, or store/<name> with the suffix of the back end."""
+def out_path(out: str | Path | None, storage: str | None, name: str) -> str | Path:
+    """Where a data set goes: as asked for, or store/<name> with the suffix of the back end.
+
+    An address that ends in / gets it under that name.
+    """
     if storage is not None and storage not in SHARDED:
         raise InvalidInput(unknown("format", storage, SHARDED))
+    named = f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
     if out is None:
-        return Path("store") / f"{name}{SHARDED[storage or 'zarr'].SUFFIXES[0]}"
-    check_suffix(out, storage or storage_of(out))
+        return Path("store") / named
+    if str(out).endswith("/") and "://" in str(out):
+        return f"{out}{named}"
+    check_suffix(Path(str(out).rpartition("/")[2]), storage or storage_of(out))
     return out
 
 
@@ -44,7 +50,7 @@ class Making:
     dry_run: bool
     shards: str | None
     storage: str | None
-    out: Path | None
+    out: str | Path | None
     license_: str | None
     authors: tuple[str, ...]
 
@@ -113,7 +119,10 @@ def making_options(recipe: Any, multiple: int, out: str) -> Any:
             help="Format of the data set, zarr or hdf5; by default the suffix of --out decides."
         ),
         *credit_options,
-        path_option("--out", help="Path of the new data set.", default=out),
+        path_option(
+            "--out", type=Target(), default=out,
+            help="Path of the new data set, or address where workers put it, s3://team/m3.zarr.",
+        ),
         as_json,
     )  # fmt: skip
 
@@ -147,7 +156,7 @@ def make(recipe: Any, making: Making) -> None:
     rows = sum(b - a for a, b in (plan.splits[s].span(i) for s, i in wanted))
     how: dict[str, Any] = {"workers": who, **size}
     clock = time.perf_counter()
-    remedy = "the same command" if shards else f"the same command and --resume ({path}.partial)"
+    remedy = "the same command" if shards else f"the same command and --resume ({shown(str(path))}.partial)"
     with goes_on_with(remedy, "qdata"), stage("rows", rows, resumed=True) as done:
         how["progress"] = done
         if shards:
@@ -191,11 +200,11 @@ def _refuse_idle(making: Making) -> None:
         refuse("a running --scheduler has its own workers", "count")
 
 
-def _inputs(recipe: Any, path: Path) -> dict[str, Any]:
+def _inputs(recipe: Any, path: str | Path) -> dict[str, Any]:
     return {"path": path, "recipe": recipe.to_json()}
 
 
-def _dry_run(recipe: Any, path: Path, plan: Any, workers: Any) -> None:
+def _dry_run(recipe: Any, path: str | Path, plan: Any, workers: Any) -> None:
     """Say what would be made; with a batch system, also the script of its jobs."""
     rows = sum(layout.rows for layout in plan.splits.values())
     count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1

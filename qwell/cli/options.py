@@ -201,11 +201,19 @@ def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+class Target(click.ParamType):
+    """A path on this machine, or an address as it is typed."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
 def path_option(*flags: str, help: str, default: str, **attributes: Any) -> Decorator:
     """An option for a path that is made of other things unless it is given; `default` says of which."""
-    return click.option(
-        *flags, type=click.Path(path_type=Path), help=f"{help}  [default: {default}]", **attributes
-    )
+    attributes.setdefault("type", click.Path(path_type=Path))
+    return click.option(*flags, help=f"{help}  [default: {default}]", **attributes)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from qwell.cli.answers import answer, as_json
 from qwell.cli.common import goes_on_with
 from qwell.cli.making import Making, credit_options, credits_of, make, making_options
-from qwell.cli.options import Names, given, option, path_option, refuse, stacked
+from qwell.cli.options import Names, Target, given, option, path_option, refuse, stacked
 from qwell.datagen.recipes.densities import SOURCES, DensitiesRecipe
 from qwell.datagen.recipes.imported import import_spectra, read_spectra
 from qwell.datagen.recipes.spectra import SpectraRecipe
@@ -82,9 +82,9 @@ def densities(making: Making, **recipe: Any) -> None:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=Target())
 @as_json
-def finalise(path: Path) -> None:
+def finalise(path: str | Path) -> None:
     """Make a data set of the shards that `qdata … --shards` made; exit code 2 if some are missing."""
     from qwell.datagen.pipeline import finalise as finish
 

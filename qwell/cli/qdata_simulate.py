@@ -199,7 +199,7 @@ def windows(
         save_figure(windows_of(data, split, c), figure)
         results, text = {**results, "figure": figure}, f"{text}\n{figure}"
     if materialize:
-        target = out_path(out, None, f"{data.stem}-windows")
+        target = Path(out_path(out, None, f"{data.stem}-windows"))
         count = results["windows"] if n is None else n
         with stage("windows", count) as done:
             manifest = write_windows(data, split, target, n, curriculum=c, force=force, progress=done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +15,13 @@ from threadpoolctl import threadpool_limits
 from qwell import plugins
 from qwell.datagen.clusters import Workers, explain, open_client, warm_up
 from qwell.errors import DatasetIncomplete, DatasetNotFound, InvalidInput, QwellError
+from qwell.store.afar import RemoteWriter, plan_begun_at, write_shard_afar
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, Manifest, partial_path, read_manifest
 from qwell.store.provenance import provenance
 from qwell.store.schema import Plan
 from qwell.store.staging import finish_master
+from qwell.store.versions import find
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
 
@@ -43,7 +46,10 @@ def make_shard(
     plugins.receive(needed or [])
     start, stop = plan.splits[split].span(shard)
     with threadpool_limits(1):  # the product of a block must not depend on the number of BLAS threads
-        return write_shard(Path(root), plan, split, shard, recipe.rows(split, start, stop))
+        rows = recipe.rows(split, start, stop)
+        if "://" in root:
+            return write_shard_afar(root, plan, split, shard, rows)
+        return write_shard(Path(root), plan, split, shard, rows)
 
 
 def generate(
@@ -61,8 +67,8 @@ def generate(
 
     Arguments:
         recipe: what to make.
-        path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5; the content is a
-            function of the recipe alone.
+        path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5, or an address, "s3://team/m3.zarr",
+            where every worker puts its own shards; the content is a function of the recipe alone.
         shard_rows: rows a shard, a multiple of 1000 (spectra) or 8 (trajectories); by default 20,000 or 32.
         workers: processes on this machine (0 works in this process, None takes all cores), or `Workers`.
         resume: continue what was interrupted.
@@ -79,7 +85,7 @@ def generate(
     plan = _plan(recipe, shard_rows, path)
     began = time.time()
     _get_ready(recipe, plan, workers)
-    writer = DatasetWriter(Path(path), plan, resume=resume, force=force)
+    writer = _writer(path, plan, resume=resume, force=force)
     try:
         _make_pending(recipe, writer, plan.shards(), workers, progress)
         return writer.finish(provenance(began, workers=workers.describe(), **(credits or {})))
@@ -120,7 +126,7 @@ def generate_shards(
             f"shards is {shards.start}:{shards.stop}; this data set has {len(every)}: 0:{len(every)}"
         )
     _get_ready(recipe, plan, workers)
-    writer = DatasetWriter(Path(path), plan, resume=True, share=True)
+    writer = _writer(path, plan, resume=True, share=True)
     try:
         _make_pending(recipe, writer, wanted, workers, progress)
     finally:
@@ -136,7 +142,10 @@ def finalise(path: str | Path) -> Manifest:
         DatasetIncomplete: shards are missing; says which.
         DatasetLocked: shards are still being made.
     """
-    path, began = Path(path), time.time()
+    began = time.time()
+    if "://" in str(path):
+        return _finalise_afar(str(path), began)
+    path = Path(path)
     final = SHARDED[storage_of(path)].root_of(path)
     if (final / MANIFEST).is_file():
         manifest = read_manifest(final)
@@ -161,6 +170,23 @@ def finalise(path: str | Path) -> Manifest:
         writer.close()
 
 
+def _finalise_afar(url: str, began: float) -> Manifest:
+    """`finalise` at an address."""
+    with suppress(DatasetNotFound, DatasetIncomplete):
+        return find(url)[1]
+    writer = RemoteWriter(url, plan_begun_at(url), resume=True)
+    return writer.finish(provenance(began, workers="array jobs"))
+
+
+def _writer(
+    path: str | Path, plan: Plan, *, resume: bool = False, force: bool = False, share: bool = False
+) -> DatasetWriter | RemoteWriter:
+    """The coordinator of a data set on this machine, or at an address."""
+    if "://" in str(path):
+        return RemoteWriter(str(path).rstrip("/"), plan, resume=resume, force=force, share=share)
+    return DatasetWriter(Path(path), plan, resume=resume, force=force, share=share)
+
+
 def _plan(recipe: Recipe, shard_rows: int | None, path: str | Path) -> Plan:
     size = {} if shard_rows is None else {"shard_rows": shard_rows}
     return recipe.plan(storage=storage_of(path), **size)
@@ -174,7 +200,7 @@ def _get_ready(recipe: Recipe, plan: Plan, workers: Workers) -> None:
 
 def _make_pending(
     recipe: Recipe,
-    writer: DatasetWriter,
+    writer: DatasetWriter | RemoteWriter,
     wanted: list[tuple[str, int]],
     workers: Workers,
     progress: Callable[[int], object],

@@ -10,13 +10,12 @@ from typing import Any
 
 from qwell.errors import DatasetNotFound, QwellError
 from qwell.store.hdf5_backend import SUFFIXES as HDF5
-from qwell.store.manifest import MANIFEST, Manifest
+from qwell.store.manifest import MANIFEST, PARTIAL, Manifest
 from qwell.store.places import Place, place_at
 from qwell.store.reader import load_manifest, locate
 from qwell.store.versions import POINTER, find
 
 _SHARDS = ".shards"
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def catalog(root: str | Path, recursive: bool = False) -> Iterator[Entry]:
 
 def _local(root: Path, below: str, recursive: bool) -> Iterator[Entry]:
     for path in sorted(root.iterdir()):
-        if path.name.endswith(_PARTIAL):
-            yield Entry(below + path.name.removesuffix(_PARTIAL), None, "unfinished")
+        if path.name.endswith(PARTIAL):
+            yield Entry(below + path.name.removesuffix(PARTIAL), None, "unfinished")
         elif (path / POINTER).is_file() or (
             ((path / MANIFEST).is_file() and not path.name.endswith(_SHARDS)) or path.suffix in HDF5
         ):
@@ -84,7 +83,7 @@ def _local(root: Path, below: str, recursive: bool) -> Iterator[Entry]:
 
 
 def _remote(place: Place, below: str, recursive: bool) -> Iterator[Entry]:
-    found = (name for name in place.names() if not (name.endswith(_PARTIAL) or name.startswith(".")))
+    found = (name for name in place.names() if not (name.endswith(PARTIAL) or name.startswith(".")))
     for name in dict.fromkeys(name.removesuffix(_SHARDS) for name in found):
         url = f"{place.address}/{name}"
         try:

@@ -58,9 +58,9 @@ class HubPlace(Place):
         self._add(self._in_repository(name), str(source))
         return source.stat().st_size
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Send a small file made in memory."""
-        self._add(self._in_repository(name), content)
+        self._add(self._in_repository(name), bytes(content))
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Send a small file into the directory that this place is in."""

@@ -23,6 +23,7 @@ from qwell.store.schema import Plan, checked_int
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
+PARTIAL = ".partial"  # what the name of something unfinished ends in
 PROGRESS = "progress"  # in a data set being written: what is done so far
 FORMAT = "qwell-dataset"
 FORMAT_VERSION = 2
@@ -126,7 +127,7 @@ def checked_path(path: str) -> str:
 def partial_path(path: Path) -> Path:
     """Where the data set `path` is made until it is whole."""
     path = path.absolute()  # so that "." has a name
-    return path.with_name(path.name + ".partial")
+    return path.with_name(path.name + PARTIAL)
 
 
 def read_manifest(root: Path) -> Manifest:

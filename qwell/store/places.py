@@ -28,6 +28,7 @@ from qwell.files import stream_sha256
 from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
+from qwell.store.refusals import SIGN_IN, reason, wants_credentials
 
 JOBS = 8  # transfers at a time
 ATTEMPTS = 3
@@ -38,14 +39,6 @@ _EXTRAS = {
     "https": "http", "hf": "hf", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az",
 }  # fmt: skip
 _READ_ONLY = ("http", "https")
-_SIGN_IN = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure`",
-    "gs": "sign in with `gcloud auth application-default login`",
-    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-    "hf": "sign in with `hf auth login`, or set HF_TOKEN to a token that may write",
-    "ssh": "check that `ssh` to this host works without a password (`ssh-copy-id`, `ssh-agent`)",
-    "http": "the web server wants a login that qwell does not give; ask whoever keeps it",
-}  # by extra
 RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
 T = TypeVar("T")
 
@@ -81,8 +74,8 @@ class Place:
             remedy = f"pip install 'qwell[{extra}]'" if extra else str(error)
             raise MissingExtra(f"{url} needs a package that is not installed: {remedy}") from error
         except Exception as error:
-            sign_in = f"; {self._sign_in()}" if _wants_credentials(error) else ""
-            raise TransferError(f"{url} cannot be reached: {_reason(error)}{sign_in}") from error
+            sign_in = f"; {self._sign_in()}" if wants_credentials(error) else ""
+            raise TransferError(f"{url} cannot be reached: {reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
 
     def _options(self) -> dict[str, Any]:
@@ -111,22 +104,22 @@ class Place:
             except NotADirectoryError as error:  # nothing lies below a file
                 raise FileNotFoundError(error.errno, error.strerror, error.filename) from None
             except PermissionError as error:
-                raise AccessDenied(f"{what}: access denied ({_reason(error)}); {self._sign_in()}") from error
+                raise AccessDenied(f"{what}: access denied ({reason(error)}); {self._sign_in()}") from error
             except Exception as error:
-                if _wants_credentials(error):
+                if wants_credentials(error):
                     raise AccessDenied(
-                        f"{what}: no valid credentials ({_reason(error)}); {self._sign_in()}"
+                        f"{what}: no valid credentials ({reason(error)}); {self._sign_in()}"
                     ) from error
                 failure = error
             if attempt < ATTEMPTS - 1:
                 time.sleep(max(0.2 * 4**attempt, min(getattr(failure, "wait", 0), LONGEST_WAIT)))
         raise TransferError(
-            f"{what}: {_reason(failure)}; repeat the command, what has arrived is kept"
+            f"{what}: {reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure
 
     def _sign_in(self) -> str:
         """How one signs in at such a place."""
-        return _SIGN_IN.get(_EXTRAS.get(self.protocol, ""), "check whether you may write there")
+        return SIGN_IN.get(_EXTRAS.get(self.protocol, ""), "check whether you may write there")
 
     def at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
@@ -232,14 +225,31 @@ class Place:
         self.attempt(f"cannot send {self.url}/{name}", action)
         return source.stat().st_size
 
-    def write(self, name: str, content: bytes) -> None:
-        """Send a small file made in memory."""
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Send a file made in memory; under its name it is whole or not there."""
+        if self.protocol not in RENAMES:
+            self.attempt(
+                f"cannot send {self.url}/{name}", lambda: self.fs.pipe_file(self.at(name), bytes(content))
+            )
+            return
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "content"
             path.write_bytes(content)
             self.put(path, name)
+
+    def copy(self, name: str, target: Place) -> int:
+        """Copy a file to another place of the same store, without bringing it here; 1."""
+        source, goal = self.at(name), target.at(name)
+
+        def action() -> None:
+            if self.protocol in RENAMES:
+                self.fs.makedirs(goal.rpartition("/")[0], exist_ok=True)
+            self.fs.cp_file(source, goal)
+
+        self.attempt(f"cannot copy {self.url}/{name}", action)
+        return 1
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Send a small file into the directory that this place is in."""
@@ -361,37 +371,3 @@ def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Ca
             threads.shutdown(wait=True, cancel_futures=True)
             raise
     return total
-
-
-def _wants_credentials(error: BaseException) -> bool:
-    """Whether a library found no credentials, or the place did not accept them."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & _NO_CREDENTIALS) or _status(error) in (401, 403)
-
-
-def is_refused_condition(error: OSError) -> bool:
-    """Whether a store did not write because what was to be there, or not to be there, is otherwise."""
-    said = getattr(error.__cause__, "response", None)  # of botocore's
-    code = said.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(said, dict) else 0
-    return isinstance(error, FileExistsError) or code in (409, 412)
-
-
-def _status(error: BaseException | None) -> int:
-    """What a web server answered, as the library that asked it says; 0 if it did not."""
-    response = getattr(error, "response", None)
-    status = getattr(error, "status", 0) if response is None else getattr(response, "status_code", 0)
-    return status if isinstance(status, int) else 0
-
-
-_NO_CREDENTIALS = {
-    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",  # AWS
-    "DefaultCredentialsError", "RefreshError",  # Google
-    "ClientAuthenticationError",  # Azure
-    "LocalTokenNotFoundError",  # Hugging Face
-    "PermissionDenied", "HostKeyNotVerifiable",  # SSH
-}  # fmt: skip
-
-
-def _reason(error: BaseException) -> str:
-    text = shown(str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

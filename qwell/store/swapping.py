@@ -14,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from qwell.errors import TransferError
-from qwell.store.places import RENAMES, Place, is_refused_condition
+from qwell.store.places import RENAMES, Place
+from qwell.store.refusals import is_refused_condition
 
 LOCKED_FOR = 30  # seconds after which a lock is that of a process that died
 LIMIT = 2**16  # bytes of such a file

@@ -38,6 +38,7 @@ from qwell.store.manifest import (
 )
 from qwell.store.places import Place, in_parallel, place_of
 from qwell.store.reader import open_local
+from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
 from qwell.store.versions import Versions, files_of, find
 from qwell.store.vouched import vouched
@@ -111,7 +112,7 @@ def push(
     if not arrived:
         data.check()
         place.write(MANIFEST, data.manifest.encode())
-        _write_master(data, place, url)
+        write_master(data.plan, data.digest, place, url)
     if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
         raise DatasetExists(
             f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
@@ -155,10 +156,10 @@ def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Prog
     return sent, kept_bytes
 
 
-def _write_master(data: Dataset, place: Place, url: str) -> None:
-    """Write the file of an HDF5 data set that leads to its shards."""
+def write_master(plan: Plan, digest: str, place: Place, url: str) -> None:
+    """Write the file of an HDF5 data set that leads to its shards, beside the directory that holds them."""
     name = url.rpartition("/")[2]
-    master = SHARDED[data.plan.storage].master_of(name, data.plan, data.digest)
+    master = SHARDED[plan.storage].master_of(name, plan, digest)
     if master is not None:
         place.write_beside(name, master)
 
@@ -184,7 +185,7 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
     place.remove(sorted(place.sizes().keys() - files.keys() - {PROVENANCE}))
     data.check()
     place.write(MANIFEST, data.manifest.encode())
-    _write_master(data, place, url)
+    write_master(data.plan, data.digest, place, url)
     place.publish(f"{data.name}, version {data.digest[:12]}")
     return Transfer(data.digest, place.url, sent, kept)
 

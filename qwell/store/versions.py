@@ -21,7 +21,7 @@ from qwell.errors import (
 )
 from qwell.files import dump_json
 from qwell.store.dataset import check_version, split_version
-from qwell.store.manifest import Manifest, parse_json
+from qwell.store.manifest import PARTIAL, Manifest, parse_json
 from qwell.store.places import Place, place_at, place_of
 from qwell.store.swapping import LIMIT, swap
 
@@ -134,13 +134,22 @@ class Versions:
 
     def explain(self, wanted: str) -> None:
         """Say why none of the versions here can be had: VersionMismatch, or DatasetIncomplete."""
-        there = self.digests()
+        try:
+            names = self.place.names()
+        except DatasetNotFound:
+            return
+        there = [name for name in names if _is_digest(name)]
         if there and wanted:
-            names = ", ".join(name[:12] for name in there)
-            raise VersionMismatch(f"{self.url} has no whole version {wanted[:12]}; it has {names}")
+            known = ", ".join(name[:12] for name in there)
+            raise VersionMismatch(f"{self.url} has no whole version {wanted[:12]}; it has {known}")
         if there:
             raise DatasetIncomplete(
                 f"{self.url} is being pushed, or its push was interrupted; repeat the push"
+            )
+        if any(name.endswith(PARTIAL) for name in names):
+            raise DatasetIncomplete(
+                f"{self.url} is being made, or that was interrupted; run the command that began it with"
+                " --resume"
             )
 
     def foreign(self) -> str:
@@ -149,7 +158,11 @@ class Versions:
             names = self.place.names()
         except DatasetNotFound:
             return ""
-        return next((n for n in names if n and not (_is_digest(n) or n.startswith(POINTER))), "")
+        return next((n for n in names if n and not _is_ours(n)), "")
+
+
+def _is_ours(name: str) -> bool:
+    return _is_digest(name) or name.startswith(POINTER) or name.endswith(PARTIAL)
 
 
 def _is_digest(value: object) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,32 @@ def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[
         InvalidInput: a field is missing, misshapen or not finite.
         WriteError: the disk refused, or the data set is no longer being written.
     """
-    start, stop = plan.splits[split].span(shard)
     progress = root / PROGRESS
     if not (progress / "plan.json").is_file():
         raise WriteError(f"{root} is gone: another process has finished or removed it")
+    return put_shard(
+        plan,
+        split,
+        shard,
+        values,
+        lambda name, content: atomic_write(root / name, content, progress / "scratch", durable=False),
+    )
+
+
+def put_shard(
+    plan: Plan,
+    split: str,
+    shard: int,
+    values: Mapping[str, np.ndarray],
+    put: Callable[[str, bytes | memoryview], object],
+) -> int:
+    """Hand the files of one shard to `put`, by name, and last the record that it is complete.
+
+    Returns the rows written.
+
+    Raises InvalidInput if a field is missing, misshapen or not finite.
+    """
+    start, stop = plan.splits[split].span(shard)
     for field in plan.fields:
         array = values[field.name]
         if array.shape != (stop - start, *field.shape) or not _finite(array):
@@ -66,16 +88,15 @@ def write_shard(root: Path, plan: Plan, split: str, shard: int, values: Mapping[
             )
     files: dict[str, list[Any]] = {}
     for path, content in SHARDED[plan.storage].encode_shard(plan, split, shard, values):
-        atomic_write(root / path, content, progress / "scratch", durable=False)
+        put(path, content)
         file = FileRecord.of(content)
         files[path] = [file.size, file.sha256]
-    record = dump_json({"files": files, "made_with": made_with()})
-    atomic_write(progress / "done" / f"{split}-{shard}.json", record, progress / "scratch", durable=False)
+    put(f"{PROGRESS}/done/{split}-{shard}.json", dump_json({"files": files, "made_with": made_with()}))
     return stop - start
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
     """A shard that is made: its files, and the versions of what made it, in words."""
 
     files: dict[str, FileRecord]
@@ -176,21 +197,18 @@ class DatasetWriter:
             warn(f"{self.path} is made with several versions, whose rounding may differ: {by}")
         return missing
 
-    def _record(self, split: str, shard: int, rehash: bool = False) -> _Made | None:
+    def _record(self, split: str, shard: int, rehash: bool = False) -> Made | None:
         path = self.root / PROGRESS / "done" / f"{split}-{shard}.json"
         try:
-            entries = parse_json(path.read_bytes(), str(path))
-            named = entries.get("files", entries)  # version 0.1.0 recorded files alone
-            files = {checked_path(p): FileRecord(*entry) for p, entry in named.items()}
-            by = _in_words(entries.get("made_with", {}))
-            for name, file in files.items():
+            made = decode_record(path.read_bytes(), str(path))
+            for name, file in made.files.items():
                 if (self.root / name).stat().st_size != file.size:
                     return None
                 if rehash and file_sha256(self.root / name) != file.sha256:
                     return None
-        except (FileNotFoundError, ManifestError, TypeError, AttributeError):
+        except (FileNotFoundError, ManifestError):
             return None
-        return _Made(files, by)
+        return made
 
     def finish(self, provenance: Mapping[str, Any]) -> Manifest:
         """Write `provenance.json` and, last, `manifest.json`; give the data set its name.
@@ -251,12 +269,28 @@ def begun_plan(root: Path) -> Plan:
     """
     path = root / PROGRESS / "plan.json"
     try:
-        text = path.read_bytes()
-        content = parse_json(text, str(path))
-        if "sha256" in content and seal(content) != text:  # version 0.1.0 wrote none
-            raise ManifestError(f"{path} is not what its sha256 says")
-        return Plan.from_json(content)
+        return decode_plan(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise DatasetIncomplete(f"nothing was begun in {root}") from error
+
+
+def decode_plan(text: bytes, where: str) -> Plan:
+    """The plan in untrusted bytes; ManifestError if they are not what their sha256 says."""
+    try:
+        content = parse_json(text, where)
+        if "sha256" in content and seal(content) != text:  # version 0.1.0 wrote none
+            raise ManifestError(f"{where} is not what its sha256 says")
+        return Plan.from_json(content)
     except ManifestError as error:
-        raise ManifestError(f"{path} is damaged; start again with --force") from error
+        raise ManifestError(f"{where} is damaged; start again with --force") from error
+
+
+def decode_record(text: bytes, where: str) -> Made:
+    """The record of a finished shard in untrusted bytes; ManifestError if they are none."""
+    try:
+        entries = parse_json(text, where)
+        named = entries.get("files", entries)  # version 0.1.0 recorded files alone
+        files = {checked_path(p): FileRecord(*entry) for p, entry in named.items()}
+        return Made(files, _in_words(entries.get("made_with", {})))
+    except (TypeError, AttributeError) as error:
+        raise ManifestError(f"{where} is no record of a shard") from error

@@ -1,0 +1,235 @@
+"""Making a data set straight at a place: every worker puts its own shards there, the manifest comes last.
+
+<place>/<name>/<plan>.partial/           the future version, whose name is not known before it is whole
+<place>/<name>/<plan>.partial/progress/  its plan, and a record for each finished shard
+
+`<plan>` is the checksum of what is being made. Two who make the same at once put the same bytes, so nobody is
+locked out. When all records are there, the files are moved at the place itself, without coming here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qwell.errors import (
+    DatasetDamaged,
+    DatasetExists,
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    ManifestError,
+    WriteError,
+)
+from qwell.files import dump_json, seal
+from qwell.store.backends import SHARDED, check_suffix
+from qwell.store.manifest import MANIFEST, PARTIAL, PROGRESS, PROVENANCE, FileRecord, Manifest
+from qwell.store.places import Place, in_parallel, place_at
+from qwell.store.schema import Plan
+from qwell.store.swapping import swap
+from qwell.store.transfer import write_master
+from qwell.store.versions import Versions, files_of, find
+from qwell.store.writer import Made, decode_plan, decode_record, put_shard
+
+PLAN = f"{PROGRESS}/plan.json"
+LARGEST = 2**24  # bytes of a plan or record
+
+
+def write_shard_afar(root: str, plan: Plan, split: str, shard: int, values: Mapping[str, np.ndarray]) -> int:
+    """Put one shard of every field below the address `root`, then its record; see `writer.write_shard`.
+
+    Returns the rows written.
+
+    Raises:
+        InvalidInput: a field is missing, misshapen or not finite.
+        WriteError: the data set is no longer being made there.
+        TransferError: the place refuses.
+    """
+    place = place_at(root)
+    try:
+        place.read(PLAN, LARGEST)
+    except FileNotFoundError as error:
+        raise WriteError(f"{place.url} is gone: another process has finished or removed it") from error
+    return put_shard(plan, split, shard, values, place.write)
+
+
+class RemoteWriter:
+    """The coordinator of a data set that is made at a place; as `writer.DatasetWriter`.
+
+    Arguments:
+        url: the address of the name; those of version and partial directory are below it.
+        plan: what it will hold.
+        resume: continue what was begun there by the same plan.
+        force: start again, and let the name mean the new version although it means another one.
+        share: be one of several writers, each of its own shards (an array job).
+
+    Raises:
+        DatasetExists: the name means a data set, or the same was begun and not finished.
+        InvalidInput: `resume` of another plan than the one begun; a place that cannot be written to.
+        TransferError: the place refuses.
+    """
+
+    def __init__(
+        self, url: str, plan: Plan, *, resume: bool = False, force: bool = False, share: bool = False
+    ) -> None:
+        self.plan, self._force = plan, force
+        self._versions = Versions(url)
+        self.path = self._versions.url
+        if not (self._versions.place.writable and self._versions.place.keeps_versions):
+            raise InvalidInput(f"{self.path}: nothing can be made there; make it here and `qdata push` it")
+        check_suffix(Path(url.rpartition("/")[2]), plan.storage)
+        self._url, key = url, hashlib.sha256(dump_json(plan.to_json())).hexdigest()[:16]
+        self._place = place_at(f"{url}/{key}{PARTIAL}")
+        self.root = self._place.address
+        self._pointer = self._versions.pointer()
+        self.finished = self._found(resume, force)
+        if self.finished:
+            return
+        begun = begun_at(self._versions)
+        if force:
+            self._place.clear()
+        elif f"{key}{PARTIAL}" in begun and not resume:
+            raise DatasetExists(
+                f"{self.path} is unfinished; continue it with the command that began it and --resume, or add"
+                " --force to start again"
+            )
+        elif begun and f"{key}{PARTIAL}" not in begun and resume and not share:
+            raise InvalidInput(
+                f"{self.path} was begun with other options; repeat the original ones to --resume, or leave"
+                " --resume out to make another version"
+            )
+        if force or f"{key}{PARTIAL}" not in begun:
+            self._place.write(PLAN, seal(plan.to_json()))
+
+    def _found(self, resume: bool, force: bool) -> Manifest | None:
+        """The data set that the name means, if it is the one to be made and `resume` is content with it."""
+        if force:
+            return None
+        try:
+            manifest = find(self._url)[1]
+        except (DatasetNotFound, DatasetIncomplete):
+            return None
+        if resume and manifest.plan == self.plan:
+            return manifest
+        raise DatasetExists(
+            f"{self.path} is version {manifest.digest[:12]}; choose another --out, or add --force to let the"
+            f" name mean the new one ({manifest.digest[:12]} stays)"
+        )
+
+    def pending(self) -> list[tuple[str, int]]:
+        """The (split, shard) still to be made; one counts as made if its files are as long as recorded."""
+        if self.finished:
+            return []
+        made = self._made()
+        return [shard for shard in self.plan.shards() if shard not in made]
+
+    def _made(self) -> dict[tuple[str, int], Made]:
+        there = self._place.sizes()
+        names = {s: f"{PROGRESS}/done/{s[0]}-{s[1]}.json" for s in self.plan.shards()}
+        found: dict[tuple[str, int], Made] = {}
+
+        def look(shard: tuple[str, int]) -> int:
+            try:
+                made = decode_record(self._place.read(names[shard], LARGEST), names[shard])
+            except (FileNotFoundError, ManifestError):
+                return 0
+            if all(there.get(name) == record.size for name, record in made.files.items()):
+                found[shard] = made
+            return 1
+
+        in_parallel(look, [s for s, name in names.items() if name in there], lambda count: None)
+        return found
+
+    def finish(self, provenance: Mapping[str, Any]) -> Manifest:
+        """Move the files to where the version is, write its manifest there, and let the name mean it.
+
+        Raises:
+            DatasetIncomplete: a shard is missing.
+            DatasetDamaged: another manifest is where this one belongs.
+            DatasetExists: somebody else let the name mean another version meanwhile; this one is whole.
+        """
+        if self.finished:
+            return self.finished
+        made = self._made()
+        if missing := [shard for shard in self.plan.shards() if shard not in made]:
+            raise DatasetIncomplete(
+                f"{self.path}: {len(missing)} of {len(self.plan.shards())} shards are missing; run the same"
+                " command with --resume"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            described = self._described(Path(folder))
+        files = {name: record for one in made.values() for name, record in one.files.items()}
+        manifest = Manifest(
+            self.plan, {**files, **{name: FileRecord.of(text) for name, text in described.items()}}
+        )
+        target = files_of(self._url, manifest.digest)
+        self._move(target, files, described)
+        by = sorted({one.by for one in made.values()})
+        counts = {who: sum(one.by == who for one in made.values()) for who in by}
+        about = {**provenance, "manifest_sha256": manifest.digest, "shards_made_with": counts}
+        target.write(PROVENANCE, seal(about))
+        if not swap(target, MANIFEST, manifest.encode(), None) and target.manifest() != manifest:
+            raise DatasetDamaged(f"{target.url} holds another manifest; remove that directory and --resume")
+        write_master(self.plan, manifest.digest, target, self._url)
+        if faster := self._versions.point(manifest.digest, self._pointer, force=self._force):
+            raise DatasetExists(
+                f"{self.path} was let mean version {faster[:12]} by somebody else meanwhile; this one is"
+                f" whole, as {self.path}@{manifest.digest[:12]}; add --force to let the name mean it"
+            )
+        self._place.clear()
+        return manifest
+
+    def _described(self, folder: Path) -> dict[str, bytes]:
+        """What describes the shards: names and contents."""
+        backend = SHARDED[self.plan.storage]
+        backend.create_layout(folder, self.plan)
+        return {name: (folder / name).read_bytes() for name in backend.metadata_files(self.plan)}
+
+    def _move(self, target: Place, files: Mapping[str, FileRecord], described: Mapping[str, bytes]) -> None:
+        there = target.sizes()
+        left = [name for name, record in files.items() if there.get(name) != record.size]
+        in_parallel(lambda name: self._place.copy(name, target), left, lambda size: None)
+        for name, content in described.items():
+            target.write(name, content)
+
+    def close(self) -> None:
+        """Nothing is held; what is there stays for a resume."""
+
+
+def begun_at(versions: Versions) -> list[str]:
+    """The names of what is being made at a name, and not finished."""
+    try:
+        return [name for name in versions.place.names() if name.endswith(PARTIAL)]
+    except DatasetNotFound:
+        return []
+
+
+def plan_begun_at(url: str) -> Plan:
+    """The plan of the one data set that was begun at an address.
+
+    Raises:
+        DatasetNotFound: nothing was begun.
+        InvalidInput: several were.
+        ManifestError: its plan is damaged.
+    """
+    versions = Versions(url)
+    begun = begun_at(versions)
+    if not begun:
+        raise DatasetNotFound(
+            f"nothing was begun at {versions.url}; start with `qdata generate --shards 0:10 …`"
+        )
+    if len(begun) > 1:
+        raise InvalidInput(
+            f"{len(begun)} data sets were begun at {versions.url}; finish each by the command that began it,"
+            " with --resume"
+        )
+    where = f"{versions.url}/{begun[0]}/{PLAN}"
+    try:
+        return decode_plan(place_at(f"{versions.place.address}/{begun[0]}").read(PLAN, LARGEST), where)
+    except FileNotFoundError as error:
+        raise DatasetNotFound(f"{where} is missing; start again with --force") from error

@@ -1,0 +1,48 @@
+"""What libraries say when a remote place refuses, and what to do about it."""
+
+from __future__ import annotations
+
+from qwell.errors import shown
+
+SIGN_IN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure`",
+    "gs": "sign in with `gcloud auth application-default login`",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "hf": "sign in with `hf auth login`, or set HF_TOKEN to a token that may write",
+    "ssh": "check that `ssh` to this host works without a password (`ssh-copy-id`, `ssh-agent`)",
+    "http": "the web server wants a login that qwell does not give; ask whoever keeps it",
+}  # by extra
+
+
+def wants_credentials(error: BaseException) -> bool:
+    """Whether a library found no credentials, or the place did not accept them."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _NO_CREDENTIALS) or _status(error) in (401, 403)
+
+
+def is_refused_condition(error: OSError) -> bool:
+    """Whether a store did not write because what was to be there, or not to be there, is otherwise."""
+    said = getattr(error.__cause__, "response", None)  # of botocore's
+    code = said.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(said, dict) else 0
+    return isinstance(error, FileExistsError) or code in (409, 412)
+
+
+def _status(error: BaseException | None) -> int:
+    """What a web server answered, as the library that asked it says; 0 if it did not."""
+    response = getattr(error, "response", None)
+    status = getattr(error, "status", 0) if response is None else getattr(response, "status_code", 0)
+    return status if isinstance(status, int) else 0
+
+
+_NO_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",  # AWS
+    "DefaultCredentialsError", "RefreshError",  # Google
+    "ClientAuthenticationError",  # Azure
+    "LocalTokenNotFoundError",  # Hugging Face
+    "PermissionDenied", "HostKeyNotVerifiable",  # SSH
+}  # fmt: skip
+
+
+def reason(error: BaseException) -> str:
+    text = shown(str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
