@@ -56,8 +56,14 @@ SECTIONS = {
             "What networks learn from: windows of trajectories, how many, and how many touch the potential.",
         ),
         "verify": (
-            "qwell.cli.qdata_store:verify",
+            "qwell.cli.qdata_keep:verify",
             "Check a data set: manifest, names, sizes and sha256 of every file.",
+        ),
+    },
+    "Keep": {
+        "repair": (
+            "qwell.cli.qdata_keep:repair",
+            "Put damaged or missing files right: made again from the recipe, or brought from a copy.",
         ),
     },
     "Change": {

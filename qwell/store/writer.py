@@ -31,7 +31,7 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.provenance import made_with, read_provenance
+from qwell.store.provenance import made_with, read_provenance, versions_in_words
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
 
@@ -80,11 +80,6 @@ class _Made:
 
     files: dict[str, FileRecord]
     by: str
-
-
-def _in_words(versions: Mapping[str, str | None]) -> str:
-    ours_first = sorted(versions.items(), key=lambda item: (item[0] != "qwell", item[0]))
-    return ", ".join(f"{name} {version}" for name, version in ours_first) or "an unknown version"
 
 
 class DatasetWriter:
@@ -170,7 +165,7 @@ class DatasetWriter:
         records = {s: self._record(*s, rehash=True) for s in track(self.plan.shards(), "shards looked at")}
         missing = [s for s, record in records.items() if record is None]
         makers = Counter(record.by for record in records.values() if record)
-        makers[_in_words(made_with())] += len(missing)
+        makers[versions_in_words(made_with())] += len(missing)
         if len(+makers) > 1:
             by = "; ".join(f"{count} of its shards by {who}" for who, count in (+makers).items())
             warn(f"{self.path} is made with several versions, whose rounding may differ: {by}")
@@ -182,7 +177,7 @@ class DatasetWriter:
             entries = parse_json(path.read_bytes(), str(path))
             named = entries.get("files", entries)  # version 0.1.0 recorded files alone
             files = {checked_path(p): FileRecord(*entry) for p, entry in named.items()}
-            by = _in_words(entries.get("made_with", {}))
+            by = versions_in_words(entries.get("made_with", {}))
             for name, file in files.items():
                 if (self.root / name).stat().st_size != file.size:
                     return None
