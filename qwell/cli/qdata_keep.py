@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from qwell.cli.options import given, option, refuse
 from qwell.datagen.audit.audit import audit
 from qwell.datagen.clusters import Workers
 from qwell.errors import InvalidInput
-from qwell.progress import stage
+from qwell.progress import in_bytes, in_words, parse_bytes, stage
 
 
 @click.command()
@@ -30,7 +32,7 @@ from qwell.progress import stage
     help="Make shards again from the recipe, too, and compare the sha256 of their files.",
 )
 @option(audit, "samples", help="Rows of each split that --full makes again; trajectories at most 8.")
-@click.option("--sample", type=int, help="Shards that --recipe makes again, drawn at random.  [default: all]")
+@click.option("--sample", type=int, help="Shards that --recipe makes again, drawn at random, instead of all.")
 @option(audit, "seed", help="Seed of the random samples of --full and --sample.")
 @option(Workers, "count", "--workers", help="Processes that make shards again for --recipe; 0: this one.")
 @as_json
@@ -140,3 +142,75 @@ def repair(path: str, source: str) -> None:
         if done.remedy and not wants_json():
             click.echo(f"remedy: {done.remedy}", err=True)
         raise Failed(1)
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Say what would be deleted of it; with --yes delete that.")
+@click.option(
+    "--older-than", metavar="AGE", help="Delete only what was not used for so long, like 30d or 8w."
+)
+@click.option("--larger-than", metavar="SIZE", help="Delete only what takes more, e.g. 500MB or 5GB.")
+@click.option("--name", metavar="PATTERN", help="Delete only data sets and models of this name, e.g. 'm3*'.")
+@click.option("--yes", is_flag=True, help="Delete what --clear has chosen.")
+@as_json
+def cache(clear: bool, older_than: str | None, larger_than: str | None, name: str | None, yes: bool) -> None:
+    """Say what is in the cache: copies of data and models that can be made or brought again.
+
+    Its directory is $QWELL_CACHE. With QWELL_CACHE_SIZE=50GB the least recently used makes room.
+    """
+    from qwell.store.cache import KINDS, cache_root, entries, limit, remove
+
+    if not clear:
+        refuse("it belongs to --clear", "older_than", "larger_than", "name", "yes")
+    most, there = limit(), entries()
+    names = {entry.digest: entry.name for entry in there if entry.name}
+    oldest, largest = _seconds(older_than), parse_bytes(larger_than) or 0
+    chosen = [
+        entry
+        for entry in there
+        if entry.age >= oldest
+        and entry.bytes >= largest
+        and (name is None or fnmatchcase(names.get(entry.digest, entry.digest), name))
+    ]
+    gone = [entry for entry in chosen if clear and yes and not entry.held and remove(entry)]
+    total, left = sum(entry.bytes for entry in there if entry not in gone), len(there) - len(gone)
+    rows: list[dict[str, Any]] = []
+    for entry in chosen:
+        used = datetime.fromtimestamp(entry.used, UTC).isoformat(timespec="seconds")
+        row: dict[str, Any] = {
+            "kind": entry.kind,
+            "name": names.get(entry.digest, ""),
+            "digest": entry.digest,
+        }
+        row |= {"path": entry.path, "bytes": entry.bytes, "used": used, "in_use": entry.held}
+        rows.append({**row, "deleted": entry in gone})
+    lines = [
+        f"{KINDS[entry.kind]:<17}{row['name'] or '-':<24}{entry.digest[:12]}{in_bytes(entry.bytes):>12}"
+        f"  used {in_words(entry.age)} ago{', in use' if entry.held else ''}"
+        for entry, row in zip(chosen, rows, strict=True)
+    ]
+    bound = "" if most is None else f" of {in_bytes(most)}"
+    lines.append(
+        f"{cache_root()}: {in_bytes(total)}{bound} in {left} copies" + _cleared(clear, yes, chosen, gone)
+    )
+    answer({"path": cache_root(), "bytes": total, "limit": most, "copies": rows}, "\n".join(lines))
+
+
+def _cleared(clear: bool, yes: bool, chosen: list[Any], gone: list[Any]) -> str:
+    """What was deleted, or would be."""
+    if not clear:
+        return ""
+    free = gone if yes else [entry for entry in chosen if not entry.held]
+    size = in_bytes(sum(entry.bytes for entry in free))
+    return f"; {size} in {len(free)} deleted" if yes else f"; --yes deletes {size} in {len(free)}"
+
+
+def _seconds(text: str | None) -> float:
+    """An age like 12h, 30d or 8w in seconds; 0 if none is asked for."""
+    if text is None:
+        return 0.0
+    units = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdecimal():
+        raise InvalidInput(f"the age is {text!r}; write it like 12h, 30d or 8w (m, h, d or w)")
+    return float(number) * units[unit]

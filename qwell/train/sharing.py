@@ -17,7 +17,7 @@ from typing import Any
 from qwell.errors import CheckpointError, DatasetNotFound, InvalidInput, RunExists, RunNotFound, TransferError
 from qwell.files import atomic_write, file_sha256
 from qwell.models.registry import CONFIG, WEIGHTS, read_config
-from qwell.store.cache import cache_root
+from qwell.store.cache import make_room, use
 from qwell.store.dataset import check_version, split_version
 from qwell.store.manifest import FileRecord
 from qwell.store.places import Place, place_at
@@ -126,8 +126,9 @@ def fetch(url: str) -> Path:
     content = _config_at(place)
     digest = hashlib.sha256(content).hexdigest()
     check_version(url, digest, wanted)
-    folder = cache_root() / "models" / digest[:32]
-    _bring(place, content, folder)
+    folder = use("models", digest, url.rstrip("/").rpartition("/")[2])
+    if _bring(place, content, folder)[0]:
+        make_room()
     return folder
 
 
