@@ -53,6 +53,8 @@ def verify(
     results: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
     checked, verdict = [f"{len(manifest.files)} files"], "DAMAGED"
     remedy = f"`qdata repair {path}` makes it good again, or brings it from a copy with --from"
+    if "://" in path or manifest.plan.storage == "hdf5-single":
+        remedy = "copy the data set again from its source"
     if full and not problems:
         found = audit(open_dataset(path), **given({"samples": samples, "seed": seed}))
         problems = found.problems

@@ -101,14 +101,11 @@ def use(kind: str, digest: str, name: str = "") -> Path:
 
 def _hold(about: Path) -> None:
     """Share the lock on a file with others who use the entry, unless this process does already."""
-    while about not in _HELD or not _is_at(_HELD[about], about):
+    while about not in _HELD or not _is_at(_HELD[about], about):  # who had it alone may have removed it
+        if about in _HELD:
+            os.close(_HELD.pop(about))
         descriptor = os.open(about, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if not _is_at(descriptor, about):  # who had it alone has removed it
-            os.close(descriptor)
-            continue
-        if about in _HELD:
-            os.close(_HELD[about])
         _HELD[about] = descriptor
 
 

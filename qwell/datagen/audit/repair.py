@@ -21,8 +21,9 @@ from qwell.errors import (
     ManifestError,
     TransferError,
     VersionMismatch,
+    WriteError,
 )
-from qwell.files import DirectoryLock, atomic_write, seal, write_error
+from qwell.files import DirectoryLock, atomic_write, seal
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.dataset import check_version, mislisted, split_version
@@ -100,7 +101,9 @@ def _scratch(root: Path) -> Iterator[Path]:
     try:
         folder = TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent)
     except OSError as error:
-        raise write_error(error, beside.parent) from error
+        raise WriteError(
+            f"cannot write into {beside.parent} ({error.strerror}); repair the data set as somebody who may"
+        ) from error
     with folder as name:
         yield Path(name)
 
