@@ -318,13 +318,15 @@ def test_several_processes_share_a_long_shard(copy: Path, monkeypatch: pytest.Mo
     truth, parts = content(path), remake._rows_of_parts
     shared: list[list[tuple[int, int]]] = []
 
-    def noted(recipe: Any, plan: Any, split: str, spans: list[tuple[int, int]]) -> Any:
+    def noted(recipe: Any, plan: Any, split: str, spans: list[tuple[int, int]], count: int) -> Any:
         shared.append(spans)
-        return parts(recipe, plan, split, spans)
+        return parts(recipe, plan, split, spans, count)
 
     monkeypatch.setattr(remake, "_rows_of_parts", noted)
     flip(shard_file(path, shard=0))
-    assert repair(path).mended and content(path) == truth and shared == [[(0, 2000), (2000, 3000)]]
+    assert (
+        repair(path).mended and content(path) == truth and shared == [[(0, 1000), (1000, 2000), (2000, 3000)]]
+    )
 
 
 def test_the_kernel_of_a_plugin_is_needed(tmp_path: Path) -> None:

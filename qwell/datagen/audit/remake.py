@@ -80,13 +80,11 @@ def shard_files(recipe: Recipe, plan: Plan, split: str, shard: int) -> dict[str,
     Raises InvalidInput if the recipe makes other arrays than those of the plan.
     """
     start, stop = plan.splits[split].span(shard)
-    count = _processes(recipe, plan)
-    block = next((b for b in BLOCKS if stop - start > b), BLOCKS[-1])
-    length = -(-(stop - start) // count // block) * block
-    parts = [(a, min(a + length, stop)) for a in range(start, stop, length)]
-    if len(parts) > 1:
+    count, block = _processes(recipe, plan), next((b for b in BLOCKS if stop - start > b), BLOCKS[-1])
+    parts = [(a, min(a + block, stop)) for a in range(start, stop, block)]
+    if min(count, len(parts)) > 1:
         try:
-            return _encoded(plan, split, shard, _rows_of_parts(recipe, plan, split, parts))
+            return _encoded(plan, split, shard, _rows_of_parts(recipe, plan, split, parts, count))
         except BrokenExecutor:  # they died, perhaps for want of memory
             pass
     return _encoded(plan, split, shard, _asked(rows_between, recipe, split, start, stop))
@@ -99,14 +97,14 @@ def _processes(recipe: Recipe, plan: Plan) -> int:
 
 
 def _rows_of_parts(
-    recipe: Recipe, plan: Plan, split: str, parts: list[tuple[int, int]]
+    recipe: Recipe, plan: Plan, split: str, parts: list[tuple[int, int]], count: int
 ) -> dict[str, np.ndarray]:
-    """Rows of a split from first to last, each part made by a process of its own."""
+    """Rows of a split from first to last, whose parts so many processes make."""
     needed = plugins.parcel(plan.recipe.get("plugins"))
     server = multiprocessing.get_context("forkserver")
     with (
         main_out_of_sight(),
-        ProcessPoolExecutor(len(parts), server, plugins.receive, (needed,)) as pool,
+        ProcessPoolExecutor(min(count, len(parts)), server, plugins.receive, (needed,)) as pool,
     ):
         tasks = [pool.submit(rows_between, recipe, split, *part) for part in parts]
         made = [_asked(task.result) for task in tasks]

@@ -19,6 +19,7 @@ from qwell.errors import (
     DatasetLocked,
     InvalidInput,
     ManifestError,
+    QwellError,
     TransferError,
     VersionMismatch,
     WriteError,
@@ -156,6 +157,9 @@ class _Mending:
 
     def mend(self) -> Repair:
         """Find what is wrong, and put right what can be."""
+        if self.place is None and "plugins" not in self.plan.recipe:  # which are loaded if they are needed
+            with suppress(QwellError):
+                get_set(recipe_of(self.manifest), self.plan)
         lines = list(verify_files(self.path, self.root, self.manifest))
         self.done.left += [line for line in lines if line.endswith(FOREIGN)]
         wrong = {line.split(" ", 1)[0]: line for line in lines if not line.endswith(FOREIGN)}
