@@ -1,8 +1,10 @@
 """What is damaged is put right to the bit, or left and said; `verify --recipe` makes all again."""
 
+import contextlib
 import json
 import os
 import random
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faults.damage import kinds_of_files
-from support import content, copy_of, forge_file, forge_manifest, root_of, run, shard_file, wait_until
+from support import begin, content, copy_of, forge_file, forge_manifest, root_of, run, shard_file, wait_until
 
 from qwell import plugins
 from qwell.datagen.audit import remake
@@ -299,6 +301,25 @@ def test_two_repairs_and_a_writer_keep_out_of_each_other(copy: Path, monkeypatch
     for thread in (ours, theirs):
         thread.join(60)
     assert open_dataset(copy).recipe["kernel"] == "m5" and not problems(copy)
+
+
+@pytest.mark.slow
+def test_a_repair_that_is_killed_leaves_nothing_half_written(copy: Path, stored: Path) -> None:
+    """At any moment: what is there is what it was, or damaged as before, and the next repair ends it."""
+    truth = everything(stored)
+    for i in range(12):
+        victims = [shard_file(copy, shard=k) for k in range(3)]
+        for victim in victims:
+            victim.unlink(missing_ok=True)
+        process = begin("qdata", "repair", copy, cwd=copy.parent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.3 + 0.1 * i)
+        process.kill()
+        process.communicate()
+        there = everything(copy)
+        assert there == {name: truth[name] for name in there} and len(there) >= len(truth) - 3
+        repair(copy)
+        assert everything(copy) == truth
 
 
 def test_who_reads_the_data_set_reads_on(copy: Path) -> None:
