@@ -7,19 +7,27 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
+CPU_TORCH := $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(CPU_WHEELS) torch
+# Distributions with their sha256, where there is a lock for this Python; they need no constraints.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+LOCK := $(if $(filter Linux-x86_64,$(shell uname -s -m | tr " " -)),$(wildcard locks/cpu-$(VERSION).txt))
+LOCKED := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 SSHD := --no-install-recommends openssh-server
 # Two processes share the test files, in the order of tests/conftest.py, with one thread of linear algebra each.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-.PHONY: demo test test-all lint docs bench clean servers
+.PHONY: demo test test-all lint docs bench clean servers locks licences
 
-# Where there is no GPU torch is the build for processors, which is a tenth of the other.
-$(STAMP): pyproject.toml constraints.txt
+# Where there is no GPU torch is the build for processors, which is a tenth of the other, and all else is what
+# the lock says. A GPU has its own torch, which brings libraries of its own: versions are then constrained alone.
+$(STAMP): pyproject.toml constraints.txt $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	@command -v nvidia-smi >/dev/null || \
-	  $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(CPU_WHEELS) torch 2>/dev/null || \
-	  echo "no answer from $(CPU_WHEELS): torch comes from the usual index"
-	$(PIP) -e ".[dev,docs]"
+	@if command -v nvidia-smi >/dev/null; then $(PIP) -e ".[dev,docs]"; \
+	elif ! $(CPU_TORCH) 2>/dev/null; then \
+	  echo "no answer from $(CPU_WHEELS): torch comes from the usual index"; $(PIP) -e ".[dev,docs]"; \
+	elif [ -n "$(LOCK)" ]; then \
+	  $(LOCKED) --require-hashes -r $(LOCK) && $(LOCKED) --no-build-isolation -e .; \
+	else $(PIP) -e ".[dev,docs]"; fi
 	touch $(STAMP)
 
 # A data set, a short training, and how good it is beside a trained model and the exact solvers: in demo/.
@@ -53,6 +61,22 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/make_cli.py --check
 	$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build/html
+
+# Name, version and licence of every distribution installed.
+licences: $(STAMP)
+	@$(BIN)/python locks/licences.py
+
+# New locks, after a change of pyproject.toml or constraints.txt; needs uv. Torch is not in them (see above),
+# nor what only its build for GPUs needs. uv keeps what a lock has where it may.
+OF_GPUS := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+  cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+locks:
+	for python in 3.11.7 3.12 3.13; do \
+	  echo "setuptools>=77" | uv pip compile pyproject.toml - --extra dev --extra docs -c constraints.txt \
+	    --quiet --generate-hashes --no-annotate --custom-compile-command 'make locks' \
+	    $(addprefix --no-emit-package ,torch $(OF_GPUS)) --python-version $$python \
+	    --python-platform x86_64-manylinux_2_28 -o locks/cpu-$${python%.7}.txt || exit 1; \
+	done
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/generate.py

@@ -8,12 +8,15 @@ Stages may lie in one another. A listener belongs to a context (`contextvars`), 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
+
+from qwell.errors import InvalidInput
 
 T = TypeVar("T")
 
@@ -65,6 +68,17 @@ def in_bytes(size: float) -> str:
         if unit != "TB":
             size /= 1000
     return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 99.95 else f"{size:,.1f} {unit}"
+
+
+def parse_bytes(text: str | None, what: str = "the size") -> int | None:
+    """A size like 500MB or 2GiB in bytes; `what` it is, an error says."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if not match:
+        raise InvalidInput(f"{what} is {text!r}; write it like 500MB or 2GiB")
+    number, prefix, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix.lower() or " "))
 
 
 class Listener(Protocol):

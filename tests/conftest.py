@@ -16,6 +16,7 @@ from servers import s3_server
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.figures import canvas
+from qwell.store.cache import release
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 
@@ -32,11 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache of the test's own."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("QWELL_CACHE", str(folder))
-    return folder
+    yield folder
+    release()
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qdata windows": ("tests.zarr", "--split", "test"),
     "qdata info": ("m3.zarr",),
     "qdata verify": ("m3.zarr",),
+    "qdata repair": ("m3.zarr",),
+    "qdata cache": (),
     "qdata stats": ("m3.zarr",),
     "qdata list": (".",),
     "qdata convert": ("m3.zarr", "--out", "m3.h5"),

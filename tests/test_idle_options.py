@@ -37,7 +37,9 @@ ALWAYS = {
     "qdata plot": "--split --rows --out",
     "qdata animate": "--split --row --every --fps --out",
     "qdata windows": "--split --history --window --times --edges --weight --materialize --figure --json",
-    "qdata verify": "--full --json",
+    "qdata verify": "--full --recipe --json",
+    "qdata repair": "--from --json",
+    "qdata cache": "--clear --json",
     "qdata convert": f"--force {WRITTEN}",
     "qdata subset": f"--n --seed --resume --force {WRITTEN}",
     "qdata merge": f"--resume --force {WRITTEN}",
@@ -129,7 +131,14 @@ IDLE = {
     "qdata windows": {
         "--n": "none.zarr --n 5", "--out": "none.zarr --out w.zarr", "--force": "none.zarr --force",
     },
-    "qdata verify": {"--samples": "none.zarr --samples 5", "--seed": "none.zarr --seed 5"},
+    "qdata verify": {
+        "--samples": "none.zarr --samples 5", "--seed": "none.zarr --recipe --seed 5",
+        "--sample": "none.zarr --sample 5", "--workers": "none.zarr --workers 2",
+    },
+    "qdata cache": {
+        "--older-than": "--older-than 3d", "--larger-than": "--larger-than 5GB", "--name": "--name m3*",
+        "--yes": "--yes",
+    },
     "qdata convert": {
         "--single": "m3.zarr --single --out a.zarr",
         "--resume": "none.zarr --single --resume --out a.h5",

@@ -143,7 +143,7 @@ def test_help_texts_stand_alone(name: str) -> None:
 @pytest.mark.parametrize("program", GROUPS)
 def test_every_command_stands_in_one_section_of_the_help(program: str) -> None:
     titles = {
-        "qdata": ["Make", "Look", "Change", "Share"],
+        "qdata": ["Make", "Look", "Keep", "Change", "Share"],
         "qtrain": ["Train", "Ask", "Solve", "Share", "Papers"],
     }
     group = GROUPS[program]

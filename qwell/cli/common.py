@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
 import sys
@@ -64,17 +63,6 @@ def parse_numbers(text: str, name: str) -> tuple[float, ...]:
         raise InvalidInput(
             f"{name} is {text!r}; write numbers like 1,2.5,4 or 1:4:0.5 (from:to:step)"
         ) from None
-
-
-def parse_bytes(text: str | None) -> int | None:
-    """A size like 500MB or 2GiB in bytes."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE)
-    if not match:
-        raise InvalidInput(f"the size is {text!r}; write it like 500MB or 2GiB")
-    number, prefix, binary = match.groups()
-    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix.lower() or " "))
 
 
 class Failed(Exception):

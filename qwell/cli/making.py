@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer, as_json
-from qwell.cli.common import goes_on_with, parse_bytes, parse_range, parse_settings
+from qwell.cli.common import goes_on_with, parse_range, parse_settings
 from qwell.cli.options import Names, Target, given, option, path_option, refuse, stacked
 from qwell.datagen.clusters import BATCH_SYSTEMS, Workers, job_script, memory_of_worker
 from qwell.errors import InvalidInput, shown, unknown
-from qwell.progress import in_bytes, stage
+from qwell.progress import in_bytes, parse_bytes, stage
 from qwell.store.backends import SHARDED, check_suffix, storage_of
 
 

@@ -55,9 +55,19 @@ SECTIONS = {
             "qwell.cli.qdata_simulate:windows",
             "What networks learn from: windows of trajectories, how many, and how many touch the potential.",
         ),
+    },
+    "Keep": {
         "verify": (
-            "qwell.cli.qdata_store:verify",
+            "qwell.cli.qdata_keep:verify",
             "Check a data set: manifest, names, sizes and sha256 of every file.",
+        ),
+        "repair": (
+            "qwell.cli.qdata_keep:repair",
+            "Put damaged or missing files right: made again from the recipe, or brought from a copy.",
+        ),
+        "cache": (
+            "qwell.cli.qdata_keep:cache",
+            "Say what is in the cache: copies of data and models that can be made or brought again.",
         ),
     },
     "Change": {

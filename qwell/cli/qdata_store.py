@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from qwell.cli.answers import answer, as_json, wants_json
-from qwell.cli.common import Failed, goes_on_with
+from qwell.cli.common import goes_on_with
 from qwell.cli.options import given, option, path_option, refuse
-from qwell.datagen.audit.audit import audit
 from qwell.errors import warn
 from qwell.progress import in_bytes, stage
 from qwell.store.derive import subset as random_part
@@ -67,49 +66,6 @@ def info(path: str) -> None:
         )
     results = {**plan.to_json(), "path": path, "digest": data.digest, "bytes": size, "provenance": made}
     answer(results, "\n".join(lines))
-
-
-@click.command()
-@click.argument("path")
-@click.option(
-    "--full",
-    is_flag=True,
-    help="Read every value, too, and make a random sample again by the reference method.",
-)
-@option(audit, "samples", help="Rows of each split that --full makes again; trajectories at most 8.")
-@option(audit, "seed", help="Seed of the random sample of --full.")
-@as_json
-def verify(path: str, full: bool, **sample: Any) -> None:
-    """Check a data set: manifest, names, sizes and sha256 of every file. Exit code 1 if anything is wrong."""
-    from qwell.store.reader import load_manifest, locate, open_dataset
-    from qwell.store.transfer import verify_remote
-    from qwell.store.verify import verify_files
-
-    if not full:
-        refuse("it belongs to --full", "samples", "seed")
-    if "://" in path:
-        manifest, found = verify_remote(path)
-        problems = list(found)
-    else:
-        root = locate(path)
-        manifest = load_manifest(root)
-        problems = list(verify_files(Path(path), root, manifest))
-    results: dict[str, Any] = {"path": path, "digest": manifest.digest, "files": len(manifest.files)}
-    summary = ""
-    if full and not problems:
-        found_out = audit(open_dataset(path), **given(sample))
-        problems, summary = found_out.problems, found_out.summary
-        results |= found_out.numbers
-    results["problems"] = problems
-    checked = f"{len(manifest.files)} files" + (f"; {summary}" if summary else "")
-    verdict = "DAMAGED" if problems else "good"
-    last = f"{path}: {verdict} ({checked}), version {manifest.digest[:12]}"
-    answer(results, "\n".join([*(f"  {problem}" for problem in problems), last]))
-    if problems:
-        if not wants_json():
-            remedy = "remedy: copy the data set again from its source, or `qdata generate … --force`"
-            click.echo(remedy, err=True)
-        raise Failed(1)
 
 
 @click.command()

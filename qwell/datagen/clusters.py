@@ -116,15 +116,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def warm_up(modules: list[str]) -> None:
+def warm_up(modules: list[str], dask: bool = True) -> None:
     """Start the server from which local workers are forked, so that it imports while we go on.
+
+    Workers of Dask need more than others.
 
     A recipe that is written in a script names `__main__`: the script is not run again for that.
     """
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         # glibc keeps the buffers of a shard for the next, instead of faulting fresh pages in: 8 % with lanes
         os.environ.setdefault(name, str(2**28))
-    needed = ["distributed", "distributed.nanny", *(m for m in modules if m != "__main__")]
+    needed = [*(["distributed", "distributed.nanny"] * dask), *(m for m in modules if m != "__main__")]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
     if threading.current_thread() is not threading.main_thread():
         _start_servers()
@@ -173,7 +175,7 @@ def open_client(workers: Workers, count: int) -> Iterator[Client]:
                 yield client
         else:
             with (
-                _main_out_of_sight(),
+                main_out_of_sight(),
                 _started(lambda: _local_cluster(count)) as cluster,
                 _started(lambda: Client(cluster)) as client,
             ):
@@ -224,8 +226,8 @@ def _started(start: Callable[[], T]) -> T:
         late = isinstance(error, AssertionError | TimeoutError)
         reason = f"none answered in {START_TIMEOUT} s" if late else str(error) or type(error).__name__
         raise WorkerError(
-            f"the workers did not start ({reason}); run the same command with --resume, or with --workers 0"
-            " to do without them"
+            f"the workers did not start ({reason}); run the same command again (--resume keeps what is"
+            " finished, where it has that), or with --workers 0 to do without them"
         ) from error
 
 
@@ -284,7 +286,7 @@ def job_script(workers: Workers) -> str:
 
 
 @contextmanager
-def _main_out_of_sight() -> Iterator[None]:
+def main_out_of_sight() -> Iterator[None]:
     """Workers need nothing of the script that called us; else each would run it again, unless it is guarded
     by `if __name__ == "__main__"`, and a script read from standard input could not be found."""
     main = sys.modules["__main__"]
@@ -300,7 +302,9 @@ def _main_out_of_sight() -> Iterator[None]:
 def explain(error: BaseException, plan: Plan) -> WorkerError:
     """What to tell a person about work that failed on a cluster."""
     kind = type(error).__name__
-    kept = "what is finished is kept: mend the cause and run the same command with --resume"
+    kept = (
+        "mend the cause and run the same command again; --resume, where it has that, keeps what is finished"
+    )
     if kind == "KilledWorker":
         return WorkerError(
             f"workers died again and again on one shard, perhaps for want of memory: one needs about"

@@ -7,7 +7,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,6 +24,8 @@ from qwell.store.staging import finish_master
 from qwell.store.versions import find
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
+T = TypeVar("T")
+
 
 class Recipe(Protocol):
     """What a data set is made from: `SpectraRecipe`, `TrajectoriesRecipe` …"""
@@ -36,6 +38,12 @@ class Recipe(Protocol):
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]: ...
 
 
+def rows_between(recipe: Recipe, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+    """Rows start … stop − 1 of a split, every field, by one thread."""
+    with threadpool_limits(1):  # the product of a block must not depend on the number of BLAS threads
+        return recipe.rows(split, start, stop)
+
+
 def make_shard(
     recipe: Recipe, plan: Plan, root: str, split: str, shard: int, needed: plugins.Parcel | None = None
 ) -> int:
@@ -44,12 +52,10 @@ def make_shard(
     `needed` are the plug-ins of the recipe, for a worker that may not have them yet.
     """
     plugins.receive(needed or [])
-    start, stop = plan.splits[split].span(shard)
-    with threadpool_limits(1):  # the product of a block must not depend on the number of BLAS threads
-        rows = recipe.rows(split, start, stop)
-        if "://" in root:
-            return write_shard_afar(root, plan, split, shard, rows)
-        return write_shard(Path(root), plan, split, shard, rows)
+    values = rows_between(recipe, split, *plan.splits[split].span(shard))
+    if "://" in root:
+        return write_shard_afar(root, plan, split, shard, values)
+    return write_shard(Path(root), plan, split, shard, values)
 
 
 def generate(
@@ -84,7 +90,7 @@ def generate(
     workers = workers if isinstance(workers, Workers) else Workers(workers)
     plan = _plan(recipe, shard_rows, path)
     began = time.time()
-    _get_ready(recipe, plan, workers)
+    get_ready(recipe, plan, workers)
     writer = _writer(path, plan, resume=resume, force=force)
     try:
         _make_pending(recipe, writer, plan.shards(), workers, progress)
@@ -125,7 +131,7 @@ def generate_shards(
         raise InvalidInput(
             f"shards is {shards.start}:{shards.stop}; this data set has {len(every)}: 0:{len(every)}"
         )
-    _get_ready(recipe, plan, workers)
+    get_ready(recipe, plan, workers)
     writer = _writer(path, plan, resume=True, share=True)
     try:
         _make_pending(recipe, writer, wanted, workers, progress)
@@ -192,7 +198,7 @@ def _plan(recipe: Recipe, shard_rows: int | None, path: str | Path) -> Plan:
     return recipe.plan(storage=storage_of(path), **size)
 
 
-def _get_ready(recipe: Recipe, plan: Plan, workers: Workers) -> None:
+def get_ready(recipe: Recipe, plan: Plan, workers: Workers) -> None:
     """Fail early, and let local workers import while the writer begins."""
     if workers.local and workers.allowed(plan):
         warm_up([__name__, *recipe.modules])
@@ -209,35 +215,48 @@ def _make_pending(
     missing = set(writer.pending())
     rows = {s: np.diff(writer.plan.splits[s[0]].span(s[1]))[0] for s in wanted}
     progress(sum(n for s, n in rows.items() if s not in missing))
-    for count in _run(recipe, writer.plan, str(writer.root), [s for s in wanted if s in missing], workers):
+    ahead = [s for s in wanted if s in missing]
+    for count in in_workers(make_shard, recipe, writer.plan, ahead, workers, str(writer.root)):
         progress(count)
 
 
-def _run(
-    recipe: Recipe, plan: Plan, root: str, pending: list[tuple[str, int]], workers: Workers
-) -> Iterator[int]:
-    """Make shards, yielding the rows of each as it is done."""
-    if not pending:
+def in_workers(
+    task: Callable[..., T],
+    recipe: Recipe,
+    plan: Plan,
+    wanted: list[tuple[str, int]],
+    workers: Workers,
+    *arguments: object,
+) -> Iterator[T]:
+    """Do a task for some shards, yielding what it returns as each is done.
+
+    Arguments:
+        task: called with recipe, plan, the arguments, split, shard and the plug-ins needed.
+        others: see `generate`.
+
+    Raises WorkerError or what the task raises of ours.
+    """
+    if not wanted:
         return
-    count = min(workers.allowed(plan), len(pending)) if workers.local else 0
+    count = min(workers.allowed(plan), len(wanted)) if workers.local else 0
     if count == 0 and workers.local:
-        for split, shard in pending:
-            yield make_shard(recipe, plan, root, split, shard)
+        for split, shard in wanted:
+            yield task(recipe, plan, *arguments, split, shard)
         return
     from distributed import as_completed
 
     needed = plugins.parcel(plan.recipe.get("plugins"))
     with open_client(workers, count) as client:
         tasks = [
-            client.submit(make_shard, recipe, plan, root, split, shard, needed, pure=False, priority=-i)
-            for i, (split, shard) in enumerate(pending)
+            client.submit(task, recipe, plan, *arguments, split, shard, needed, pure=False, priority=-i)
+            for i, (split, shard) in enumerate(wanted)
         ]
         for future in as_completed(tasks):
             try:
-                rows = future.result()
+                made = future.result()
             except QwellError:
                 raise
             except (Exception, CancelledError) as error:
                 raise explain(error, plan) from error
             future.release()
-            yield rows
+            yield made

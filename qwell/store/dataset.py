@@ -46,6 +46,12 @@ class Split:
     def shards(self) -> int:
         return self.layout.shards
 
+    @property
+    def owner(self) -> str:
+        """The name of the data set; empty where its files are in the cache, which knows what it is called."""
+        name = self._files.root.name.removesuffix(".shards")
+        return "" if name == self.digest[:32] else name
+
     def __getitem__(self, field: str) -> FieldArray:
         if field not in self.fields:
             raise InvalidInput(

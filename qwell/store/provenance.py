@@ -6,6 +6,7 @@ import platform
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -45,6 +46,12 @@ def provenance(began: float, **more: Any) -> dict[str, Any]:
 def made_with() -> dict[str, str | None]:
     """The versions that the last bits of numbers made by this process depend on."""
     return {"qwell": qwell.__version__, **{name: _version(name) for name in _NUMERIC}}
+
+
+def versions_in_words(versions: Mapping[str, str | None]) -> str:
+    """For example "qwell 0.2.0, numba 0.68.1, numpy 2.4.6, scipy 1.17.1"."""
+    ours_first = sorted(versions.items(), key=lambda item: (item[0] != "qwell", item[0]))
+    return ", ".join(f"{name} {version}" for name, version in ours_first) or "an unknown version"
 
 
 def read_provenance(root: Path) -> dict[str, Any]:

@@ -86,10 +86,7 @@ class LocalFiles:
         manifest: as read from there.
     """
 
-    remedy = (
-        "`qdata verify` names all such files; restore them from the source, or make the data set again with"
-        " --force"
-    )
+    remedy = "`qdata repair` makes it again from the recipe, or brings it from a copy with --from"
 
     def __init__(self, path: str | Path, root: Path, manifest: Manifest) -> None:
         self.path, self.root, self.records = path, root, manifest.files
@@ -188,8 +185,8 @@ def open_local(path: str | Path) -> Dataset:
         files.check()
         more = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
         raise DatasetDamaged(
-            f"{root} is damaged: {damage[0]}{more}; `qdata verify {path}` lists all; restore it"
-            " from its source, or make it again with --force"
+            f"{root} is damaged: {damage[0]}{more}; `qdata repair {path}` makes it good again, or"
+            " brings it from a copy with --from"
         )
     return Dataset(Path(path), files, manifest)
 

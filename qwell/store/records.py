@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qwell.files import DirectoryLock, atomic_write, file_sha256, make_directory, whole_file
-from qwell.store.cache import cache_root
+from qwell.files import DirectoryLock, atomic_write, file_sha256, whole_file
+from qwell.store.cache import make_room, use
 
 if TYPE_CHECKING:
     from qwell.store.dataset import Split
@@ -60,15 +60,15 @@ class Records:
 
         Raises WriteError if the disk refuses.
         """
-        folder = cache_root() / "mirror" / self.split.digest[:32]
+        folder = use("mirror", self.split.digest, self.split.owner)
         path = folder / f"{self.split.name}-{'-'.join(self.names)}.npy"
-        make_directory(folder)
         with DirectoryLock(folder, share=True, wait=True):
             copy = _whole_copy(path)
         if copy is None:
             with DirectoryLock(folder, wait=True):
                 copy = _whole_copy(path)  # another process may have made it in between
                 if copy is None:
+                    make_room(self.bytes)
                     self._decode_to(path)
                     copy = np.load(path, mmap_mode="c", allow_pickle=False)
         return copy

@@ -9,7 +9,7 @@ from pathlib import Path
 from qwell.errors import DatasetDamaged, InvalidInput, TransferError, shown
 from qwell.files import atomic_write
 from qwell.store.backends import SHARDED
-from qwell.store.cache import cache_root
+from qwell.store.cache import make_room, use
 from qwell.store.dataset import Dataset, mislisted, split_version
 from qwell.store.manifest import PROVENANCE, Manifest
 from qwell.store.places import Place, in_parallel
@@ -38,6 +38,8 @@ class RemoteFiles:
         Raises DatasetReplaced if the place holds another version by now, or TransferError.
         """
         missing = [name for name in dict.fromkeys(names) if not self._is_whole(name)]
+        if missing:
+            make_room(sum(self.records[name].size for name in missing))
         if len(missing) == 1:
             self._fetch(missing[0])
         elif missing:
@@ -70,7 +72,7 @@ def open_remote(url: str) -> Dataset:
         raise InvalidInput(f"{shown(url)} is a single file; copy it to this machine first")
     if gaps := mislisted(manifest):
         raise DatasetDamaged(f"{shown(url)} is damaged: {gaps[0]}; tell whoever keeps it")
-    root = cache_root() / "remote" / manifest.digest[:32]
+    root = use("remote", manifest.digest, url.rstrip("/").rpartition("/")[2])
     files = RemoteFiles(place, root, manifest)
     files.bring(SHARDED[plan.storage].metadata_files(plan))
     with suppress(FileNotFoundError, TransferError):

@@ -170,7 +170,7 @@ class Plan:
         kind: "spectra", "trajectories" or "densities".
         row_order: "iid" where every row is drawn independently of its position, else "grouped".
         recipe: plain JSON, exactly what to run again.
-        fields, coordinates, splits: the arrays and how they are cut.
+        fields, coordinates, splits: the arrays and how they are cut; splits are in the order of SPLITS.
         storage: the back end: "zarr", "hdf5" (one file a shard) or "hdf5-single" (one file in all).
     """
 
@@ -187,6 +187,8 @@ class Plan:
             raise InvalidInput(f"storage is {self.storage!r}; expected one of {', '.join(STORAGES)}")
         if self.row_order not in ROW_ORDERS:
             raise InvalidInput(f"row_order is {self.row_order!r}; expected one of {', '.join(ROW_ORDERS)}")
+        ordered = {name: self.splits[name] for name in SPLITS if name in self.splits}
+        object.__setattr__(self, "splits", ordered)  # of a manifest they come in alphabetical order
         files = self.shard_count * (len(self.fields) if self.storage != "hdf5" else 1)
         if files > MAX_FILES:
             raise InvalidInput(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -180,10 +181,12 @@ class Staging:
         try:
             shutil.rmtree(self.root / PROGRESS, ignore_errors=True)
             sync_file(self.root)
-            if self.path != self.final:
-                self.path.unlink(missing_ok=True)
-            if self.final.exists():
-                self.final.rename(old)
+            there = self.final.exists()
+            with DirectoryLock(self.final, wait=True) if there else nullcontext():  # for who repairs it
+                if self.path != self.final:
+                    self.path.unlink(missing_ok=True)
+                if there:
+                    self.final.rename(old)
             self.root.rename(self.final)
             sync_file(self.final.parent)
         except OSError as error:

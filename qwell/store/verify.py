@@ -12,6 +12,8 @@ from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
 from qwell.store.reader import LocalFiles, altered, check_provenance, file_damage
 from qwell.store.staging import master_is_current
 
+FOREIGN = "does not belong to the data set"  # ends the line of a file that is no part of it
+
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield one line for each thing wrong with the files of a data set; nothing if all is well.
@@ -46,7 +48,7 @@ def _problems(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()
         if not file.is_dir() and name not in known:
-            yield f"{name} does not belong to the data set"
+            yield f"{name} {FOREIGN}"
     if path != root and not master_is_current(path, root, manifest):
         what = "is damaged, of another version, or made for another name"
         yield f"{path.name} {what}; `qdata finalise {path}` makes it again"

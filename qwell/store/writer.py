@@ -31,7 +31,7 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.provenance import made_with, read_provenance
+from qwell.store.provenance import made_with, read_provenance, versions_in_words
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
 
@@ -101,11 +101,6 @@ class Made:
 
     files: dict[str, FileRecord]
     by: str
-
-
-def _in_words(versions: Mapping[str, str | None]) -> str:
-    ours_first = sorted(versions.items(), key=lambda item: (item[0] != "qwell", item[0]))
-    return ", ".join(f"{name} {version}" for name, version in ours_first) or "an unknown version"
 
 
 class DatasetWriter:
@@ -191,7 +186,7 @@ class DatasetWriter:
         records = {s: self._record(*s, rehash=True) for s in track(self.plan.shards(), "shards looked at")}
         missing = [s for s, record in records.items() if record is None]
         makers = Counter(record.by for record in records.values() if record)
-        makers[_in_words(made_with())] += len(missing)
+        makers[versions_in_words(made_with())] += len(missing)
         if len(+makers) > 1:
             by = "; ".join(f"{count} of its shards by {who}" for who, count in (+makers).items())
             warn(f"{self.path} is made with several versions, whose rounding may differ: {by}")
@@ -291,6 +286,6 @@ def decode_record(text: bytes, where: str) -> Made:
         entries = parse_json(text, where)
         named = entries.get("files", entries)  # version 0.1.0 recorded files alone
         files = {checked_path(p): FileRecord(*entry) for p, entry in named.items()}
-        return Made(files, _in_words(entries.get("made_with", {})))
+        return Made(files, versions_in_words(entries.get("made_with", {})))
     except (TypeError, AttributeError) as error:
         raise ManifestError(f"{where} is no record of a shard") from error

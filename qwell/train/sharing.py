@@ -26,7 +26,7 @@ from qwell.errors import (
 )
 from qwell.files import atomic_write, file_sha256
 from qwell.models.registry import CONFIG, WEIGHTS, read_config
-from qwell.store.cache import cache_root
+from qwell.store.cache import make_room, use
 from qwell.store.dataset import check_version, split_version
 from qwell.store.manifest import FileRecord
 from qwell.store.places import Place, place_at
@@ -152,8 +152,9 @@ def fetch(url: str) -> Path:
     Raises: see `pull`.
     """
     place, content, digest = _find(url)
-    folder = cache_root() / "models" / digest[:32]
-    _bring(place, content, folder)
+    folder = use("models", digest, split_version(url)[0].rstrip("/").rpartition("/")[2])
+    if _bring(place, content, folder)[0]:
+        make_room()
     return folder
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qwell.errors import InvalidInput, unknown
-from qwell.store.cache import cache_root
+from qwell.store.cache import cache_root, limit
 from qwell.store.dataset import Dataset
 from qwell.store.records import Records
 from qwell.train.config import TIERS
@@ -274,6 +274,7 @@ def fits_in_memory(size: int, device: str | torch.device | None) -> bool:
 
 
 def _free_disk() -> int:
-    """Bytes free where the cache is."""
+    """Bytes free where the cache is, or that the cache may take if that is less."""
     folder = next(p for p in (cache_root(), *cache_root().absolute().parents) if p.exists())
-    return shutil.disk_usage(folder).free
+    free, most = shutil.disk_usage(folder).free, limit()
+    return free if most is None else min(free, most)

@@ -19,7 +19,7 @@ from qwell.errors import (
     VersionMismatch,
 )
 from qwell.models.registry import save_pretrained
-from qwell.train import sharing
+from qwell.store.cache import cache_root
 from qwell.train.model_card import model_card
 from qwell.train.sharing import models_at, pull, push
 
@@ -94,7 +94,7 @@ def test_weights_that_are_others_never_become_a_model(model: Path, tmp_path: Pat
     digest = push(model, place).digest
     good = predicted(place)
     weights = tmp_path / "place/small" / digest / "model.safetensors"
-    cached = next((sharing.cache_root() / "models").glob("*/model.safetensors"))
+    cached = next((cache_root() / "models").glob("*/model.safetensors"))
     content = bytearray(weights.read_bytes())
     cached.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert torch.equal(predicted(place), good)
