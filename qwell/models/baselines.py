@@ -92,9 +92,11 @@ class MLPConfig:
         centred: put in that E(v + c) = E(v) + c: the network sees v − ⟨v⟩, and ⟨v⟩ is added to its answer.
         offset: put in the mean spectrum of the training set: only what differs from it is learned.
         mirrored: put in that E(v(x)) = E(v(−x)): the first layer is a `MirroredLinear`.
+        averaged: put in the same by another way, better with `--mirror`: the network learns from potentials
+            either way round, and answers with the mean over both.
 
-    The last three are laws or numbers put in, not learned; each can be left out (`--set mirrored=false`).
-    Raises InvalidInput for widths that are none.
+    The last four are laws or numbers put in, not learned; each can be left out (`--set mirrored=false`).
+    Raises InvalidInput for widths that are none, and for `mirrored` and `averaged` at once.
     """
 
     points: int = 101
@@ -105,14 +107,19 @@ class MLPConfig:
     centred: bool = field(default=True, metadata={"absent": False})
     offset: bool = field(default=True, metadata={"absent": False})
     mirrored: bool = field(default=True, metadata={"absent": False})
+    averaged: bool = field(default=False, metadata={"absent": False})
 
     def __post_init__(self) -> None:
+        if self.mirrored and self.averaged:
+            raise InvalidInput("mirrored and averaged put in the same law; add --set mirrored=false")
         if not self.hidden or min(self.hidden) < 1:
             raise InvalidInput(f"hidden is {self.hidden}; name at least one positive width")
 
 
 class MLP(Network):
     """f(v) = ⟨v⟩ + Ē + s N((v − ⟨v⟩)/s): linear layers N with ReLU between, s the energy scale.
+
+    Of an averaged network, once it has learned, N(u) is the mean of that of u(x) and of u(−x).
 
     ⟨v⟩ and Ē stand there if the configuration puts them in. Of a mirrored network the first layer has GELU,
     for a ReLU of both orientations trains worse.
@@ -148,6 +155,8 @@ class MLP(Network):
             mean = potential.mean(1, keepdim=True)
             potential = potential - mean
         energy = self.layers(potential / scale) * scale
+        if self.config.averaged and not self.training:
+            energy = (energy + self.layers(potential.flip(-1) / scale) * scale) / 2
         if self.config.offset:
             energy = energy + self.mean_spectrum
         answer: Tensor = energy if mean is None else energy + mean

@@ -1,7 +1,7 @@
 """Everything needed to continue a training bit for bit, in one safetensors file.
 
-Tensors are the weights, their running average if there is one, Adam's moments and torch's random state;
-the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of all.
+Tensors are the weights, their running average if there is one, the optimizer's moments and torch's random
+state; the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of all.
 Written to a temporary name and renamed; the one before is kept.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from qwell.errors import CheckpointError, WriteError, warn
 from qwell.models.tensors import read_tensors, write_tensors
 from qwell.train.averaging import Average
+from qwell.train.soap import SOAP
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 
@@ -91,6 +92,11 @@ def _check_state(path: Path, state: Any) -> None:
         raise CheckpointError(f"{path} holds no state of a training; start a new run")
 
 
+def _of_adam(parameter: Tensor) -> dict[str, torch.Size]:
+    """Names and shapes of what Adam keeps of a parameter."""
+    return {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+
+
 def _restore(
     path: Path,
     tensors: dict[str, Tensor],
@@ -104,9 +110,9 @@ def _restore(
         raise CheckpointError(f"{path} belongs to another model; give the run it was made by")
     model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
-        moments = {key: tensors.get(f"adam.{name}.{key}") for key in ("step", "exp_avg", "exp_avg_sq")}
-        shapes = [torch.Size(), parameter.shape, parameter.shape]
-        if [None if m is None else m.shape for m in moments.values()] != shapes:
+        shapes = optimizer.shapes(parameter) if isinstance(optimizer, SOAP) else _of_adam(parameter)
+        moments = {key: tensors.get(f"adam.{name}.{key}") for key in shapes}
+        if {key: None if m is None else m.shape for key, m in moments.items()} != shapes:
             raise CheckpointError(f"{path} lacks the optimizer's state of {name}; start a new run")
         optimizer.state[parameter] = {
             key: value.to(parameter.device) if key != "step" or parameter.is_cuda else value

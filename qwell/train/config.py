@@ -15,6 +15,7 @@ TRAJECTORY_TIERS = ("auto", "resident", "mirror")  # windows are cut at random f
 DEVICE = "auto"  # what `choose_device` is given
 MEASURED = "validation"  # the split that trained networks are measured on
 # Every so many parts of a training is logged, validated and saved, unless it is said how often.
+OPTIMIZERS = ("adam", "soap")
 PARTS = {"log_every": 1000, "evaluate_every": 20, "checkpoint_every": 100}
 # The released recipe of emulators that see windows; and ours of emulators on the ring, which have none.
 WINDOWS, EPOCHS, FREE_EPOCHS = 128, 5, 3
@@ -188,6 +189,8 @@ class EigenConfig(TrainingConfig):
             own by default (`registry.Entry`), the paper's `PAPER` where it has none.
         ema: decay of a running average of the weights, which is measured and saved instead of them; 0: none.
         threads: of the processor that the training uses.
+        optimizer: "adam", the paper's, or "soap" (`soap.SOAP`), which needs far fewer updates, each dearer;
+            batches of 1,000 suit it.
         density_weight: w of the loss on densities (`eigen_steps.density_loss`); the data set must have them.
         mirror: half of every batch is mirrored, v(−x), which has the energies of v(x); with torchrun, half of
             the part of every process, so that W processes do not do what one does.
@@ -208,12 +211,14 @@ class EigenConfig(TrainingConfig):
     batch: int | None = left_open("the model's: 100, and 250 for mlp")
     schedule: str | None = left_open("the model's: geometric, and cosine for mlp", absent="geometric")
     warm_up: float | None = left_open("the model's: 0, and 0.05 for mlp", absent=0.0)
+    optimizer: str = "adam"
     density_weight: float = 0.0
     mirror: bool = False
     stream: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.choice("optimizer", OPTIMIZERS)
         self.not_negative("density_weight")
         self.choice("stream", TIERS)
 

@@ -118,6 +118,7 @@ def _without_broken_laws(config: EigenConfig, data: Dataset) -> dict[str, Any]:
     holds = symmetries_of(data.recipe, data.coordinates["x"])
     if config.mirror and not holds["mirrored"]:
         raise InvalidInput(f"the medium of {data.path} tells left from right; leave --mirror out")
+    holds["averaged"] = holds["mirrored"]
     broken = [name for name, law in holds.items() if name in names and not law]
     for name in broken:
         if config.options.get(name):
@@ -226,7 +227,7 @@ def train_eigen(
             rank=team.rank,
             world=team.world,
         )
-        optimizer = make_optimizer(model, known(config.first_rate))
+        optimizer = make_optimizer(model, known(config.first_rate), config.optimizer)
         grid = Grid(len(data.coordinates["x"]) - 1)
         densities = (config.density_weight, grid) if config.density_weight else None
         step = make_step(model, optimizer, config.precision, config.compile, team, densities, config.mirror)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from qwell.physics.grid import Grid
 from qwell.train.loop import Step
+from qwell.train.soap import SOAP
 from qwell.train.team import Team
 
 ENERGY_SCALE = 100.0
@@ -44,11 +45,13 @@ def density_loss(prediction: Tensor, potential: Tensor, density: Tensor, grid: G
     return deviation.square().sum() / (grid.dx * prediction.numel())
 
 
-def make_optimizer(model: nn.Module, rate: float) -> torch.optim.Adam:
-    """Adam with torch's defaults (β = .9, .999; ε = 1e-8), as one fused kernel.
+def make_optimizer(model: nn.Module, rate: float, name: str = "adam") -> torch.optim.Optimizer:
+    """Adam with torch's defaults (β = .9, .999; ε = 1e-8), as one fused kernel; or `soap.SOAP` for "soap".
 
-    On a GPU the learning rate is a tensor, so that a recorded graph reads its current value.
+    On a GPU Adam's learning rate is a tensor, so that a recorded graph reads its current value.
     """
+    if name == "soap":
+        return SOAP(model.parameters(), rate)
     device = next(model.parameters()).device
     if device.type == "cuda":
         return torch.optim.Adam(
@@ -108,7 +111,7 @@ def make_step(
         optimizer.step()
         return loss.detach()
 
-    recorded = device.type == "cuda" and getattr(model, "recordable", True)
+    recorded = device.type == "cuda" and all(getattr(one, "recordable", True) for one in (model, optimizer))
     return _recorded(step, model, optimizer) if recorded else step
 
 
