@@ -205,6 +205,7 @@ def _local_cluster(count: int) -> Any:
         memory_limit=0,
         silence_logs=logging.CRITICAL,
         death_timeout=START_TIMEOUT,
+        env=dict(os.environ),  # as it is now; the server that forks them has it from its own beginning
     )
     cluster.limit = None
     return cluster

@@ -148,6 +148,19 @@ def test_a_perceptron_knows_what_is_put_in() -> None:
         assert "mean_spectrum" not in plain.state_dict()
 
 
+def test_an_averaged_perceptron_answers_with_the_mean_over_both_orientations() -> None:
+    """While it learns it sees potentials one way round, and costs no more."""
+    model = create_model("mlp", hidden=[16, 16], mirrored=False, averaged=True)
+    v = torch.randn(5, 101) * 100
+    seen = model.train()(v), model(v.flip(1))
+    assert (seen[0] - seen[1]).abs().max() > 1e-3
+    model.eval()
+    torch.testing.assert_close(model(v), (seen[0] + seen[1]) / 2)
+    torch.testing.assert_close(model(v.flip(1)), model(v))
+    with pytest.raises(InvalidInput, match="mirrored=false"):
+        create_model("mlp", averaged=True)
+
+
 def test_models_saved_before_an_option_are_what_they_were(tmp_path: Path) -> None:
     """A description without `centred`, `offset` and `mirrored` is that of a network that had none of them."""
     old = create_model("mlp", hidden=[8], centred=False, offset=False, mirrored=False)

@@ -61,7 +61,7 @@ def test_every_chunk_has_fletcher32(copy: Path) -> None:
     content[offset + 100] ^= 1
     victim.write_bytes(content)
     data = open_dataset(copy)
-    with pytest.raises(DatasetDamaged, match="qdata verify"):
+    with pytest.raises(DatasetDamaged, match="qdata repair"):
         data["train"].shard(1)
     assert len(data["train"].shard(0)["energy"]) == 1000
 

@@ -172,11 +172,11 @@ def test_networks_are_measured_side_by_side(dataset: Dataset, tmp_path: Path) ->
         evaluate([run.path, run.path], dataset)
 
 
-@pytest.mark.parametrize("stream", ["resident", "pool"])
+@pytest.mark.parametrize(("stream", "optimizer"), [("resident", "adam"), ("pool", "adam"), ("pool", "soap")])
 def test_stopped_and_resumed_is_bit_for_bit_the_undisturbed(
-    dataset: Dataset, tmp_path: Path, stream: str
+    dataset: Dataset, tmp_path: Path, stream: str, optimizer: str
 ) -> None:
-    recipe = config(dataset, updates=237, stream=stream, checkpoint_every=1000)
+    recipe = config(dataset, updates=237, stream=stream, optimizer=optimizer, checkpoint_every=1000)
     whole = begin(recipe, tmp_path / "whole")
     train_eigen(whole)
     run = begin(recipe, tmp_path / "stopped")

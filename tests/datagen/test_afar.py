@@ -1,0 +1,134 @@
+"""Data sets made straight at a place: the same bytes as here, whatever interrupts the making."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support import content, root_of
+
+from qwell.datagen import pipeline
+from qwell.datagen.pipeline import finalise, generate, generate_shards
+from qwell.datagen.recipes.spectra import SpectraRecipe
+from qwell.errors import (
+    DatasetExists,
+    DatasetIncomplete,
+    DatasetNotFound,
+    InvalidInput,
+    TransferError,
+    WriteError,
+)
+from qwell.store.afar import write_shard_afar
+from qwell.store.places import place_at
+from qwell.store.reader import open_dataset
+from qwell.store.transfer import pull, verify_remote
+from qwell.store.versions import Versions
+
+RECIPE = SpectraRecipe("m3", n=3500, validation=500, solver="lanes")
+SIZE = {"shard_rows": 1000}
+
+
+@pytest.fixture(params=["file", "s3"])
+def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty place of the test's own."""
+    if request.param == "file":
+        yield f"file://{tmp_path}/place"
+        return
+    for key, value in request.getfixturevalue("s3").items():
+        monkeypatch.setenv(key, value)
+    yield f"s3://team/{tmp_path.name}"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("local")
+    paths = {suffix: folder / f"m3{suffix}" for suffix in (".zarr", ".h5")}
+    for path in paths.values():
+        generate(RECIPE, path, workers=0, **SIZE)
+    return paths
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_what_is_made_there_is_what_is_made_here(
+    base: str, local: dict[str, Path], suffix: str, workers: int, tmp_path: Path
+) -> None:
+    """Byte for byte; nothing else is left there, and a second making finds it."""
+    url = f"{base}/m3{suffix}"
+    manifest = generate(RECIPE, url, workers=workers, **SIZE)
+    assert manifest == open_dataset(local[suffix]).manifest and list(verify_remote(url)[1]) == []
+    assert set(place_at(url).names()) == {manifest.digest, "latest.json"}
+    pull(url, tmp_path / f"back{suffix}")
+    here, back = (content(root_of(p)) for p in (local[suffix], tmp_path / f"back{suffix}"))
+    assert here == back
+    with pytest.raises(DatasetExists, match="--force"):
+        generate(RECIPE, url, workers=0, **SIZE)
+    assert generate(RECIPE, url, workers=0, resume=True, **SIZE) == manifest
+
+
+def test_it_goes_on_where_it_was_interrupted(
+    base: str, local: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, made = f"{base}/m3.zarr", list[int]()
+
+    def stops(root: str, plan: object, split: str, shard: int, values: object) -> int:
+        if len(made) == 2:
+            raise TransferError("the cable")
+        made.append(shard)
+        return write_shard_afar(root, plan, split, shard, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "write_shard_afar", stops)
+    with pytest.raises(TransferError, match="cable"):
+        generate(RECIPE, url, workers=0, **SIZE)
+    with pytest.raises(DatasetIncomplete, match="--resume"):
+        open_dataset(url)
+    with pytest.raises(DatasetExists, match="--resume"):
+        generate(RECIPE, url, workers=0, **SIZE)
+    other = SpectraRecipe("m3", n=3500, validation=500, seed=1, solver="lanes")
+    with pytest.raises(InvalidInput, match="other options"):
+        generate(other, url, workers=0, resume=True, **SIZE)
+    made.clear()
+    with suppress(TransferError):
+        generate(RECIPE, url, workers=0, resume=True, **SIZE)
+    assert len(made) == 2  # of the three that were left
+    made[:] = [0]
+    assert generate(RECIPE, url, workers=0, resume=True, **SIZE).digest == open_dataset(local[".zarr"]).digest
+    assert len(made) == 2
+
+
+def test_array_jobs_need_no_common_disk(base: str, local: dict[str, Path]) -> None:
+    """Each puts its own shards; whoever comes last makes the whole."""
+    url = f"{base}/m3.h5"
+    with pytest.raises(DatasetNotFound, match="nothing was begun"):
+        finalise(url)
+    generate_shards(RECIPE, url, slice(0, 2), workers=0, **SIZE)
+    with pytest.raises(DatasetIncomplete, match="3 of 5 shards"):
+        finalise(url)
+    generate_shards(RECIPE, url, slice(2, 5), workers=0, **SIZE)
+    assert finalise(url).digest == finalise(url).digest == open_dataset(local[".h5"]).digest
+
+
+def test_another_version_comes_beside_it(base: str, local: dict[str, Path]) -> None:
+    url = f"{base}/m3.zarr"
+    first = generate(RECIPE, url, workers=0, **SIZE).digest
+    other = SpectraRecipe("m3", n=1500, validation=500, seed=1, solver="lanes")
+    with pytest.raises(DatasetExists, match="stays"):
+        generate(other, url, workers=0, **SIZE)
+    second = generate(other, url, workers=0, force=True, **SIZE).digest
+    assert open_dataset(url).digest == second and open_dataset(f"{url}@{first}").digest == first
+    assert set(Versions(url).digests()) == {first, second}
+
+
+def test_who_comes_too_late_writes_nothing(base: str) -> None:
+    """A worker thought dead, after the data set was finished or its beginning removed."""
+    plan = RECIPE.plan(**SIZE)
+    root = f"{base}/m3.zarr/0123456789abcdef.partial"
+    with pytest.raises(WriteError, match="is gone"):
+        write_shard_afar(root, plan, "train", 0, RECIPE.rows("train", 0, 1000))
+    with pytest.raises(DatasetNotFound):
+        place_at(root).names()
+
+
+def test_where_nothing_can_be_made() -> None:
+    with pytest.raises(InvalidInput, match="qdata push"):
+        generate(RECIPE, "https://127.0.0.1:9/m3.zarr", workers=0, **SIZE)
