@@ -18,6 +18,7 @@ from faults.kills import (
     power_cuts,
     two_writers,
 )
+from faults.team import killed_makings, killed_pushes, two_push_at_once
 from faults.trying import Scenario
 from faults.web import misbehaving_server
 
@@ -38,5 +39,8 @@ SCENARIOS: list[tuple[str, Scenario, int, int]] = [
     ("another process holds the lock", in_use, 1, 1),
     ("clock skew", clock_skew, 1, 1),
     ("path is a symbolic link", symlinks, 1, 1),
+    ("two push different versions to one name at once", two_push_at_once, 20, 1),
+    ("`kill -9` of a push, at S3", killed_pushes, 20, 1),
+    ("`kill -9` of workers or all while a data set is made straight at S3", killed_makings, 50, 1),
     ("web server that misbehaves, in 29 ways, at shards and at the manifest", misbehaving_server, 29, 0),
 ]
