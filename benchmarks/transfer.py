@@ -1,5 +1,7 @@
 """Pushing and pulling a data set of 1 GiB to and from a local S3 server, beside s3fs with the same files.
 
+And 500,000 rows made straight at that server, beside making them on the disk and pushing them.
+
 python benchmarks/transfer.py [--bytes 1073741824]
 """
 
@@ -52,6 +54,20 @@ def rate(size: int, action: Callable[[], object]) -> float:
     return size / (time.perf_counter() - clock) / 1e6
 
 
+def both(scratch: Path, i: int) -> tuple[float, float]:
+    """Seconds for 500,000 rows made at the server, and for the same made on the disk and pushed."""
+    recipe = SpectraRecipe("m3", n=500_000, solver="lanes", seed=i)
+    clock = time.perf_counter()
+    generate(recipe, f"s3://team/straight{i}/m3.zarr")
+    there = time.perf_counter() - clock
+    clock = time.perf_counter()
+    generate(recipe, scratch / f"here{i}.zarr")
+    push(scratch / f"here{i}.zarr", f"s3://team/here{i}/m3.zarr")
+    here = time.perf_counter() - clock
+    shutil.rmtree(scratch / f"here{i}.zarr")
+    return there, here
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bytes", type=int, default=2**30)
@@ -82,6 +98,8 @@ def main() -> None:
                 shutil.rmtree(out)
                 fs.rm(f"team/put{i}", recursive=True)
                 fs.rm(f"team/push{i}", recursive=True)
+            straight = [both(Path(scratch), i) for i in range(3)]
+        there, here = (float(np.median(times)) for times in zip(*straight, strict=True))
         median = {name: float(np.median(values)) for name, values in rates.items()}
         report(
             "transfer",
@@ -94,6 +112,9 @@ def main() -> None:
                 "pull, every file checked by sha256 [MB/s]": median["pull"],
                 "s3fs.get of the same files [MB/s]": median["get"],
                 "pull / s3fs.get (at least 0.6)": median["pull"] / median["get"],
+                "500,000 rows made at the server [s]": there,
+                "the same made on the disk and pushed [s]": here,
+                "at the server / on the disk and pushed (at most 1.5)": there / here,
             },
         )
     finally:
