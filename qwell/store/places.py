@@ -28,10 +28,11 @@ from qwell.files import stream_sha256
 from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
-from qwell.store.refusals import SIGN_IN, reason, wants_credentials
+from qwell.store.refusals import SIGN_IN, is_busy, reason, wants_credentials
 
 JOBS = 8  # transfers at a time
-ATTEMPTS = 3
+ATTEMPTS, BUSY_ATTEMPTS = 3, 5  # the latter where a server answers that it is busy
+SILENCE = 15  # seconds without a byte, after which a connection is given up
 PIECE = 2**24  # bytes asked for at a time
 LONGEST_WAIT = 15  # seconds between two attempts, whatever a server asks for
 _EXTRAS = {
@@ -77,14 +78,22 @@ class Place:
             sign_in = f"; {self._sign_in()}" if wants_credentials(error) else ""
             raise TransferError(f"{url} cannot be reached: {reason(error)}{sign_in}") from error
         self._path = path.rstrip("/")
+        if self.protocol in ("s3", "s3a"):
+            self.fs.retries = 1  # the attempts are ours
 
     def _options(self) -> dict[str, Any]:
-        """What fsspec is told besides the address: to give a silent server up within a minute."""
-        if self.protocol not in ("s3", "s3a"):
-            return {}
-        theirs = fsspec_settings(self.protocol).get("config_kwargs", {})
-        ours = {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 1}}
-        return {"config_kwargs": {**ours, **theirs}}
+        """What fsspec is told besides the address: to give a silent server up, so that we ask again.
+
+        And to know the hosts that `ssh` knows; its back end would trust any.
+        """
+        theirs = fsspec_settings(self.protocol)
+        if self.protocol in ("ssh", "sftp"):
+            ours = dict.fromkeys(("connect_timeout", "login_timeout"), SILENCE)
+            return {"known_hosts": (), "keepalive_interval": SILENCE // 3, **ours, **theirs}
+        if self.protocol in ("s3", "s3a"):
+            once = {"retries": {"total_max_attempts": 1}, "connect_timeout": SILENCE, "read_timeout": SILENCE}
+            return {"config_kwargs": {**once, **theirs.get("config_kwargs", {})}}
+        return {}
 
     @property
     def writable(self) -> bool:
@@ -96,7 +105,7 @@ class Place:
         Raises FileNotFoundError if it is not there, TransferError if it fails for good.
         """
         failure: BaseException
-        for attempt in range(ATTEMPTS):
+        for attempt in range(BUSY_ATTEMPTS):
             try:
                 return action()
             except (QwellError, FileNotFoundError):
@@ -111,8 +120,9 @@ class Place:
                         f"{what}: no valid credentials ({reason(error)}); {self._sign_in()}"
                     ) from error
                 failure = error
-            if attempt < ATTEMPTS - 1:
-                time.sleep(max(0.2 * 4**attempt, min(getattr(failure, "wait", 0), LONGEST_WAIT)))
+            if attempt + 1 >= (BUSY_ATTEMPTS if is_busy(failure) else ATTEMPTS):
+                break
+            time.sleep(max(0.2 * 4**attempt, min(getattr(failure, "wait", 0), LONGEST_WAIT)))
         raise TransferError(
             f"{what}: {reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure

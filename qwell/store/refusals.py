@@ -14,6 +14,20 @@ SIGN_IN = {
 }  # by extra
 
 
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # what servers answer that may answer otherwise later
+
+
+class ServerBusy(OSError):
+    """A server that may answer later; `wait` is in how many seconds, as it says."""
+
+    wait: float = 0
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a server said that it may do later what it does not now."""
+    return isinstance(error, ServerBusy) or _status(error) in BUSY or _of_aws(error.__cause__) in BUSY
+
+
 def wants_credentials(error: BaseException) -> bool:
     """Whether a library found no credentials, or the place did not accept them."""
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -22,9 +36,14 @@ def wants_credentials(error: BaseException) -> bool:
 
 def is_refused_condition(error: OSError) -> bool:
     """Whether a store did not write because what was to be there, or not to be there, is otherwise."""
-    said = getattr(error.__cause__, "response", None)  # of botocore's
+    return isinstance(error, FileExistsError) or _of_aws(error.__cause__) in (409, 412)
+
+
+def _of_aws(error: BaseException | None) -> int:
+    """What S3 answered, as botocore says; 0 if it did not."""
+    said = getattr(error, "response", None)
     code = said.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(said, dict) else 0
-    return isinstance(error, FileExistsError) or code in (409, 412)
+    return code if isinstance(code, int) else 0
 
 
 def _status(error: BaseException | None) -> int:
@@ -44,5 +63,8 @@ _NO_CREDENTIALS = {
 
 
 def reason(error: BaseException) -> str:
+    """An error of a library, in a line."""
+    if isinstance(error, TimeoutError):
+        return "there is no answer"
     text = shown(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

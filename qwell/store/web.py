@@ -12,21 +12,15 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from qwell.errors import DatasetNotFound, TransferError
+from qwell.store import places
 from qwell.store.arriving import Pieces
 from qwell.store.places import Place
+from qwell.store.refusals import BUSY, ServerBusy
 
-SILENCE = 15  # seconds without a byte, after which a connection is given up
-LEAST = 1000  # bytes that have to come in such a time
+LEAST = 1000  # bytes that have to come in `SILENCE` seconds
 PIECE = 2**20
 LONGEST_PAGE = 2**22  # bytes of a page that lists a directory
-BUSY = (408, 425, 429, 500, 502, 503, 504)
 _LINK = re.compile(rb"""href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
-
-
-class ServerBusy(OSError):
-    """A server that may answer later; `wait` is in how many seconds, as it says."""
-
-    wait: float = 0
 
 
 class WebPlace(Place):
@@ -35,7 +29,11 @@ class WebPlace(Place):
     def _options(self) -> dict[str, Any]:
         from aiohttp import ClientTimeout
 
-        return {"client_kwargs": {"timeout": ClientTimeout(total=None, connect=SILENCE, sock_read=SILENCE)}}
+        return {
+            "client_kwargs": {
+                "timeout": ClientTimeout(total=None, connect=places.SILENCE, sock_read=places.SILENCE)
+            }
+        }
 
     def read(self, name: str, limit: int) -> bytes:
         """The content of a small file; see `Place.read`."""
@@ -59,7 +57,7 @@ class WebPlace(Place):
         start = start if response.status == 206 else 0
 
         def pieces() -> Iterator[bytes]:
-            due, enough = time.monotonic() + SILENCE, LEAST
+            due, enough = time.monotonic() + places.SILENCE, LEAST
             arrived = 0
             try:
                 while piece := sync(self.fs.loop, response.content.read, PIECE):
@@ -67,8 +65,8 @@ class WebPlace(Place):
                     yield piece
                     if time.monotonic() > due:
                         if arrived < enough:
-                            raise OSError(f"the server sends less than {LEAST} bytes in {SILENCE} s")
-                        due, enough = time.monotonic() + SILENCE, arrived + LEAST
+                            raise OSError(f"the server sends less than {LEAST} bytes in {places.SILENCE} s")
+                        due, enough = time.monotonic() + places.SILENCE, arrived + LEAST
             finally:
                 sync(self.fs.loop, _close, response)
 

@@ -1,5 +1,8 @@
 """Web servers that misbehave: the right bytes come, or one line says what is the matter, and soon."""
 
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -7,8 +10,10 @@ from faults.web import HABITS, Habit, try_habit
 from servers import http_server
 from support import run
 
-from qwell.store import places, web
+from qwell.errors import TransferError
+from qwell.store import places
 from qwell.store.places import place_at
+from qwell.store.reader import open_dataset
 
 QUICK = {
     "breaks off in the middle, once",
@@ -34,7 +39,7 @@ def test_a_server_that_misbehaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(web, "SILENCE", 1)
+    monkeypatch.setattr(places, "SILENCE", 1)
     if stored.is_file() and victim == "train/" and habit[0] not in QUICK:
         pytest.skip("shards of both formats come the same way")
     try_habit(stored, tmp_path / "try", habit, victim)
@@ -43,7 +48,7 @@ def test_a_server_that_misbehaves(
 def test_files_may_take_hours() -> None:
     """There is no limit on the whole, but one on silence."""
     timeout = place_at("https://example.org/store").fs.client_kwargs["timeout"]
-    assert timeout.total is None and timeout.sock_read == web.SILENCE
+    assert timeout.total is None and timeout.sock_read == places.SILENCE
 
 
 def test_what_lets_one_in_is_never_written_down(dataset_path: Path, tmp_path: Path, cache: Path) -> None:
@@ -78,3 +83,28 @@ def test_addresses_as_they_are_shown(address: str, shown: str) -> None:
     from qwell.errors import shown as public
 
     assert public(address) == shown
+
+
+@pytest.mark.parametrize("protocol", ["s3", "http", "ssh"])
+def test_a_silent_server_is_given_up(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times fifteen seconds at most; here of one each."""
+    monkeypatch.setattr(places, "SILENCE", 1)
+    kept = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(20)
+        thread = threading.Thread(
+            target=lambda: [kept.append(server.accept()) for _ in range(20)], daemon=True
+        )
+        thread.start()
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{where}")
+        began = time.monotonic()
+        with pytest.raises(TransferError):
+            open_dataset(f"{protocol}://{'team' if protocol == 's3' else where}/m3.zarr")
+        assert time.monotonic() - began < 20
+        assert 1 <= len(kept) <= 3
+        for connection, _ in kept:
+            connection.close()
