@@ -10,7 +10,8 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from uuid import uuid4
 from qwell.errors import DatasetLocked, QwellError, WriteError
 
 PIECE = 1 << 20  # bytes read at a time
+SYNCED_AT_ONCE = 16
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere with --out",
@@ -52,6 +54,21 @@ def sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_files(root: Path, names: Iterable[str]) -> None:
+    """Make files below a directory, and all directories on the way to them, survive a power cut.
+
+    Many at a time: the disk then writes its journal once for all that wait.
+    """
+    files, directories = list(names), {""}
+    for name in files:
+        while (name := name.rpartition("/")[0]) and name not in directories:
+            directories.add(name)
+    with ThreadPoolExecutor(SYNCED_AT_ONCE) as threads:
+        for some in (files, directories):
+            for _ in threads.map(sync_file, (root / name for name in some)):
+                pass
 
 
 @contextmanager

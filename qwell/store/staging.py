@@ -21,6 +21,7 @@ from qwell.files import (
     make_directory,
     seal,
     sync_file,
+    sync_files,
     write_error,
 )
 from qwell.store.backends import SHARDED, check_suffix
@@ -162,11 +163,7 @@ class Staging:
 
         Raises WriteError if the disk refuses.
         """
-        for name in manifest.files:
-            sync_file(self.root / name)
-        for directory in {self.root, *(p for n in manifest.files for p in (self.root / n).parents)}:
-            if directory.is_relative_to(self.root):
-                sync_file(directory)
+        sync_files(self.root, manifest.files)
         provenance = {**provenance, "manifest_sha256": manifest.digest}
         master = self.backend.master_of(self.path.name, manifest.plan, manifest.digest)
         if master is not None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.linalg import eigh_tridiagonal
 
 from qwell.datagen.audit.spectra import TOLERANCE, energy_deviation
 from qwell.errors import InvalidInput
@@ -204,6 +205,19 @@ def test_dividing_large_minors_changes_no_bit() -> None:
     for out, block in zip(found, (grid.mesh, lanes.BLOCK), strict=True):
         lanes._solve(v[:, 1:-1].copy(), scale, scale * grid.box_energies(levels), out, block)
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(("mesh", "levels"), [(20, 4), (100, 10), (100, 50), (300, 10), (900, 3)])
+def test_the_reference_is_scipy_s_own(mesh: int, levels: int) -> None:
+    """To the bit where all eigenvalues are found; to rounding of the norm of H where few are, by bisection."""
+    grid = Grid(mesh)
+    v = np.random.default_rng(0).normal(0, 300, (5, mesh + 1)).cumsum(1)
+    diagonal, off = spectrum.hamiltonian(v, grid)
+    expected = [eigh_tridiagonal(d, off, eigvals_only=True)[:levels] for d in diagonal]
+    found = spectrum.eigenvalues(v, grid, levels)
+    few = mesh > spectrum.FEW * levels
+    assert few or np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * np.abs(diagonal).max())
 
 
 def test_lanes_treat_every_potential_alone() -> None:

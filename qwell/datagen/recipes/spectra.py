@@ -17,7 +17,7 @@ from qwell.physics.grid import Grid
 from qwell.physics.kernels import KERNELS, covariance
 from qwell.physics.matter import Matter
 from qwell.physics.potentials import BLOCK, LARGEST
-from qwell.physics.spectrum import SOLVERS, eigenstates, eigenvalues
+from qwell.physics.spectrum import FEW, SOLVERS, eigenstates, eigenvalues
 from qwell.store.schema import DTYPES, Coordinate, Field, Plan, SplitLayout
 
 ENERGY = "hbar^2/(m length^2)"
@@ -122,7 +122,7 @@ class SpectraRecipe:
     @property
     def seconds_per_row(self) -> float:
         """What one core of a common machine takes for a potential; for the estimate of --dry-run only."""
-        solving = 3e-5 + 1.6e-8 * self.mesh**2  # all eigenvalues, whatever is kept
+        solving = 3e-5 + 1.6e-8 * self.mesh * min(self.mesh, FEW * self.levels)
         if self.solver == "lanes":
             solving = 1.2e-6 + (1.5e-8 + 3e-9 * self.levels) * self.mesh
         states = 1e-4 + 4.7e-7 * self.mesh * self.levels
