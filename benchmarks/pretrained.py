@@ -50,6 +50,7 @@ def commands(run: Run) -> list[str]:
     made += ["--solver", recipe["solver"]]
     made += ["--matter", recipe["matter"]] if recipe.get("matter") else []
     trained += ["--batch", str(config["batch"]), "--first-rate", f"{config['first_rate']:g}"]
+    trained += ["--optimizer", config["optimizer"]] if config.get("optimizer", "adam") != "adam" else []
     return [shlex.join(made), shlex.join([*trained, *(["--mirror"] if config.get("mirror") else [])])]
 
 

@@ -209,7 +209,7 @@ def test_dividing_large_minors_changes_no_bit() -> None:
 
 @pytest.mark.parametrize(("mesh", "levels"), [(20, 4), (100, 10), (100, 50), (300, 10), (900, 3)])
 def test_the_reference_is_scipy_s_own(mesh: int, levels: int) -> None:
-    """To the bit where all eigenvalues are found; to rounding of the norm of H where few are, by bisection."""
+    """To the bit where all eigenvalues are found; to rounding of the norm of H where few are."""
     grid = Grid(mesh)
     v = np.random.default_rng(0).normal(0, 300, (5, mesh + 1)).cumsum(1)
     diagonal, off = spectrum.hamiltonian(v, grid)
