@@ -6,6 +6,7 @@ variables, `~/.aws`, `~/.ssh`, `~/.config/fsspec`).
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -370,14 +371,25 @@ def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Ca
 
     The first failure ends it, once what is under way is done.
     """
-    total = 0
+    total, failed = 0, threading.Event()
+
+    def unless_failed(item: Any) -> int:
+        if failed.is_set():  # no thread begins another one, however long that would take
+            return 0
+        try:
+            return action(item)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(JOBS) as threads:
-        tasks = [threads.submit(action, item) for item in items]
+        tasks = [threads.submit(unless_failed, item) for item in items]
         try:
             for task in as_completed(tasks):
                 total += task.result()
                 progress(task.result())
         except BaseException:
+            failed.set()
             threads.shutdown(wait=True, cancel_futures=True)
             raise
     return total

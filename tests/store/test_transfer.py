@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -318,6 +319,20 @@ def test_what_is_not_there(base: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFound):
         pull(f"{base}/none.zarr", tmp_path / "x.zarr")
     assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_after_a_failure_nothing_more_is_begun() -> None:
+    """Else a silent server holds up the next ones as long as it did the first."""
+    begun: list[int] = []
+
+    def fails_late(item: int) -> int:
+        begun.append(item)
+        time.sleep(0.2)
+        raise TransferError("no answer")
+
+    with pytest.raises(TransferError, match="no answer"):
+        places.in_parallel(fails_late, range(100), lambda size: None)
+    assert len(begun) == places.JOBS
 
 
 def test_damage_is_not_sent(stored: Path, tmp_path: Path) -> None:
