@@ -25,6 +25,10 @@ class Hub:
         self.uploaded = 0
         self.refuses_commits = False
 
+    @property
+    def head(self) -> str:
+        return f"{len(self.commits):040x}"
+
 
 class Handler(BaseHTTPRequestHandler):
     hub: Hub
@@ -69,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
             elif found[3] not in (None, "main"):
                 self.missing("RevisionNotFound")
             else:
-                self.answer({"id": found[2], "sha": "0" * 40, "siblings": [], "tags": [], "downloads": 0,
+                self.answer({"id": found[2], "sha": self.hub.head, "siblings": [], "tags": [], "downloads": 0,
                              "likes": 0, "private": False})  # fmt: skip
         elif found := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/main(?:/(.*))?", path):
             self.tree(f"{found[1]}/{found[2]}", found[3] or "", "true" in str(query.get("recursive")).lower())
@@ -137,6 +141,11 @@ class Handler(BaseHTTPRequestHandler):
                 {"transfer": "basic", "objects": [*map(self.wanted, json.loads(body)["objects"])]}
             )
         if found := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)/commit/main", path):
+            head = json.loads(body.splitlines()[0])["value"]
+            if head.get("parentCommit") not in (None, self.hub.head):
+                return self.answer(
+                    {"error": "A commit has happened since. Please refresh and try again."}, 412
+                )
             if self.hub.refuses_commits:
                 return self.answer({"error": "out of order"}, 500)
             self.commit(f"{found[1]}/{found[2]}", [json.loads(line) for line in body.splitlines()])

@@ -206,10 +206,14 @@ def _inputs(recipe: Any, path: str | Path) -> dict[str, Any]:
 
 def _dry_run(recipe: Any, path: str | Path, plan: Any, workers: Any) -> None:
     """Say what would be made; with a batch system, also the script of its jobs."""
+    from qwell.datagen.pipeline import START_UP, sensible
+
     rows = sum(layout.rows for layout in plan.splits.values())
+    workers = sensible(workers, recipe, plan)
     count = max(workers.allowed(plan), 1) if workers.local else workers.count or 1
     results = {"path": path, "rows": rows, "bytes": plan.bytes, "shards": len(plan.shards())}
-    seconds = round(1 + rows * recipe.seconds_per_row / count, 1)
+    started = START_UP if workers.count != 0 else 0.3
+    seconds = round(started + rows * recipe.seconds_per_row / count, 1)
     results |= {"seconds_estimated": seconds, "workers": count}
     results |= {"bytes_of_memory_a_worker": memory_of_worker(plan), "recipe": recipe.to_json()}
     text = (

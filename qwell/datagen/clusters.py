@@ -59,7 +59,7 @@ class Workers:
     Raises InvalidInput for what makes no sense together.
     """
 
-    count: int | None = field(default=None, metadata={"default": "all cores"})
+    count: int | None = field(default=None, metadata={"default": "all cores, or 0 if that is faster"})
     scheduler: str | None = None
     cluster: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +25,7 @@ from qwell.store.staging import finish_master
 from qwell.store.versions import find
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
+START_UP = 1.5  # seconds that local workers take to start, about
 T = TypeVar("T")
 
 
@@ -76,7 +78,8 @@ def generate(
         path: where, e.g. "store/m3.zarr", or "store/m3.h5" for HDF5, or an address, "s3://team/m3.zarr",
             where every worker puts its own shards; the content is a function of the recipe alone.
         shard_rows: rows a shard, a multiple of 1000 (spectra) or 8 (trajectories); by default 20,000 or 32.
-        workers: processes on this machine (0 works in this process, None takes all cores), or `Workers`.
+        workers: processes on this machine (0 works in this process; None takes all cores, or this process
+            where they would take longer to start than they gain), or `Workers`.
         resume: continue what was interrupted.
         force: replace what is there, once the new data set is whole.
         credits: `license`, an SPDX name or an address, and `authors`, a list of names, for `provenance.json`.
@@ -87,8 +90,8 @@ def generate(
     Raises:
         InvalidInput, DatasetExists, DatasetLocked, WriteError, WorkerError: see their messages.
     """
-    workers = workers if isinstance(workers, Workers) else Workers(workers)
     plan = _plan(recipe, shard_rows, path)
+    workers = sensible(workers if isinstance(workers, Workers) else Workers(workers), recipe, plan)
     began = time.time()
     get_ready(recipe, plan, workers)
     writer = _writer(path, plan, resume=resume, force=force)
@@ -191,6 +194,15 @@ def _writer(
     if "://" in str(path):
         return RemoteWriter(str(path).rstrip("/"), plan, resume=resume, force=force, share=share)
     return DatasetWriter(Path(path), plan, resume=resume, force=force, share=share)
+
+
+def sensible(workers: Workers, recipe: Recipe, plan: Plan) -> Workers:
+    """The workers asked for; this process alone where nobody said who, and starting others gains nothing."""
+    if not workers.local or workers.count is not None or workers.max_memory is not None:
+        return workers
+    count = workers.local_count()
+    seconds = recipe.seconds_per_row * sum(layout.rows for layout in plan.splits.values())
+    return replace(workers, count=0) if seconds < START_UP + seconds / count else workers
 
 
 def _plan(recipe: Recipe, shard_rows: int | None, path: str | Path) -> Plan:

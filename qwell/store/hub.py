@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qwell.errors import InvalidInput
+from qwell.errors import InvalidInput, TransferError
 from qwell.store.manifest import FileRecord
 from qwell.store.places import Place
+from qwell.store.refusals import status_of
 
 KINDS = {"datasets": "dataset", "spaces": "space"}  # by the first part of an address
 OWN = (".gitattributes",)  # what the Hub itself puts into a repository
@@ -42,6 +43,7 @@ class HubPlace(Place):
             )
         self._repo, _, self._revision = "/".join(rest[:2]).partition("@")
         self._inside = "/".join(rest[2:])
+        self._parent: str | None = None  # the commit that what is gathered is meant for
         self._waiting: dict[str, Any] = {}  # path in the repository → what the commit does to it
         self._lock = threading.Lock()
 
@@ -52,6 +54,21 @@ class HubPlace(Place):
         """The content of a small file as it is now, whatever was listed before; see `Place.read`."""
         self.fs.invalidate_cache()
         return super().read(name, limit)
+
+    def observe(self) -> None:
+        """Remember what is there, so that `publish` refuses if somebody else changes it before."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        def ask() -> str | None:
+            try:
+                found: str = self._api.repo_info(
+                    self._repo, repo_type=self._kind, revision=self._revision or None
+                ).sha
+                return found
+            except RepositoryNotFoundError:
+                return None
+
+        self._parent = self.attempt(f"cannot read {self.url}", ask)
 
     def put(self, source: Path, name: str) -> int:
         """Let `publish` send a file. Returns its bytes."""
@@ -108,7 +125,10 @@ class HubPlace(Place):
         return False
 
     def publish(self, message: str) -> None:
-        """Send all that was gathered, and commit it."""
+        """Send all that was gathered, and commit it.
+
+        Raises TransferError, also if somebody else changed the repository since `observe`.
+        """
         from huggingface_hub.utils import disable_progress_bars
 
         def commit() -> None:
@@ -116,12 +136,19 @@ class HubPlace(Place):
                 self._api.create_repo(self._repo, repo_type=self._kind, exist_ok=True)
             self._api.create_commit(
                 self._repo, list(self._waiting.values()), commit_message=message, repo_type=self._kind,
-                revision=self._revision or None,
+                revision=self._revision or None, parent_commit=self._parent,
             )  # fmt: skip
 
         if not sys.stderr.isatty():
             disable_progress_bars()
-        self.attempt(f"cannot push to {self.url}", commit)
+        try:
+            self.attempt(f"cannot push to {self.url}", commit)
+        except TransferError as error:
+            if status_of(error.__cause__) == 412:
+                raise TransferError(
+                    f"somebody else changed {self.url} meanwhile; look at it, and repeat the push"
+                ) from error
+            raise
         self._waiting.clear()
         self.fs.invalidate_cache()
 

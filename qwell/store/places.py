@@ -266,6 +266,9 @@ class Place:
         """Send a small file into the directory that this place is in."""
         place_at(self.address.rpartition("/")[0]).write(name, content)
 
+    def observe(self) -> None:
+        """Remember what is here before it is changed, where `publish` needs that."""
+
     def publish(self, message: str) -> None:
         """Let all that was sent and removed be seen, where that waits (see `hub.HubPlace`)."""
 

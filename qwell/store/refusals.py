@@ -25,13 +25,13 @@ class ServerBusy(OSError):
 
 def is_busy(error: BaseException) -> bool:
     """Whether a server said that it may do later what it does not now."""
-    return isinstance(error, ServerBusy) or _status(error) in BUSY or _of_aws(error.__cause__) in BUSY
+    return isinstance(error, ServerBusy) or status_of(error) in BUSY or _of_aws(error.__cause__) in BUSY
 
 
 def wants_credentials(error: BaseException) -> bool:
     """Whether a library found no credentials, or the place did not accept them."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & _NO_CREDENTIALS) or _status(error) in (401, 403)
+    return bool(names & _NO_CREDENTIALS) or status_of(error) in (401, 403)
 
 
 def is_refused_condition(error: OSError) -> bool:
@@ -46,7 +46,7 @@ def _of_aws(error: BaseException | None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _status(error: BaseException | None) -> int:
+def status_of(error: BaseException | None) -> int:
     """What a web server answered, as the library that asked it says; 0 if it did not."""
     response = getattr(error, "response", None)
     status = getattr(error, "status", 0) if response is None else getattr(response, "status_code", 0)

@@ -22,6 +22,7 @@ from qwell.errors import (
     ManifestError,
     QwellError,
     TransferError,
+    shown,
 )
 from qwell.files import atomic_write, dump_json, file_sha256
 from qwell.progress import stage
@@ -166,19 +167,20 @@ def write_master(plan: Plan, digest: str, place: Place, url: str) -> None:
 
 def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Transfer:
     """Push to a place that keeps versions itself, as one commit that holds this data set alone."""
-    place, files = place_of(url), data.manifest.files
+    place, files, url = place_of(url), data.manifest.files, shown(url)
+    place.observe()
     there = _digest_at(place)
     if there == data.digest:
-        return Transfer(data.digest, place.url, 0, sum(r.size for r in files.values()))
+        return Transfer(data.digest, url, 0, sum(r.size for r in files.values()))
     if there and not force:
         raise DatasetExists(
-            f"{place.url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
+            f"{url} holds version {there[:12]}, {data.path} is {data.digest[:12]}; choose another name,"
             " or add --force to replace it (its history keeps the other)"
         )
     present = place.sizes()
     if not there and present:
         raise DatasetExists(
-            f"{place.url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
+            f"{url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
     sent, kept = _send_all(data, place, {}, progress)
@@ -187,7 +189,7 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
     place.write(MANIFEST, data.manifest.encode())
     write_master(data.plan, data.digest, place, url)
     place.publish(f"{data.name}, version {data.digest[:12]}")
-    return Transfer(data.digest, place.url, sent, kept)
+    return Transfer(data.digest, url, sent, kept)
 
 
 def _send(data: Dataset, name: str, place: Place) -> int:

@@ -70,6 +70,7 @@ def push(
     where = versions.url
     if not versions.place.writable:
         raise InvalidInput(f"{where} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory")
+    versions.place.observe()
     size, keeps = weights.stat().st_size, versions.place.keeps_versions
     pointer, alone = (versions.pointer() if keeps else None), _digest_at(versions.place)
     meant = pointer.sha256 if pointer else alone

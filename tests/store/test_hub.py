@@ -16,6 +16,7 @@ from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetExists, DatasetNotFound, InvalidInput, RunExists, TransferError
 from qwell.models.registry import save_pretrained
 from qwell.store.catalog import catalog
+from qwell.store.hub import HubPlace
 from qwell.store.transfer import pull, push, verify_remote
 from qwell.train import sharing
 
@@ -68,6 +69,26 @@ def test_another_version_replaces_it_whole(stored: Path, hub: Hub, tmp_path: Pat
         if path.startswith("train/", len(stored.name) + 1)
     }
     assert not any("c/1/0" in path or path.endswith("/1.h5") for path in files)  # no shard of the old is left
+
+
+def test_who_comes_second_is_told(stored: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else commits between our look and our commit: nothing of theirs is replaced unseen."""
+    url = f"hf://datasets/user/wells/{stored.name}"
+    push(stored, f"hf://datasets/user/wells/first{stored.suffix}")
+    publish = HubPlace.publish
+
+    def late(self: HubPlace, message: str) -> None:
+        monkeypatch.setattr(HubPlace, "publish", publish)
+        push(stored, f"hf://datasets/user/wells/theirs{stored.suffix}")
+        publish(self, message)
+
+    monkeypatch.setattr("qwell.store.places.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(HubPlace, "publish", late)
+    with pytest.raises(TransferError, match=r"somebody else changed .* meanwhile"):
+        push(stored, url)
+    assert len(hub.commits) == 2
+    push(stored, url)
+    assert open_dataset(url).digest == open_dataset(stored).digest and len(hub.commits) == 3
 
 
 def test_an_interrupted_push_shows_nothing_and_sends_the_rest(
