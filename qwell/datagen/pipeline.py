@@ -181,9 +181,13 @@ def finalise(path: str | Path) -> Manifest:
 
 def _finalise_afar(url: str, began: float) -> Manifest:
     """`finalise` at an address."""
-    with suppress(DatasetNotFound, DatasetIncomplete):
-        return find(url)[1]
-    writer = RemoteWriter(url, plan_begun_at(url), resume=True)
+    try:
+        plan = plan_begun_at(url)
+    except DatasetNotFound:
+        with suppress(DatasetNotFound, DatasetIncomplete):
+            return find(url)[1]
+        raise
+    writer = RemoteWriter(url, plan, resume=True)
     return writer.finish(provenance(began, workers="array jobs"))
 
 

@@ -1,7 +1,7 @@
 """Making a data set straight at a place: every worker puts its own shards there, the manifest comes last.
 
 <place>/<name>/<plan>.partial/           the future version, whose name is not known before it is whole
-<place>/<name>/<plan>.partial/progress/  its plan, and a record for each finished shard
+<place>/<name>/<plan>.partial/progress/  its plan, what the name meant before, records of finished shards
 
 `<plan>` is the checksum of what is being made. Two who make the same at once put the same bytes, so nobody is
 locked out. When all records are there, the files are moved at the place itself, without coming here.
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,17 @@ from qwell.errors import (
 )
 from qwell.files import dump_json, seal
 from qwell.store.backends import SHARDED, check_suffix
-from qwell.store.manifest import MANIFEST, PARTIAL, PROGRESS, PROVENANCE, FileRecord, Manifest
-from qwell.store.places import Place, in_parallel, place_at
+from qwell.store.manifest import MANIFEST, PARTIAL, PROGRESS, PROVENANCE, FileRecord, Manifest, parse_json
+from qwell.store.parallel import in_parallel
+from qwell.store.places import Place, place_at
 from qwell.store.schema import Plan
 from qwell.store.swapping import swap
-from qwell.store.transfer import write_master
-from qwell.store.versions import Versions, files_of, find
+from qwell.store.transfer import circumstances, write_master
+from qwell.store.versions import Versions, files_of, find, refuse_version
 from qwell.store.writer import Made, decode_plan, decode_record, put_shard
 
 PLAN = f"{PROGRESS}/plan.json"
+BEFORE = f"{PROGRESS}/before.json"  # which version the name meant when this was begun
 LARGEST = 2**24  # bytes of a plan or record
 
 
@@ -78,6 +82,7 @@ class RemoteWriter:
         self, url: str, plan: Plan, *, resume: bool = False, force: bool = False, share: bool = False
     ) -> None:
         self.plan, self._force = plan, force
+        refuse_version(url)
         self._versions = Versions(url)
         self.path = self._versions.url
         if not (self._versions.place.writable and self._versions.place.keeps_versions):
@@ -86,27 +91,31 @@ class RemoteWriter:
         self._url, key = url, hashlib.sha256(dump_json(plan.to_json())).hexdigest()[:16]
         self._place = place_at(f"{url}/{key}{PARTIAL}")
         self.root = self._place.address
-        self._pointer = self._versions.pointer()
-        self.finished = self._found(resume, force)
+        begun = _plans_begun(self._versions)
+        ours = begun.get(f"{key}{PARTIAL}")
+        self.finished: Manifest | None = None
+        if not (ours and resume):
+            self.finished = self._found(resume, force, share)
         if self.finished:
             return
-        begun = begun_at(self._versions)
-        if force:
-            self._place.clear()
-        elif f"{key}{PARTIAL}" in begun and not resume:
+        if ours and not (resume or force):
             raise DatasetExists(
                 f"{self.path} is unfinished; continue it with the command that began it and --resume, or add"
-                " --force to start again"
+                " --force to go on with it whatever the name means"
             )
-        elif begun and f"{key}{PARTIAL}" not in begun and resume and not share:
+        if begun and not ours and resume and not share:
             raise InvalidInput(
                 f"{self.path} was begun with other options; repeat the original ones to --resume, or leave"
                 " --resume out to make another version"
             )
-        if force or f"{key}{PARTIAL}" not in begun:
+        pointer = self._versions.pointer()
+        if not ours:
+            self._place.write(BEFORE, dump_json({"meant": pointer.sha256 if pointer else ""}))
             self._place.write(PLAN, seal(plan.to_json()))
+        same = _meant(self._place) == (pointer.sha256 if pointer else "")
+        self._pointer = pointer if force or same else None  # None: somebody else changed it meanwhile
 
-    def _found(self, resume: bool, force: bool) -> Manifest | None:
+    def _found(self, resume: bool, force: bool, share: bool) -> Manifest | None:
         """The data set that the name means, if it is the one to be made and `resume` is content with it."""
         if force:
             return None
@@ -116,19 +125,20 @@ class RemoteWriter:
             return None
         if resume and manifest.plan == self.plan:
             return manifest
+        forced = "" if share else ", or add --force to let the name mean the new one"
         raise DatasetExists(
-            f"{self.path} is version {manifest.digest[:12]}; choose another --out, or add --force to let the"
-            f" name mean the new one ({manifest.digest[:12]} stays)"
+            f"{self.path} is version {manifest.digest[:12]}; choose another --out{forced}"
+            f" ({manifest.digest[:12]} stays)"
         )
 
     def pending(self) -> list[tuple[str, int]]:
-        """The (split, shard) still to be made; one counts as made if its files are as long as recorded."""
+        """The (split, shard) still to be made; one counts as made if its files have the sha256 recorded."""
         if self.finished:
             return []
-        made = self._made()
+        made = self._made(reread=True)
         return [shard for shard in self.plan.shards() if shard not in made]
 
-    def _made(self) -> dict[tuple[str, int], Made]:
+    def _made(self, reread: bool = False) -> dict[tuple[str, int], Made]:
         there = self._place.sizes()
         names = {s: f"{PROGRESS}/done/{s[0]}-{s[1]}.json" for s in self.plan.shards()}
         found: dict[tuple[str, int], Made] = {}
@@ -138,7 +148,9 @@ class RemoteWriter:
                 made = decode_record(self._place.read(names[shard], LARGEST), names[shard])
             except (FileNotFoundError, ManifestError):
                 return 0
-            if all(there.get(name) == record.size for name, record in made.files.items()):
+            if all(there.get(name) == record.size for name, record in made.files.items()) and not (
+                reread and not all(self._place.has(name, record) for name, record in made.files.items())
+            ):
                 found[shard] = made
             return 1
 
@@ -168,21 +180,39 @@ class RemoteWriter:
             self.plan, {**files, **{name: FileRecord.of(text) for name, text in described.items()}}
         )
         target = files_of(self._url, manifest.digest)
-        self._move(target, files, described)
-        by = sorted({one.by for one in made.values()})
-        counts = {who: sum(one.by == who for one in made.values()) for who in by}
-        about = {**provenance, "manifest_sha256": manifest.digest, "shards_made_with": counts}
-        target.write(PROVENANCE, seal(about))
-        if not swap(target, MANIFEST, manifest.encode(), None) and target.manifest() != manifest:
-            raise DatasetDamaged(f"{target.url} holds another manifest; remove that directory and --resume")
-        write_master(self.plan, manifest.digest, target, self._url)
+        if not _holds(target, manifest):
+            self._publish(target, manifest, files, described, provenance, made)
         if faster := self._versions.point(manifest.digest, self._pointer, force=self._force):
             raise DatasetExists(
                 f"{self.path} was let mean version {faster[:12]} by somebody else meanwhile; this one is"
                 f" whole, as {self.path}@{manifest.digest[:12]}; add --force to let the name mean it"
             )
+        self._place.remove([PLAN])  # workers that come too late see that it is over
         self._place.clear()
         return manifest
+
+    def _publish(
+        self,
+        target: Place,
+        manifest: Manifest,
+        files: Mapping[str, FileRecord],
+        described: Mapping[str, bytes],
+        provenance: Mapping[str, Any],
+        made: Mapping[tuple[str, int], Made],
+    ) -> None:
+        """Copy the files to where the version is, at the place itself, and write its manifest last."""
+        by = Counter(one.by for one in made.values())
+        about = {**provenance, "shards_made_with": dict(sorted(by.items()))}
+        try:
+            self._move(target, files, described)
+        except FileNotFoundError as error:
+            if _holds(target, manifest):
+                return  # somebody else has finished it meanwhile
+            raise WriteError(f"{self.path}: files are gone while they were copied; --resume") from error
+        target.write(PROVENANCE, circumstances(about, self.plan, manifest.digest, self._url))
+        write_master(self.plan, manifest.digest, target, self._url)
+        if not swap(target, MANIFEST, manifest.encode(), None) and not _holds(target, manifest):
+            raise DatasetDamaged(f"{target.url} holds another manifest; remove that directory and --resume")
 
     def _described(self, folder: Path) -> dict[str, bytes]:
         """What describes the shards: names and contents."""
@@ -201,12 +231,31 @@ class RemoteWriter:
         """Nothing is held; what is there stays for a resume."""
 
 
-def begun_at(versions: Versions) -> list[str]:
-    """The names of what is being made at a name, and not finished."""
+def _holds(place: Place, manifest: Manifest) -> bool:
+    """Whether a place holds this manifest."""
     try:
-        return [name for name in versions.place.names() if name.endswith(PARTIAL)]
-    except DatasetNotFound:
-        return []
+        return place.manifest() == manifest
+    except (DatasetNotFound, ManifestError):
+        return False
+
+
+def _meant(place: Place) -> str:
+    """The version that the name meant when something was begun; nothing if it meant none."""
+    try:
+        content = parse_json(place.read(BEFORE, LARGEST), BEFORE)
+    except FileNotFoundError:
+        return ""
+    return str(content.get("meant")) if isinstance(content, dict) else ""
+
+
+def _plans_begun(versions: Versions) -> dict[str, Plan]:
+    """What was begun at a name and not finished: names and plans; what has no plan is passed over."""
+    found = {}
+    for name in versions.begun():
+        with suppress(FileNotFoundError):
+            text = place_at(f"{versions.place.address}/{name}").read(PLAN, LARGEST)
+            found[name] = decode_plan(text, f"{versions.url}/{name}/{PLAN}")
+    return found
 
 
 def plan_begun_at(url: str) -> Plan:
@@ -218,7 +267,7 @@ def plan_begun_at(url: str) -> Plan:
         ManifestError: its plan is damaged.
     """
     versions = Versions(url)
-    begun = begun_at(versions)
+    begun = _plans_begun(versions)
     if not begun:
         raise DatasetNotFound(
             f"nothing was begun at {versions.url}; start with `qdata generate --shards 0:10 …`"
@@ -228,8 +277,4 @@ def plan_begun_at(url: str) -> Plan:
             f"{len(begun)} data sets were begun at {versions.url}; finish each by the command that began it,"
             " with --resume"
         )
-    where = f"{versions.url}/{begun[0]}/{PLAN}"
-    try:
-        return decode_plan(place_at(f"{versions.place.address}/{begun[0]}").read(PLAN, LARGEST), where)
-    except FileNotFoundError as error:
-        raise DatasetNotFound(f"{where} is missing; start again with --force") from error
+    return next(iter(begun.values()))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
 from qwell.errors import DatasetNotFound, InvalidInput, ManifestError, TransferError, shown
-from qwell.store.manifest import PROVENANCE, Manifest, parse_json
+from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, PROVENANCE, Manifest, parse_json
 from qwell.store.places import Place, place_of
-from qwell.store.versions import Versions, files_of
+from qwell.store.versions import MODEL, Versions, files_of
+
+BEGUN = "begun"
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,12 @@ class Version:
     """A version of a data set at a place.
 
     Arguments:
-        digest: sha256 of its manifest.
+        digest: sha256 of its manifest, or, of a model, of its configuration; the name of what is only begun.
         made: when it was made, as its provenance says, in ISO 8601; empty if that is not known.
         bytes, rows: of all its files, and of its splits together; 0 if its manifest is not there.
         latest: whether the name means it.
-        state: "whole", "unfinished" (being pushed, or its push was interrupted) or "damaged".
+        state: "whole", "unfinished" (being pushed, or its push was interrupted), "begun" (being made there,
+            or that was interrupted) or "damaged".
     """
 
     digest: str
@@ -32,7 +36,7 @@ class Version:
 
 
 def history(url: str) -> list[Version]:
-    """The versions of a data set at a place: first the one that its name means, then from new to old.
+    """The versions of a data set or model at a place: first what its name means, then from new to old.
 
     Raises:
         DatasetNotFound: there is none of that name.
@@ -49,6 +53,7 @@ def history(url: str) -> list[Version]:
         digest = alone.manifest().digest
         if digest not in {v.digest for v in found}:
             found.append(_described(digest, alone, pointer is None or pointer.sha256 == digest))
+    found += [Version(name, "", 0, 0, False, BEGUN) for name in versions.begun()]
     if not found:
         raise DatasetNotFound(f"there is no data set at {shown(url)}; `qdata list` shows what is there")
     found.sort(key=lambda v: v.made, reverse=True)
@@ -68,7 +73,7 @@ def superseded(url: str, keep: int, unfinished: bool = False) -> list[Version]:
     if keep < 1:
         raise InvalidInput(f"keep is {keep}; at least the version that the name means stays: --keep 1")
     every, versions = history(url), _kept_here(url).digests()
-    whole = [v for v in every if v.state == "whole" and v.digest in versions]
+    whole = [v for v in every if v.state == "whole" and v.digest in versions]  # not one that 0.1 pushed
     broken = [v for v in every if v.state != "whole" and not v.latest]
     stay = {v.digest for v in whole[:keep]} | {v.digest for v in every if v.latest}
     return [v for v in whole if v.digest not in stay] + (broken if unfinished else [])
@@ -83,9 +88,31 @@ def prune(url: str, versions: list[Version]) -> None:
     if not names.place.writable:
         raise InvalidInput(f"{names.url} is read-only")
     for version in versions:
-        pointer = names.pointer()
-        if not pointer or pointer.sha256 != version.digest:
-            names.version(version.digest).clear()
+        if not _means(names, version):
+            _take_away(names, version, url)
+
+
+def _take_away(names: Versions, version: Version, url: str) -> None:
+    """Delete a version: what makes it one first, and look once more before the rest."""
+    if version.state == BEGUN:
+        names.version(version.digest).clear()
+        return
+    place = files_of(url, version.digest)
+    model, whole = names.version(version.digest), {}
+    for where, name in ((place, MANIFEST), (model, MODEL)):
+        with suppress(FileNotFoundError):
+            whole[where, name] = where.read(name, MAX_MANIFEST_BYTES)
+            where.remove([name])
+    if _means(names, version):  # by now
+        for (where, name), text in whole.items():
+            where.write(name, text)
+        return
+    model.clear()
+
+
+def _means(names: Versions, version: Version) -> bool:
+    pointer = names.pointer()
+    return bool(pointer and pointer.sha256 == version.digest)
 
 
 def _kept_here(url: str) -> Versions:
@@ -102,7 +129,7 @@ def _described(digest: str, place: Place, latest: bool) -> Version:
         manifest = place.manifest()
         state = "whole" if manifest.digest == digest else "damaged"
     except DatasetNotFound:
-        state = "unfinished"
+        return _described_model(digest, place, latest)
     except ManifestError:
         state = "damaged"
     made = ""
@@ -112,3 +139,12 @@ def _described(digest: str, place: Place, latest: bool) -> Version:
     size = sum(record.size for record in manifest.files.values()) if manifest else 0
     rows = sum(layout.rows for layout in manifest.plan.splits.values()) if manifest else 0
     return Version(digest, made, size, rows, latest, state)
+
+
+def _described_model(digest: str, place: Place, latest: bool) -> Version:
+    """A version without a manifest: of a model, or not yet whole."""
+    state, size = "unfinished", 0
+    with suppress(FileNotFoundError, TransferError):
+        if hashlib.sha256(place.read(MODEL, MAX_MANIFEST_BYTES)).hexdigest() == digest:
+            state, size = "whole", sum(place.sizes().values())
+    return Version(digest, "", size, 0, latest, state)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,9 +28,8 @@ from qwell.files import stream_sha256
 from qwell.store.arriving import Pieces, bring
 from qwell.store.backends import SHARDED, storage_of
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileRecord, Manifest
-from qwell.store.refusals import SIGN_IN, is_busy, reason, wants_credentials
+from qwell.store.refusals import SIGN_IN, is_busy, is_past_the_end, reason, wants_credentials
 
-JOBS = 8  # transfers at a time
 ATTEMPTS, BUSY_ATTEMPTS = 3, 5  # the latter where a server answers that it is busy
 SILENCE = 15  # seconds without a byte, after which a connection is given up
 PIECE = 2**24  # bytes asked for at a time
@@ -42,6 +40,7 @@ _EXTRAS = {
 }  # fmt: skip
 _READ_ONLY = ("http", "https")
 RENAMES = ("file", "local", "ssh", "sftp")  # file systems, where a file grows under its name
+UNDER_WAY = ".tmp"  # what the name of a file that is being written ends in, on file systems
 T = TypeVar("T")
 
 
@@ -60,15 +59,21 @@ class Place:
     keeps_versions = True  # beside each other, see `versions`
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
         if not url.partition("://")[2].strip("/") and not url.startswith("file://"):
             raise InvalidInput(f"{url!r} is no address; give one like s3://team/m3.zarr")
         self.address = url.rstrip("/")
         self.protocol = url.partition("://")[0].lower()
-        self.url = url = shown(self.address)
+        self.url = shown(self.address)
+        self._connecting = threading.Lock()
+        self._connect()
+
+    def _connect(self, again: Any = None) -> None:
+        """Open the file system; a new one instead of `again`, if that is still the one in use."""
+        import fsspec
+
+        url, fresh = self.url, {} if again is None else {"skip_instance_cache": True}
         try:
-            self.fs, path = fsspec.core.url_to_fs(self.address, **self._options())
+            self.fs, path = fsspec.core.url_to_fs(self.address, **self._options(), **fresh)
         except ValueError as error:
             raise InvalidInput(f"{url}: {error}; give an address like s3://team/m3.zarr") from error
         except ImportError as error:
@@ -107,6 +112,7 @@ class Place:
         """
         failure: BaseException
         for attempt in range(BUSY_ATTEMPTS):
+            used = self.fs
             try:
                 return action()
             except (QwellError, FileNotFoundError):
@@ -124,6 +130,10 @@ class Place:
             if attempt + 1 >= (BUSY_ATTEMPTS if is_busy(failure) else ATTEMPTS):
                 break
             time.sleep(max(0.2 * 4**attempt, min(getattr(failure, "wait", 0), LONGEST_WAIT)))
+            if self.protocol in ("ssh", "sftp"):  # a broken connection does not come back by itself
+                with self._connecting, suppress(TransferError):
+                    if self.fs is used:
+                        self._connect(again=used)
         raise TransferError(
             f"{what}: {reason(failure)}; repeat the command, what has arrived is kept"
         ) from failure
@@ -142,6 +152,7 @@ class Place:
         """
 
         def action() -> bytes:
+            self.fs.invalidate_cache()  # what was listed before may be another file by now
             with self.fs.open(self.at(name), "rb", block_size=2**20, cache_type="none") as file:
                 content: bytes = file.read(limit + 1)
             return content
@@ -175,14 +186,20 @@ class Place:
 
     def _pieces(self, name: str, start: int, expected: int | None) -> Pieces:
         """The content of a file from byte `start` on, and where it really starts."""
-        path, limit = self.at(name), float("inf") if expected is None else expected + 1
+        path = self.at(name)
         if self.protocol in RENAMES:
             return start, self._read_on(path, start)
 
         def ask() -> Iterator[bytes]:
             at, last = start, PIECE
-            while at < limit and last == PIECE:
-                piece = self.fs.cat_file(path, start=at, end=int(min(at + PIECE, limit)))
+            while last == PIECE if expected is None else at < expected and last:
+                end = at + PIECE if expected is None else min(at + PIECE, expected)
+                try:
+                    piece = self.fs.cat_file(path, start=at, end=end)
+                except OSError as error:
+                    if not is_past_the_end(error):
+                        raise
+                    piece = b""
                 last, at = len(piece), at + len(piece)
                 yield piece
 
@@ -224,7 +241,7 @@ class Place:
         """Send a file; under its name it is whole or not there. Returns its bytes."""
         target = self.at(name)
         renames = self.protocol in RENAMES
-        sent = f"{target}.{uuid4().hex}.tmp" if renames else target
+        sent = f"{target}.{uuid4().hex}{UNDER_WAY}" if renames else target
 
         def action() -> None:
             if renames:
@@ -253,11 +270,15 @@ class Place:
     def copy(self, name: str, target: Place) -> int:
         """Copy a file to another place of the same store, without bringing it here; 1."""
         source, goal = self.at(name), target.at(name)
+        renames = self.protocol in RENAMES
+        made = f"{goal}.{uuid4().hex}{UNDER_WAY}" if renames else goal
 
         def action() -> None:
-            if self.protocol in RENAMES:
+            if renames:
                 self.fs.makedirs(goal.rpartition("/")[0], exist_ok=True)
-            self.fs.cp_file(source, goal)
+            self.fs.cp_file(source, made)
+            if renames:
+                self.fs.mv(made, goal)
 
         self.attempt(f"cannot copy {self.url}/{name}", action)
         return 1
@@ -279,6 +300,7 @@ class Place:
         """
 
         def action() -> bool:
+            self.fs.invalidate_cache()
             if self.fs.size(self.at(name)) != record.size:
                 return False
             with self.fs.open(self.at(name), "rb", block_size=2**22, cache_type="readahead") as file:
@@ -323,8 +345,7 @@ class Place:
                 continue
 
     def clear(self) -> None:
-        """Delete all that lies here, the manifest first."""
-        self.remove([MANIFEST])
+        """Delete all that lies here."""
         self.fs.invalidate_cache()
         with suppress(FileNotFoundError):
             self.attempt(f"cannot remove {self.url}", lambda: self.fs.rm(self._path, recursive=True))
@@ -367,32 +388,3 @@ def fsspec_settings(protocol: str) -> dict[str, Any]:
     from fsspec.config import conf
 
     return dict(conf.get(protocol, {}))
-
-
-def in_parallel(action: Callable[[Any], int], items: Iterable[Any], progress: Callable[[int], object]) -> int:
-    """Do it for all items, several at a time; the sum of what it returns, told to `progress` piece by piece.
-
-    The first failure ends it, once what is under way is done.
-    """
-    total, failed = 0, threading.Event()
-
-    def unless_failed(item: Any) -> int:
-        if failed.is_set():  # no thread begins another one, however long that would take
-            return 0
-        try:
-            return action(item)
-        except BaseException:
-            failed.set()
-            raise
-
-    with ThreadPoolExecutor(JOBS) as threads:
-        tasks = [threads.submit(unless_failed, item) for item in items]
-        try:
-            for task in as_completed(tasks):
-                total += task.result()
-                progress(task.result())
-        except BaseException:
-            failed.set()
-            threads.shutdown(wait=True, cancel_futures=True)
-            raise
-    return total

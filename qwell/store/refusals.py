@@ -39,6 +39,11 @@ def is_refused_condition(error: OSError) -> bool:
     return isinstance(error, FileExistsError) or _of_aws(error.__cause__) in (409, 412)
 
 
+def is_past_the_end(error: OSError) -> bool:
+    """Whether a store says that a file has no bytes where some were asked for."""
+    return 416 in (_of_aws(error.__cause__), status_of(error), status_of(error.__cause__))
+
+
 def _of_aws(error: BaseException | None) -> int:
     """What S3 answered, as botocore says; 0 if it did not."""
     said = getattr(error, "response", None)

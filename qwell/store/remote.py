@@ -12,7 +12,8 @@ from qwell.store.backends import SHARDED
 from qwell.store.cache import make_room, use
 from qwell.store.dataset import Dataset, mislisted, split_version
 from qwell.store.manifest import PROVENANCE, Manifest
-from qwell.store.places import Place, in_parallel
+from qwell.store.parallel import in_parallel
+from qwell.store.places import Place
 from qwell.store.versions import find
 from qwell.store.vouched import vouched
 

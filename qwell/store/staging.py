@@ -35,6 +35,7 @@ from qwell.store.manifest import (
 )
 from qwell.store.provenance import read_provenance
 from qwell.store.schema import SPLITS
+from qwell.store.versions import POINTER
 
 
 class Staging:
@@ -62,6 +63,11 @@ class Staging:
 
         Raises DatasetExists if a finished data set (unless `force`) or something foreign is there.
         """
+        if (self.path / POINTER).exists():
+            raise DatasetExists(
+                f"{self.path} keeps versions of a data set, as places do; push another one to"
+                f" file://{self.path}, or choose another --out"
+            )
         if (self.final / MANIFEST).is_file():
             if not force and not self.path.exists():
                 raise DatasetExists(

@@ -33,8 +33,8 @@ def swap(place: Place, name: str, content: bytes, expected: bytes | None) -> boo
     Raises TransferError if the place refuses.
     """
     if place.protocol in RENAMES:
-        with _lock_of(place, name):
-            if now(place, name) != expected:
+        with _lock_of(place, name) as token:
+            if now(place, name) != expected or not place.fs.exists(token):
                 return False
             place.write(name, content)
             return True
@@ -67,14 +67,16 @@ def _swapped(place: Place, name: str, content: bytes, expected: bytes | None) ->
 
 
 @contextmanager
-def _lock_of(place: Place, name: str) -> Iterator[None]:
-    """Be the only one to write a file of a file system."""
+def _lock_of(place: Place, name: str) -> Iterator[str]:
+    """Be the only one to write a file of a file system; gives a file that is there while that is so."""
     fs, lock = place.fs, place.at(f"{name}.lock")
+    token = f"{lock}/{uuid4().hex}"
 
     def make() -> bool:
         fs.makedirs(lock.rpartition("/")[0], exist_ok=True)
         try:
             fs.mkdir(lock, create_parents=False)
+            fs.pipe_file(token, b"")
             return True
         except Exception:  # SFTP has no word for "is there already"
             fs.invalidate_cache()
@@ -84,7 +86,7 @@ def _lock_of(place: Place, name: str) -> Iterator[None]:
             if time.time() - fs.modified(lock).timestamp() > LOCKED_FOR:
                 grave = f"{lock}.{uuid4().hex}"
                 fs.mv(lock, grave)
-                fs.rmdir(grave)
+                fs.rm(grave, recursive=True)
         return False
 
     until = time.monotonic() + 1.5 * LOCKED_FOR
@@ -93,7 +95,8 @@ def _lock_of(place: Place, name: str) -> Iterator[None]:
             raise TransferError(f"{place.url}/{name} stays locked; remove {name}.lock if nobody writes it")
         time.sleep(0.05)
     try:
-        yield
+        yield token
     finally:
-        with suppress(Exception):  # it goes by itself, later
+        with suppress(Exception):  # it goes by itself, later; or it is another's by now
+            fs.rm_file(token)
             fs.rmdir(lock)

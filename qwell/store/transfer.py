@@ -8,11 +8,12 @@ a version is there when its manifest is.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from qwell.errors import (
     DatasetDamaged,
@@ -24,7 +25,7 @@ from qwell.errors import (
     TransferError,
     shown,
 )
-from qwell.files import atomic_write, dump_json, file_sha256
+from qwell.files import atomic_write, dump_json, file_sha256, seal
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, check_suffix
 from qwell.store.dataset import Dataset, split_version
@@ -37,11 +38,12 @@ from qwell.store.manifest import (
     parse_json,
     read_manifest,
 )
-from qwell.store.places import Place, in_parallel, place_of
+from qwell.store.parallel import in_parallel
+from qwell.store.places import UNDER_WAY, Place, place_at, place_of
 from qwell.store.reader import open_local
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
-from qwell.store.versions import Versions, files_of, find
+from qwell.store.versions import Versions, files_of, find, refuse_version
 from qwell.store.vouched import vouched
 
 Progress = Callable[[int], object]
@@ -90,6 +92,7 @@ def push(
     if data.plan.storage not in SHARDED:
         raise InvalidInput(f"{path} is a single file; copy it by any means, or `qdata convert` it first")
     url = (url + data.name if url.endswith("/") else url).rstrip("/")
+    refuse_version(url)
     check_suffix(Path(url.rpartition("/")[2]), data.plan.storage)
     versions, size = Versions(url), sum(r.size for r in data.manifest.files.values())
     where = versions.url
@@ -101,25 +104,45 @@ def push(
     meant = pointer.sha256 if pointer else alone
     _refuse_unasked(data, where, meant, alone, force)
     place = place_of(url) if data.digest == alone else files_of(url, data.digest)
-    arrived = _digest_at(place) == data.digest
-    if arrived and meant == data.digest:
+    whole = _is_whole(data, place, url)
+    if whole and meant == data.digest:
         return Transfer(data.digest, where, 0, size)
-    if not (arrived or meant) and (stranger := versions.foreign()):
+    if not (whole or meant) and (stranger := versions.foreign()):
         raise DatasetExists(
             f"{where} holds {stranger!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
-    sent, kept = (0, size) if arrived else _send_all(data, place, place.sizes(), progress)
-    if not arrived:
-        data.check()
-        place.write(MANIFEST, data.manifest.encode())
-        write_master(data.plan, data.digest, place, url)
+    sent, kept = (0, size) if whole else _send_version(data, place, url, progress)
     if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
         raise DatasetExists(
             f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
             f" {where}@{data.digest[:12]}; add --force to let the name mean it"
         )
+    if not _is_whole(data, place, url):
+        raise TransferError(f"{where}@{data.digest[:12]} was pruned while it was pushed; repeat the push")
     return Transfer(data.digest, where, sent, kept)
+
+
+def _is_whole(data: Dataset, place: Place, url: str) -> bool:
+    """Whether a place holds a version: its manifest, every file in its length, and the master of HDF5."""
+    if _digest_at(place) != data.digest:
+        return False
+    there = place.sizes()
+    if any(there.get(name) != record.size for name, record in data.manifest.files.items()):
+        return False
+    master = SHARDED[data.plan.storage].master_of(url.rpartition("/")[2], data.plan, data.digest)
+    return master is None or url.rpartition("/")[2] in place_at(place.address.rpartition("/")[0]).names()
+
+
+def _send_version(data: Dataset, place: Place, url: str, progress: Progress) -> tuple[int, int]:
+    """Send a version whole, its manifest last; bytes sent, and bytes that were there already."""
+    there = place.sizes()
+    sent, kept = _send_all(data, place, there, progress, url)
+    data.check()
+    write_master(data.plan, data.digest, place, url)
+    place.write(MANIFEST, data.manifest.encode())
+    place.remove([name for name in place.sizes() if name.endswith(UNDER_WAY)])  # of pushes that were killed
+    return sent, kept
 
 
 def _refuse_unasked(data: Dataset, where: str, meant: str, alone: str, force: bool) -> None:
@@ -135,7 +158,9 @@ def _refuse_unasked(data: Dataset, where: str, meant: str, alone: str, force: bo
         )
 
 
-def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Progress) -> tuple[int, int]:
+def _send_all(
+    data: Dataset, place: Place, there: dict[str, int], progress: Progress, url: str
+) -> tuple[int, int]:
     """Send the files of a data set, and how it was made; bytes sent, and bytes that were there already."""
     files, kept = data.manifest.files, set[str]()
 
@@ -149,12 +174,19 @@ def _send_all(data: Dataset, place: Place, there: dict[str, int], progress: Prog
     left = [name for name, record in files.items() if there.get(name) == record.size]
     kept_bytes = in_parallel(look, left, progress)
     sent = in_parallel(lambda name: _send(data, name, place), sorted(files.keys() - kept), progress)
-    if (data.root / PROVENANCE).is_file():
-        place.put(data.root / PROVENANCE, PROVENANCE)
+    if made := data.provenance:
+        place.write(PROVENANCE, circumstances(made, data.plan, data.digest, url))
     arrived = place.sizes()
     if wrong := [n for n, record in files.items() if arrived.get(n) != record.size]:
         raise TransferError(f"{place.url}/{wrong[0]} did not arrive whole; repeat the push")
     return sent, kept_bytes
+
+
+def circumstances(made: Mapping[str, Any], plan: Plan, digest: str, url: str) -> bytes:
+    """How a data set was made, as it is kept at an address: with the sha256 of the master of that name."""
+    master = SHARDED[plan.storage].master_of(url.rpartition("/")[2], plan, digest)
+    own = {} if master is None else {"master_sha256": FileRecord.of(master).sha256}
+    return seal({**made, "manifest_sha256": digest, **own})
 
 
 def write_master(plan: Plan, digest: str, place: Place, url: str) -> None:
@@ -183,7 +215,7 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
             f"{url} holds {min(present)!r} and is no data set; qwell never overwrites such a thing:"
             " choose another name"
         )
-    sent, kept = _send_all(data, place, {}, progress)
+    sent, kept = _send_all(data, place, {}, progress, url)
     place.remove(sorted(place.sizes().keys() - files.keys() - {PROVENANCE}))
     data.check()
     place.write(MANIFEST, data.manifest.encode())

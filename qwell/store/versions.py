@@ -16,7 +16,9 @@ from qwell.errors import (
     AccessDenied,
     DatasetIncomplete,
     DatasetNotFound,
+    InvalidInput,
     ManifestError,
+    TransferError,
     VersionMismatch,
 )
 from qwell.files import dump_json
@@ -26,6 +28,8 @@ from qwell.store.places import Place, place_at, place_of
 from qwell.store.swapping import LIMIT, swap
 
 POINTER = "latest.json"
+MODEL = "config.json"  # what a version of a model has instead of a manifest
+MOST_SWAPS = 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -89,6 +93,13 @@ class Versions:
         except DatasetNotFound:
             return []
 
+    def begun(self) -> list[str]:
+        """Names of what is being made here, and not finished."""
+        try:
+            return [name for name in self.place.names() if name.endswith(PARTIAL)]
+        except DatasetNotFound:
+            return []
+
     def version(self, digest: str) -> Place:
         """The directory of a version."""
         return place_at(f"{self.place.address}/{digest}")
@@ -119,6 +130,7 @@ class Versions:
             force: take the pointer from whoever was faster.
             otherwise: what the name means without a pointer.
         """
+        attempts = 0
         while not swap(
             self.place,
             POINTER,
@@ -130,6 +142,11 @@ class Versions:
                 return ""
             if before and not force:
                 return before.sha256
+            attempts += 1
+            if attempts > MOST_SWAPS:
+                raise TransferError(
+                    f"{self.url}/{POINTER} cannot be changed, though it is what it was; can you read it?"
+                )
         return ""
 
     def explain(self, wanted: str) -> None:
@@ -169,6 +186,15 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and bool(_SHA256.fullmatch(value))
 
 
+def refuse_version(url: str) -> None:
+    """Raise InvalidInput if an address that is to be written to names a version."""
+    name, digest = split_version(url)
+    if digest:
+        raise InvalidInput(
+            f"{name}@{digest} names a version, which is known only when it is whole; leave @ out"
+        )
+
+
 def files_of(url: str, digest: str) -> Place:
     """Where the files of a version of the data set called `url` are."""
     url, name = url.rstrip("/"), url.rstrip("/").rpartition("/")[2]
@@ -206,4 +232,9 @@ def find(url: str) -> tuple[Place, Manifest]:
         versions.explain(wanted)
         raise
     check_version(versions.url, manifest.digest, wanted)
+    if digest and manifest.digest != digest:
+        raise DatasetIncomplete(
+            f"{versions.url} is to be version {digest[:12]}, which is not whole: its push was interrupted, or"
+            f" it was pruned; repeat the push, or ask for {versions.url}@{manifest.digest[:12]}"
+        )
     return place, manifest

@@ -31,7 +31,7 @@ from qwell.store.dataset import check_version, split_version
 from qwell.store.manifest import FileRecord
 from qwell.store.places import Place, place_at
 from qwell.store.transfer import Transfer
-from qwell.store.versions import Versions
+from qwell.store.versions import Versions, refuse_version
 
 CARD = "README.md"
 MAX_CONFIG_BYTES = 2**20
@@ -66,6 +66,7 @@ def push(
     if _sha256_of_weights(read_config(folder), folder) != file_sha256(weights):
         raise CheckpointError(f"{weights} is damaged: its sha256 is not the one in {CONFIG}")
     url = (url + Path(run).resolve().name if url.endswith("/") else url).rstrip("/")
+    refuse_version(url)
     versions = Versions(url)
     where = versions.url
     if not versions.place.writable:
@@ -208,6 +209,11 @@ def _find(url: str) -> tuple[Place, bytes, str]:
             " a model there"
         )
     found = hashlib.sha256(content).hexdigest()
+    if digest and place is versions.place and found != digest and not wanted:
+        raise RunNotFound(
+            f"{versions.url} is to be version {digest[:12]}, which is not whole; push it again, or ask for"
+            f" {versions.url}@{found[:12]}"
+        )
     if place is not versions.place and found != digest:
         raise CheckpointError(f"{place.url} is damaged: its {CONFIG} is another; push the model again")
     check_version(versions.url, found, wanted)

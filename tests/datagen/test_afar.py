@@ -1,5 +1,6 @@
 """Data sets made straight at a place: the same bytes as here, whatever interrupts the making."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +19,16 @@ from qwell.errors import (
     TransferError,
     WriteError,
 )
-from qwell.store.afar import write_shard_afar
+from qwell.files import dump_json
+from qwell.store.afar import RemoteWriter, write_shard_afar
+from qwell.store.history import prune, superseded
 from qwell.store.places import place_at
 from qwell.store.reader import open_dataset
 from qwell.store.transfer import pull, verify_remote
 from qwell.store.versions import Versions
 
 RECIPE = SpectraRecipe("m3", n=3500, validation=500, solver="lanes")
+OTHER = SpectraRecipe("m3", n=1500, validation=0, seed=1, solver="lanes")
 SIZE = {"shard_rows": 1000}
 
 
@@ -84,9 +88,8 @@ def test_it_goes_on_where_it_was_interrupted(
         open_dataset(url)
     with pytest.raises(DatasetExists, match="--resume"):
         generate(RECIPE, url, workers=0, **SIZE)
-    other = SpectraRecipe("m3", n=3500, validation=500, seed=1, solver="lanes")
     with pytest.raises(InvalidInput, match="other options"):
-        generate(other, url, workers=0, resume=True, **SIZE)
+        generate(OTHER, url, workers=0, resume=True, **SIZE)
     made.clear()
     with suppress(TransferError):
         generate(RECIPE, url, workers=0, resume=True, **SIZE)
@@ -111,10 +114,9 @@ def test_array_jobs_need_no_common_disk(base: str, local: dict[str, Path]) -> No
 def test_another_version_comes_beside_it(base: str, local: dict[str, Path]) -> None:
     url = f"{base}/m3.zarr"
     first = generate(RECIPE, url, workers=0, **SIZE).digest
-    other = SpectraRecipe("m3", n=1500, validation=500, seed=1, solver="lanes")
     with pytest.raises(DatasetExists, match="stays"):
-        generate(other, url, workers=0, **SIZE)
-    second = generate(other, url, workers=0, force=True, **SIZE).digest
+        generate(OTHER, url, workers=0, **SIZE)
+    second = generate(OTHER, url, workers=0, force=True, **SIZE).digest
     assert open_dataset(url).digest == second and open_dataset(f"{url}@{first}").digest == first
     assert set(Versions(url).digests()) == {first, second}
 
@@ -132,3 +134,104 @@ def test_who_comes_too_late_writes_nothing(base: str) -> None:
 def test_where_nothing_can_be_made() -> None:
     with pytest.raises(InvalidInput, match="qdata push"):
         generate(RECIPE, "https://127.0.0.1:9/m3.zarr", workers=0, **SIZE)
+
+
+@pytest.mark.parametrize("what", ["shard", "record"])
+def test_what_was_damaged_there_is_made_again(base: str, local: dict[str, Path], what: str) -> None:
+    """A shard that is as long as it should be, and a record that says otherwise."""
+    url = f"{base}/m3.zarr"
+    generate_shards(RECIPE, url, slice(0, 3), workers=0, **SIZE)
+    (begun,) = Versions(url).begun()
+    place = place_at(f"{url}/{begun}")
+    name = "train/energy/c/1/0" if what == "shard" else "progress/done/train-1.json"
+    content = bytearray(place.read(name, 2**24))
+    content[len(content) // 2] ^= 1
+    place.write(name, bytes(content))
+    assert generate(RECIPE, url, workers=0, resume=True, **SIZE) == open_dataset(local[".zarr"]).manifest
+    assert list(verify_remote(url)[1]) == []
+
+
+def test_a_forced_making_is_resumed(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --resume, and with --force and --resume; nothing that is made is made again."""
+    url = f"{base}/m3.zarr"
+    first = generate(
+        SpectraRecipe("m3", n=1500, validation=0, seed=1, solver="lanes"), url, workers=0, **SIZE
+    )
+    for options in ({"resume": True}, {"force": True, "resume": True}, {"force": True}):
+        made: list[int] = []
+
+        def stops(*arguments: object, made: list[int] = made) -> int:
+            if len(made) == 2:
+                raise TransferError("the cable")
+            made.append(1)
+            return write_shard_afar(*arguments)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch, pytest.raises(TransferError, match="cable"):
+            patch.setattr(pipeline, "write_shard_afar", stops)
+            generate(RECIPE, url, workers=0, force=True, **SIZE)
+        assert open_dataset(url).digest == first.digest
+        made[:] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                pipeline, "write_shard_afar", lambda *a, made=made: made.append(1) or write_shard_afar(*a)
+            )
+            second = generate(RECIPE, url, workers=0, **options, **SIZE)  # type: ignore[arg-type]
+        assert len(made) == 3 and open_dataset(url).digest == second.digest
+        Versions(url).version(second.digest).clear()
+        Versions(url).point(first.digest, Versions(url).pointer(), force=True)
+
+
+def test_a_resumed_making_does_not_take_the_name_from_who_was_faster(base: str) -> None:
+    url = f"{base}/m3.zarr"
+    generate_shards(RECIPE, url, slice(0, 5), workers=0, **SIZE)
+    theirs = generate(OTHER, url, workers=0, **SIZE).digest
+    with pytest.raises(DatasetExists, match="somebody else meanwhile"):
+        generate(RECIPE, url, workers=0, resume=True, **SIZE)
+    assert open_dataset(url).digest == theirs
+    ours = generate(RECIPE, url, workers=0, force=True, **SIZE).digest
+    assert open_dataset(url).digest == ours and Versions(url).begun() == []
+
+
+def test_finalise_finishes_what_was_begun(base: str, local: dict[str, Path]) -> None:
+    """Not what the name means already; and a beginning without a plan is in nobody's way."""
+    url = f"{base}/m3.zarr"
+    generate(OTHER, url, workers=0, **SIZE)
+    place_at(f"{url}/0123456789abcdef.partial").write("progress/scrap", b"by a worker that came too late")
+    with pytest.raises(DatasetExists, match="choose another --out"):
+        generate_shards(RECIPE, url, slice(0, 2), workers=0, **SIZE)
+    place_at(f"{url}/{_key(RECIPE)}.partial").write("train/scrap", b"killed before its plan")
+    with pytest.raises(TransferError, match="stop"):
+        generate(RECIPE, url, workers=0, force=True, progress=_stop, **SIZE)
+    with pytest.raises(DatasetIncomplete, match=r"[45] of 5"):
+        finalise(url)
+    generate(RECIPE, url, workers=0, resume=True, **SIZE)
+    assert open_dataset(url).digest == open_dataset(local[".zarr"]).digest
+    going = superseded(url, 1, unfinished=True)
+    assert {v.state for v in going} == {"whole", "begun"}
+    prune(url, going)
+    assert set(place_at(url).names()) == {open_dataset(url).digest, "latest.json"}
+
+
+def _key(recipe: SpectraRecipe) -> str:
+    return hashlib.sha256(dump_json(recipe.plan(**SIZE).to_json())).hexdigest()[:16]
+
+
+def _stop(rows: int) -> None:
+    if rows:
+        raise TransferError("stop")
+
+
+def test_two_who_finish_at_once(base: str, local: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one who is slower finds its files gone, or the version whole, and is content."""
+    url = f"{base}/m3.zarr"
+    generate_shards(RECIPE, url, slice(0, 5), workers=0, **SIZE)
+    move = RemoteWriter._move
+
+    def late(self: RemoteWriter, *arguments: object) -> None:
+        monkeypatch.setattr(RemoteWriter, "_move", move)
+        finalise(url)
+        move(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RemoteWriter, "_move", late)
+    assert finalise(url).digest == open_dataset(local[".zarr"]).digest
+    assert list(verify_remote(url)[1]) == []

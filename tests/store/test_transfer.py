@@ -1,5 +1,6 @@
 """Sharing: what arrives is what was sent; only what is missing travels; nothing is overwritten unasked."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from servers import find_sshd, http_server, ssh_server
 from support import content, copy_of, root_of, shard_file
@@ -16,6 +18,7 @@ from support import content, copy_of, root_of, shard_file
 from qwell.datagen.pipeline import generate
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import (
+    AccessDenied,
     DatasetDamaged,
     DatasetExists,
     DatasetIncomplete,
@@ -25,12 +28,13 @@ from qwell.errors import (
     TransferError,
     VersionMismatch,
 )
-from qwell.store import places
+from qwell.store import parallel, places, swapping
 from qwell.store.catalog import catalog
 from qwell.store.history import history, prune, superseded
 from qwell.store.places import place_at, place_of
-from qwell.store.reader import open_dataset
+from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.transfer import pull, push, verify_remote
+from qwell.store.verify import verify_files
 from qwell.store.versions import POINTER, Versions, files_of, find
 from qwell.train.stream import open_stream
 
@@ -122,7 +126,7 @@ def test_an_interrupted_push_sends_only_the_rest(
         return put(self, source, name)
 
     monkeypatch.setattr(places.Place, "put", breaks)
-    monkeypatch.setattr(places, "JOBS", 1)
+    monkeypatch.setattr(parallel, "JOBS", 1)
     with pytest.raises(TransferError, match="cable"):
         push(stored, url)
     monkeypatch.undo()
@@ -331,8 +335,8 @@ def test_after_a_failure_nothing_more_is_begun() -> None:
         raise TransferError("no answer")
 
     with pytest.raises(TransferError, match="no answer"):
-        places.in_parallel(fails_late, range(100), lambda size: None)
-    assert len(begun) == places.JOBS
+        parallel.in_parallel(fails_late, range(100), lambda size: None)
+    assert len(begun) == parallel.JOBS
 
 
 def test_damage_is_not_sent(stored: Path, tmp_path: Path) -> None:
@@ -425,3 +429,188 @@ def test_a_pull_into_a_foreign_directory(stored: Path, tmp_path: Path) -> None:
     shutil.copy(__file__, target / stored.name / "precious.py")
     with pytest.raises(DatasetExists, match="never deletes"):
         pull(f"file://{stored}", target, force=True)
+
+
+def test_prune_knows_models(tmp_path: Path) -> None:
+    """A model has no manifest, and is whole all the same."""
+    url = f"file://{tmp_path}/net"
+    for text in (b'{"model": "one"}', b'{"model": "two"}'):
+        digest = hashlib.sha256(text).hexdigest()
+        Versions(url).version(digest).write("config.json", text)
+        Versions(url).point(digest, Versions(url).pointer(), force=True)
+    assert {v.state for v in history(url)} == {"whole"}
+    assert superseded(url, 5, unfinished=True) == []
+    prune(url, superseded(url, 1))
+    assert [v.digest for v in history(url)] == [digest]
+
+
+def test_a_push_notices_that_its_version_was_pruned(
+    stored: Path, other: dict[str, Path], base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look and the change of the name: it says so, and repeated it sends all again."""
+    url, newer = f"{base}/{stored.name}", other[stored.suffix]
+    push(stored, url)
+    push(newer, url, force=True)
+    point = Versions.point
+
+    def after_a_prune(self: Versions, *arguments: object, **options: object) -> str:
+        monkeypatch.setattr(Versions, "point", point)
+        prune(url, superseded(url, 1))
+        return point(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Versions, "point", after_a_prune)
+    with pytest.raises(TransferError, match="pruned while"):
+        push(stored, url, force=True)
+    with pytest.raises(DatasetIncomplete):
+        find(url)
+    assert push(stored, url, force=True).sent > 0
+    assert list(verify_remote(url)[1]) == []
+
+
+def test_a_prune_notices_that_the_name_means_its_version_by_now(
+    stored: Path, other: dict[str, Path], base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, newer = f"{base}/{stored.name}", other[stored.suffix]
+    first = push(stored, url).digest
+    push(newer, url, force=True)
+    remove = places.Place.remove
+
+    def then_it_is_meant(self: places.Place, names: list[str]) -> None:
+        remove(self, names)
+        monkeypatch.setattr(places.Place, "remove", remove)
+        Versions(url).point(first, Versions(url).pointer(), force=True)
+
+    monkeypatch.setattr(places.Place, "remove", then_it_is_meant)
+    prune(url, superseded(url, 1))
+    assert find(url)[1].digest == first and list(verify_remote(url)[1]) == []
+
+
+def test_a_version_that_lost_files_is_not_taken_for_whole(stored: Path, base: str) -> None:
+    """As a killed prune leaves it, or one in HDF5 whose push was killed before its master."""
+    url, data = f"{base}/{stored.name}", open_dataset(stored)
+    push(stored, url)
+    place = files_of(url, data.digest)
+    place.remove([max(data.manifest.files)])
+    assert push(stored, url).sent > 0
+    if stored.is_file():
+        Versions(url).version(data.digest).remove([stored.name])
+        push(stored, url)
+        assert stored.name in Versions(url).version(data.digest).names()
+    assert list(verify_remote(url)[1]) == []
+
+
+def test_a_pointer_to_what_is_gone_is_said(stored: Path, other: dict[str, Path], tmp_path: Path) -> None:
+    """Another version that lies directly at the name, as 0.1 pushed, does not take its place."""
+    if stored.is_file():
+        pytest.skip("beside HDF5 of 0.1 nothing lies")
+    copy_of(stored, tmp_path / stored.name)
+    url = f"file://{tmp_path}/{stored.name}"
+    digest = push(other[stored.suffix], url, force=True).digest
+    files_of(url, digest).remove(["manifest.json"])
+    with pytest.raises(DatasetIncomplete, match="not whole"):
+        open_dataset(url)
+    assert open_dataset(f"{url}@{open_dataset(stored).digest}").digest == open_dataset(stored).digest
+
+
+def test_nothing_made_here_replaces_a_place(stored: Path, tmp_path: Path) -> None:
+    push(stored, f"file://{tmp_path}/{stored.name}")
+    recipe = SpectraRecipe("m3", n=1000, validation=0, solver="lanes")
+    with pytest.raises(DatasetExists, match=r"keeps versions|not a qwell data set"):
+        generate(recipe, tmp_path / stored.name, workers=0, force=True)
+    assert open_dataset(tmp_path / stored.name).digest == open_dataset(stored).digest
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**10, 3 * 2**10, 3 * 2**10 + 5])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_part_of_any_length_is_continued(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, known: bool
+) -> None:
+    """Nothing of it, some, all, and too much: of files that end where a piece does, and empty ones."""
+    monkeypatch.setattr(places, "PIECE", 2**10)
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+    whole = os.urandom(size)
+    place_at(base).write("some.bin", whole)
+    for arrived in {0, size // 2, size, size + 9}:
+        (tmp_path / ".here.part").write_bytes(whole[:arrived] + bytes(max(arrived - size, 0)))
+        (tmp_path / "here").unlink(missing_ok=True)
+        sha256 = hashlib.sha256(whole).hexdigest()
+        got = place_at(base).fetch_by_sha256("some.bin", sha256, tmp_path / "here", size if known else None)
+        assert got == size and (tmp_path / "here").read_bytes() == whole
+
+
+def test_what_was_listed_before_is_read_as_it_is_now(base: str) -> None:
+    """S3's client remembers what it listed, and would insist on that."""
+    place = place_at(base)
+    place.write("a.json", b"old")
+    assert "a.json" in place.sizes()
+    place_at(base).fs.__class__.clear_instance_cache()
+    place_at(base).write("a.json", b"new one")
+    assert place.read("a.json", 100) == b"new one"
+
+
+def test_a_pointer_that_may_not_be_read_does_not_hang(
+    stored: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(stored, f"{base}/")
+    read = places.Place.read
+
+    def refuses(self: places.Place, name: str, limit: int) -> bytes:
+        if name == POINTER:
+            raise AccessDenied("403")
+        return read(self, name, limit)
+
+    versions = Versions(f"{base}/{stored.name}")
+    with monkeypatch.context() as patch:
+        patch.setattr(places.Place, "read", refuses)
+        with pytest.raises(TransferError, match=r"403|can you read it"):
+            versions.point("0" * 64, None, force=True)
+    assert find(versions.url)[1].digest == open_dataset(stored).digest
+
+
+def test_an_address_with_a_version_is_no_target(stored: Path, base: str) -> None:
+    with pytest.raises(InvalidInput, match="names a version"):
+        push(stored, f"{base}/{stored.name}@3f2a91c0")
+
+
+def test_under_another_name_it_is_as_good(stored: Path, tmp_path: Path) -> None:
+    """The master of HDF5 belongs to a name; what vouches for it says that of the new one."""
+    name = f"else{stored.suffix}"
+    digest = push(stored, f"file://{tmp_path}/place/{name}").digest
+    version = tmp_path / "place" / name / digest / ("" if stored.is_dir() else name)
+    root = locate(version)
+    assert list(verify_files(version, root, load_manifest(root))) == []
+
+
+def test_a_lock_that_was_taken_away_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was so slow that another took the lock writes nothing, and leaves the other's alone."""
+    place = place_at(f"file://{tmp_path}")
+    place.write(POINTER, b"A")
+    looked = swapping.now
+
+    def slow(where: places.Place, name: str) -> bytes | None:
+        monkeypatch.setattr(swapping, "now", looked)
+        os.utime(tmp_path / f"{POINTER}.lock", (0, 0))
+        assert swapping.swap(place, name, b"B", b"A")
+        return b"A"
+
+    monkeypatch.setattr(swapping, "now", slow)
+    assert not swapping.swap(place, POINTER, b"C", b"A")
+    assert (tmp_path / POINTER).read_bytes() == b"B"
+
+
+@pytest.mark.slow
+def test_after_a_broken_ssh_connection_another_one_is_made(
+    servers: dict[str, tuple[str, dict[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "ssh" not in servers:
+        pytest.skip("no OpenSSH server: apt-get install openssh-server")
+    address, environment = servers["ssh"]
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    place = place_at(f"{address}/{tmp_path.name}")
+    place.write("a.json", b"here")
+    for child in psutil.Process().children(recursive=True):
+        if "sshd" in child.name() and "sshd" in child.parent().name():
+            child.kill()
+    assert place.read("a.json", 100) == b"here"
+    assert place_at(f"{address}/{tmp_path.name}").read("a.json", 100) == b"here"
