@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -109,10 +110,15 @@ def _drips(h: Handler, whole: bytes, n: int) -> None:
             return
 
 
-def _bomb(h: Handler, whole: bytes, n: int) -> None:
+@cache
+def _packed() -> bytes:
     import gzip
 
-    h.give(gzip.compress(bytes(2**26)), Content_Encoding="gzip")
+    return gzip.compress(bytes(2**26))
+
+
+def _bomb(h: Handler, whole: bytes, n: int) -> None:
+    h.give(_packed(), Content_Encoding="gzip")
 
 
 def _gzipped(h: Handler, whole: bytes, n: int) -> None:

@@ -67,10 +67,31 @@ def test_what_lets_one_in_is_never_written_down(dataset_path: Path, tmp_path: Pa
     assert [file for file in written if b"hunter2" in file.read_bytes()] == []
 
 
+def test_the_log_of_a_command_has_no_passwords(tmp_path: Path) -> None:
+    """Neither in what was typed, nor in what was said."""
+    for address in ("https://me:hunter2@127.0.0.1:1/x.zarr", "ssh://me:hunter2&$@127.0.0.1:1/x.zarr"):
+        run("qdata", "--log-file", "log.txt", "info", address, cwd=tmp_path, code=None)
+    log = (tmp_path / "log.txt").read_text()
+    assert log.count("$ qdata info") == 2 and "127.0.0.1" in log and "hunter2" not in log
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
         ("https://me:secret@host/m3.zarr", "https://host/m3.zarr"),
+        ("ssh://me:sec@ret@host/m3.zarr", "ssh://me@host/m3.zarr"),
+        ("ssh://me:sec/ret@host/m3.zarr", "ssh://me@host/m3.zarr"),
+        ("ssh://me:s#c/r@t?@host:22/m3.zarr@3f2a91c0 is", "ssh://me@host:22/m3.zarr@3f2a91c0 is"),
+        ("ssh://me@corp.org:secret@host/m3.zarr", "ssh://me@corp.org@host/m3.zarr"),
+        ("ssh://me:secret@cafe01", "ssh://me@cafe01"),
+        ("ssh://host:22/a@b/m3.zarr", "ssh://host:22/a@b/m3.zarr"),
+        ("ssh://me@host:22/a@b/m3.zarr", "ssh://me@host:22/a@b/m3.zarr"),
+        ("https://host:8080/m3.zarr@3f2a91c0", "https://host:8080/m3.zarr@3f2a91c0"),
+        ("https://me:secret@host/m3.zarr@3f2a91c0: no", "https://host/m3.zarr@3f2a91c0: no"),
+        ("https://a:b@c/d.zarr,ssh://u:p@h/x", "https://c/d.zarr,ssh://u@h/x"),
+        ("['https://host: no', 'me@host']", "['https://host: no', 'me@host']"),
+        ("abfs://c@account.dfs.core.windows.net/x", "abfs://c@account.dfs.core.windows.net/x"),
+        ("az://c:secret@account/x", "az://c@account/x"),
         ("https://token@host/m3.zarr?sig=secret&x=1", "https://host/m3.zarr"),
         ("ssh://me:secret@host:22/m3.zarr", "ssh://me@host:22/m3.zarr"),
         ("s3://key:secret@team/m3.zarr", "s3://team/m3.zarr"),
