@@ -41,8 +41,8 @@ def locate(path: str | Path, wanted: str = "") -> Path:
     Raises DatasetNotFound, or DatasetIncomplete if the data set was begun but not finished.
     """
     given = Path(path)
-    if (inside := version_at(given, wanted)) != given:
-        return locate(inside)
+    if (version := version_at(given, wanted)) != given:
+        return locate(version)
     if (given / POINTER).is_file() and not (given / MANIFEST).is_file():
         Versions(f"file://{given.absolute()}").explain(wanted)
     root = SHARDED[storage_of(given)].root_of(given)

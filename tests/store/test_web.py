@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ from faults.web import HABITS, Habit, try_habit
 from servers import http_server
 from support import run
 
-from qwell.errors import TransferError
-from qwell.store import places
+from qwell.errors import QwellWarning, TransferError
+from qwell.store import catalog, places
 from qwell.store.places import place_at
 from qwell.store.reader import open_dataset
 
 QUICK = {
     "breaks off in the middle, once",
     "sends without end",
+    "sends three times the file",
     "sends other bytes",
     "knows no ranges",
     "says 429 and when to come again",
@@ -49,6 +51,53 @@ def test_files_may_take_hours() -> None:
     """There is no limit on the whole, but one on silence."""
     timeout = place_at("https://example.org/store").fs.client_kwargs["timeout"]
     assert timeout.total is None and timeout.sock_read == places.SILENCE
+
+
+def test_what_the_user_has_told_fsspec_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.config import conf
+
+    monkeypatch.setitem(conf, "http", {"client_kwargs": {"trust_env": True, "timeout": 3}})
+    monkeypatch.setitem(conf, "https", {"client_kwargs": {"headers": {"X-Team": "ours"}}})
+    told = place_at("https://example.org/theirs").fs.client_kwargs
+    assert told["trust_env"] and told["headers"] == {"X-Team": "ours"}
+    assert told["timeout"].sock_read == places.SILENCE
+
+
+def test_pages_that_lead_in_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page of this server lists two directories; the search ends, and says so."""
+    monkeypatch.setattr(catalog, "DEPTH", 3)
+    listing = "".join(f'<a href="{name}/">{name}</a>' for name in "ab").encode()
+    asked = []
+
+    class Circles(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path.endswith(".json"):
+                return self.send_error(404)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(listing)))
+            self.end_headers()
+            self.wfile.write(listing)
+
+        def log_message(self, *arguments: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Circles) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/x"
+            with pytest.warns(QwellWarning, match="more than 3 directories deep") as said:
+                assert list(catalog.catalog(url, recursive=True)) == []
+            assert len(said) == 1
+            assert {path.count("/") for path in asked if path.endswith("/")} <= {2, 3, 4, 5}
+            del asked[:]
+            monkeypatch.setattr(catalog, "PLACES", 5)
+            monkeypatch.setattr(catalog, "DEPTH", 99)
+            with pytest.warns(QwellWarning, match="5 names were asked for"):
+                assert list(catalog.catalog(url, recursive=True)) == []
+            assert len({path for path in asked if path.endswith("manifest.json")}) == 5
+        finally:
+            server.shutdown()
 
 
 def test_what_lets_one_in_is_never_written_down(dataset_path: Path, tmp_path: Path, cache: Path) -> None:
