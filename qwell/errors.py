@@ -11,22 +11,30 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_LOGIN = re.compile(r"\b([a-zA-Z][\w+.-]*)://([^/?#@\s]*)@")
+_LOGIN = re.compile(
+    r"""\b([a-zA-Z][\w+.-]*)://(?:
+    ([^:/?\#\s'"]*:(?!\d*(?:[/?\#\s'"]|$))  # a user and a password, not a host and a port;
+        (?:(?!://)[^\s'"])*)                 # passwords may have @ and / in them;
+        @(?![0-9a-f]{6,64}(?![\w/@]|[.:-]\w))  # what follows a path may be @ and a version
+    |([^/?\#\s]*)@)""",
+    re.VERBOSE,
+)
+_NAMING = ("ssh", "sftp", "abfs", "abfss", "az")  # what stands before @ there says what is meant
 _SIGNED = re.compile(r"\b(https?://[^?#\s'\"]*)\?[^#\s'\"]*")
 
 
 def shown(text: str) -> str:
     """An address, or a text with addresses, without passwords, tokens and signed queries.
 
-    ssh://user:secret@host/m3.zarr becomes ssh://user@host/m3.zarr; other logins go altogether, as do the
-    queries of https://, which may be signatures.
+    ssh://user:secret@host/m3.zarr becomes ssh://user@host/m3.zarr, and abfs://container@account… stays; other
+    logins go altogether, as do the queries of https://, which may be signatures.
     """
     return _SIGNED.sub(r"\1", _LOGIN.sub(_public, text))
 
 
 def _public(match: re.Match[str]) -> str:
-    scheme, login = match[1], match[2]
-    user = login.partition(":")[0] if scheme.lower() in ("ssh", "sftp") else ""
+    scheme, login = match[1], match[2] or match[3]
+    user = login.partition(":")[0] if scheme.lower() in _NAMING else ""
     return f"{scheme}://{user}@" if user else f"{scheme}://"
 
 

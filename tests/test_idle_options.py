@@ -46,7 +46,7 @@ ALWAYS = {
     "qdata push": "--force --json",
     "qdata pull": "--force --json",
     "qdata card": "--url --license --author --json",
-    "qtrain eigen": f"{TRAINING} --precision --watch",
+    "qtrain eigen": f"{TRAINING} --optimizer --precision --watch",
     "qtrain dynamics": f"{TRAINING} --batch --first-rate --last-rate --schedule --warm-up --ema --threads"
     " --seed --compile --logger --tensorboard --checkpoint-every --clip --rollout --stream --start-from",
     "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"

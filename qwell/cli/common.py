@@ -18,7 +18,7 @@ import click
 import qwell
 from qwell.cli.progress import LOG, Display, logged_to, say
 from qwell.cli.signals import number_of, signals_end_work
-from qwell.errors import InvalidInput, QwellError, QwellWarning, training_needs
+from qwell.errors import InvalidInput, QwellError, QwellWarning, shown, training_needs
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -123,7 +123,7 @@ def _displayed(group: click.Group, name: str) -> int:
             say(f"{name}: {error}")
             code = error.exit_code
         else:
-            LOG.info("$ %s", shlex.join([name, *arguments]))
+            LOG.info("$ %s", shlex.join(map(shown, [name, *arguments])))
             code = _run(group, name, arguments, debug, said)
             LOG.info("exit code %d", code)
             ending.near = code > 128

@@ -47,7 +47,10 @@ def tell(text: str, unless: bool = False) -> None:
 
 
 class _File(logging.FileHandler):
-    """A log file. Work does not end because the log's disk is full."""
+    """A log file, without passwords. Work does not end because the log's disk is full."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -79,7 +82,7 @@ def logged_to(path: Path | None) -> Iterator[None]:
 def logged_run(run: Run) -> Iterator[None]:
     """Keep in a run's `log.txt` what was typed, what was said, and how it ended."""
     with logged_to(run.path / "log.txt"):
-        LOG.info("$ %s", shown(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
+        LOG.info("$ %s", shlex.join(map(shown, [Path(sys.argv[0]).name, *sys.argv[1:]])))
         try:
             yield
         except QwellError as error:

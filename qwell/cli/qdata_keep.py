@@ -78,16 +78,20 @@ def verify(
 
 def _files(path: str) -> tuple[Any, list[str]]:
     """The manifest of a data set, and a line for each thing wrong with its files."""
-    from qwell.store.reader import load_manifest, locate
+    from qwell.store.dataset import check_version
+    from qwell.store.reader import load_manifest, locate, split_path, version_at
     from qwell.store.transfer import verify_remote
     from qwell.store.verify import verify_files
 
     if "://" in path:
         manifest, found = verify_remote(path)
         return manifest, list(found)
-    root = locate(path)
+    name, wanted = split_path(path)
+    inside = version_at(name, wanted)
+    root = locate(inside, wanted)
     manifest = load_manifest(root)
-    return manifest, list(verify_files(Path(path), root, manifest))
+    check_version(name, manifest.digest, wanted)
+    return manifest, list(verify_files(inside, root, manifest))
 
 
 def _again(

@@ -1,12 +1,14 @@
 """A file that comes from afar: whole and of the sha256 expected, or not at all; what has arrived is kept.
 
-Until it is whole it grows as `.<name>.part` beside its place, where this or a later process goes on.
+Until it is whole it grows as `.<name>.part` beside its place, where this or a later process goes on. Of two
+that want the same file one brings it, and the other waits for it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from uuid import uuid4
 from qwell.errors import QwellError, TransferError
 from qwell.files import file_sha256, write_error
 
+PATIENCE = 60  # seconds that another process may bring nothing, until it is not waited for any longer
 Pieces: TypeAlias = tuple[int, Iterator[bytes]]  # where they start, and the bytes from there on
 
 
@@ -35,15 +38,17 @@ def bring(
         TransferError: it is far from it.
         WriteError: the local disk refuses.
     """
-    with _part(target) as part:
+    with _part(target) as (part, waited):
+        if waited and target.is_file() and file_sha256(target) == sha256:  # another process has brought it
+            return target.stat().st_size
         start, pieces = pieces_from(part.seek(0, os.SEEK_END))
         _written(target, part.truncate, start)
         part.seek(start)
         for piece in pieces:
-            _written(target, part.write, piece)
-            if expected is not None and part.tell() > expected:
+            if expected is not None and part.tell() + len(piece) > expected:
                 part.truncate(0)
                 raise (OSError if start else TransferError)(f"more than the {expected} bytes recorded came")
+            _written(target, part.write, piece)
         size = part.tell()
         if expected is not None and size < expected:
             raise OSError(f"{size} bytes came that are not those of the manifest ({expected} bytes)")
@@ -66,30 +71,56 @@ def _written(target: Path, action: Callable[..., object], *arguments: object) ->
 
 
 @contextmanager
-def _part(target: Path) -> Iterator[IO[bytes]]:
-    """The file that grows, at its end; of another name if another process is at it."""
+def _part(target: Path) -> Iterator[tuple[IO[bytes], bool]]:
+    """The file that grows, at its end, and whether another process was waited for, which had it."""
     name = target.with_name(f".{target.name}.part")
     _written(target, lambda: target.parent.mkdir(parents=True, exist_ok=True))
-    opened: list[IO[bytes]] = []
-    _written(target, lambda: opened.append(name.open("ab")))
-    if not _alone(opened[0], name):
-        opened.pop().close()
-        name = target.with_name(f".{target.name}.{uuid4().hex}.part")
-        _written(target, lambda: opened.append(name.open("ab")))
-    with opened[0] as file:
+    file, waited = _locked(target, name)
+    with file:
         try:
-            yield file
+            yield file, waited
         finally:
             with suppress(OSError):
                 file.flush()
-            if name.exists() and not (name.name == f".{target.name}.part" and name.stat().st_size):
-                name.unlink(missing_ok=True)  # nothing in it, or nobody would find it
+            part = Path(file.name)
+            if _is_at(file, part) and not (part == name and part.stat().st_size):
+                part.unlink()  # nothing in it, or nobody would find it
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # also for processes that were forked meanwhile
 
 
-def _alone(file: IO[bytes], name: Path) -> bool:
-    """Lock the file; whether that could be done, and it still is the one of that name."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _locked(target: Path, name: Path) -> tuple[IO[bytes], bool]:
+    """The file of this name, locked, and whether another process was waited for.
+
+    A file of another name, if there are no locks here or the other process brings nothing any more.
+    """
+    waited, size, since = False, -1, time.monotonic()
+    while time.monotonic() - since < PATIENCE:
+        file = _opened(target, name)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, name):
+                return file, waited
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            file.close()
+            break
+        waited, now = True, os.fstat(file.fileno()).st_size
+        file.close()
+        if now != size:
+            size, since = now, time.monotonic()
+    return _opened(target, target.with_name(f".{target.name}.{uuid4().hex}.part")), waited
+
+
+def _opened(target: Path, name: Path) -> IO[bytes]:
+    opened: list[IO[bytes]] = []
+    _written(target, lambda: opened.append(name.open("ab")))
+    return opened[0]
+
+
+def _is_at(file: IO[bytes], name: Path) -> bool:
+    """Whether the file still is the one of that name."""
+    with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), name.stat())
-    except OSError:
-        return False
+    return False

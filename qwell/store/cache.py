@@ -164,7 +164,10 @@ def remove(entry: Entry) -> bool:
     descriptor = os.open(about, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(entry.path)
+        if not _is_at(descriptor, about):  # another process has just removed it; who needs it makes it anew
+            return not entry.path.exists()
+        with suppress(FileNotFoundError):  # the same
+            shutil.rmtree(entry.path)
         about.unlink(missing_ok=True)
     except BlockingIOError:
         return False

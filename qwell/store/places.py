@@ -75,7 +75,7 @@ class Place:
         try:
             self.fs, path = fsspec.core.url_to_fs(self.address, **self._options(), **fresh)
         except ValueError as error:
-            raise InvalidInput(f"{url}: {error}; give an address like s3://team/m3.zarr") from error
+            raise InvalidInput(f"{url} is no address; give one like s3://team/m3.zarr") from error
         except ImportError as error:
             extra = _EXTRAS.get(self.protocol)
             remedy = f"pip install 'qwell[{extra}]'" if extra else str(error)

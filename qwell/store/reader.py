@@ -41,13 +41,10 @@ def locate(path: str | Path, wanted: str = "") -> Path:
     Raises DatasetNotFound, or DatasetIncomplete if the data set was begun but not finished.
     """
     given = Path(path)
-    if (given / POINTER).is_file():
-        versions = Versions(f"file://{given.absolute()}")
-        digest = versions.chosen(wanted)
-        if digest and (given / digest).is_dir():
-            return locate(given / digest if storage_of(given) == "zarr" else given / digest / given.name)
-        if not (given / MANIFEST).is_file():
-            versions.explain(wanted)
+    if (version := version_at(given, wanted)) != given:
+        return locate(version)
+    if (given / POINTER).is_file() and not (given / MANIFEST).is_file():
+        Versions(f"file://{given.absolute()}").explain(wanted)
     root = SHARDED[storage_of(given)].root_of(given)
     if root != given and (root / MANIFEST).is_file():
         if not given.exists():
@@ -70,6 +67,27 @@ def locate(path: str | Path, wanted: str = "") -> Path:
     if given.exists():
         raise DatasetNotFound(f"{given} is not a qwell data set: it has no {MANIFEST}")
     raise DatasetNotFound(f"there is no data set at {given}; make one, e.g. `{MAKING['spectra']}`")
+
+
+def version_at(path: Path, wanted: str = "") -> Path:
+    """The path of the version that a name means at a place in this file system; elsewhere the path itself.
+
+    Arguments:
+        path: of the name.
+        wanted: how the version begins; by default it is the latest.
+    """
+    if not (path / POINTER).is_file():
+        return path
+    digest = Versions(f"file://{path.absolute()}").chosen(wanted)
+    if not digest or not (path / digest).is_dir():
+        return path
+    return path / digest if storage_of(path) == "zarr" else path / digest / path.name
+
+
+def split_path(path: str | Path) -> tuple[Path, str]:
+    """The path of a data set on this machine and the version asked for, which `path` may end in."""
+    name, wanted = (str(path), "") if Path(path).exists() else split_version(path)
+    return Path(name), wanted
 
 
 def load_manifest(root: Path) -> Manifest:
@@ -169,9 +187,7 @@ def file_damage(root: Path, manifest: Manifest) -> list[str]:
 
 def open_local(path: str | Path) -> Dataset:
     """Open a data set on this machine; see `open_dataset`."""
-    wanted = ""
-    if not Path(path).exists():
-        path, wanted = split_version(path)
+    path, wanted = split_path(path)
     root = locate(path, wanted)
     manifest = load_manifest(root)
     if (manifest.plan.storage == "hdf5-single") != root.is_file():
@@ -188,7 +204,7 @@ def open_local(path: str | Path) -> Dataset:
             f"{root} is damaged: {damage[0]}{more}; `qdata repair {path}` makes it good again, or"
             " brings it from a copy with --from"
         )
-    return Dataset(Path(path), files, manifest)
+    return Dataset(path, files, manifest)
 
 
 def open_dataset(path: str | Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
 from qwell.store.reader import LocalFiles, altered, check_provenance, file_damage
 from qwell.store.staging import master_is_current
+from qwell.store.versions import POINTER
 
 FOREIGN = "does not belong to the data set"  # ends the line of a file that is no part of it
+# What else lies at a name that a place keeps versions of, and that held a data set itself before.
+_VERSIONS = re.compile(rf"{re.escape(POINTER)}.*|[0-9a-f]{{64}}|[0-9a-f]{{16}}\.partial")
 
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
@@ -47,7 +51,7 @@ def _problems(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
     known = {*manifest.files, MANIFEST, PROVENANCE}
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()
-        if not file.is_dir() and name not in known:
+        if not file.is_dir() and name not in known and not _VERSIONS.fullmatch(name.partition("/")[0]):
             yield f"{name} {FOREIGN}"
     if path != root and not master_is_current(path, root, manifest):
         what = "is damaged, of another version, or made for another name"

@@ -29,11 +29,11 @@ class WebPlace(Place):
     def _options(self) -> dict[str, Any]:
         from aiohttp import ClientTimeout
 
-        return {
-            "client_kwargs": {
-                "timeout": ClientTimeout(total=None, connect=places.SILENCE, sock_read=places.SILENCE)
-            }
-        }
+        theirs: dict[str, Any] = {}
+        for protocol in ("http", "https"):  # either counts for both, as in fsspec
+            theirs |= places.fsspec_settings(protocol).get("client_kwargs", {})
+        timeout = ClientTimeout(total=None, connect=places.SILENCE, sock_read=places.SILENCE)
+        return {"client_kwargs": {**theirs, "timeout": timeout}}
 
     def read(self, name: str, limit: int) -> bytes:
         """The content of a small file; see `Place.read`."""

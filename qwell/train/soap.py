@@ -89,7 +89,10 @@ class SOAP(torch.optim.Optimizer):
         for side in _sides(parameter):
             covariance = _square(gradient, side)
             state[f"{side}_covariance"] = covariance
-            state[f"{side}_basis"] = torch.linalg.eigh(covariance)[1].flip(1).contiguous()
+            if covariance.isfinite().all():
+                state[f"{side}_basis"] = torch.linalg.eigh(covariance)[1].flip(1).contiguous()
+            else:  # which has no eigenvectors; that it diverges is seen by the loss
+                state[f"{side}_basis"] = torch.eye(len(covariance)).to(covariance)
 
     def _turn(self, state: dict[str, Any], side: str) -> None:
         """One step of the power method, with the directions in the order of their eigenvalues."""

@@ -41,6 +41,6 @@ SCENARIOS: list[tuple[str, Scenario, int, int]] = [
     ("path is a symbolic link", symlinks, 1, 1),
     ("two push different versions to one name at once", two_push_at_once, 20, 1),
     ("`kill -9` of a push, at S3", killed_pushes, 20, 1),
-    ("`kill -9` of workers or all while a data set is made straight at S3", killed_makings, 50, 1),
-    ("web server that misbehaves, in 29 ways, at shards and at the manifest", misbehaving_server, 29, 0),
+    ("`kill -9` of workers or all while a data set is made straight at S3", killed_makings, 50, 3),
+    ("web server that misbehaves, in 30 ways, at shards and at the manifest", misbehaving_server, 30, 2),
 ]

@@ -9,13 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from faults.trying import SMALL, Outcome, make, same
 from support import content, root_of
 
 from qwell.errors import QwellError
+from qwell.store import arriving, places
 from qwell.store.transfer import pull
 
 
@@ -109,10 +113,15 @@ def _drips(h: Handler, whole: bytes, n: int) -> None:
             return
 
 
-def _bomb(h: Handler, whole: bytes, n: int) -> None:
+@cache
+def _packed() -> bytes:
     import gzip
 
-    h.give(gzip.compress(bytes(2**26)), Content_Encoding="gzip")
+    return gzip.compress(bytes(2**26))
+
+
+def _bomb(h: Handler, whole: bytes, n: int) -> None:
+    h.give(_packed(), Content_Encoding="gzip")
 
 
 def _gzipped(h: Handler, whole: bytes, n: int) -> None:
@@ -189,6 +198,7 @@ HABITS: list[tuple[str, Habit, str]] = [
     ("breaks off in the middle, again and again", _half, "repeat the command|not those of the manifest"),
     ("sends without end", _endless, "more than the|longer than"),
     ("sends too little, and says so", lambda h, w, n: h.give(w[:-9]), "not those|not valid JSON"),
+    ("sends three times the file", lambda h, w, n: h.give(w * 3), "more than the|not valid JSON"),
     ("sends other bytes", lambda h, w, n: h.give(b"\0" * len(w)), "not those|not valid JSON"),
     ("sends nothing", lambda h, w, n: h.give(b""), "not those|not valid JSON"),
     ("sends a page of HTML", lambda h, w, n: h.give(b"<html>" + w), "more than|not valid JSON"),
@@ -239,7 +249,10 @@ def misbehaving_server(folder: Path, suffix: str, tries: int) -> Outcome:
         for victim in ("train/", "manifest.json"):
             try_habit(source, folder / f"{count}", habit, victim)
             count += 1
-    return count, "the right bytes, or one line that says what the server does; no more bytes than recorded"
+    return (
+        count,
+        "the right bytes, or one line that says what the server does; no more bytes kept than recorded",
+    )
 
 
 def try_habit(source: Path, folder: Path, habit: tuple[str, Habit, str], victim: str) -> None:
@@ -247,7 +260,7 @@ def try_habit(source: Path, folder: Path, habit: tuple[str, Habit, str], victim:
     name, action, words = habit
     folder.mkdir()
     size = sum(file.stat().st_size for file in root_of(source).rglob("*") if file.is_file())
-    with serving(source.parent, action, victim) as (address, server):
+    with serving(source.parent, action, victim) as (address, server), _counting() as (recorded, written):
         began = time.monotonic()
         try:
             pull(f"{address}/{source.name}", folder / source.name)
@@ -258,4 +271,24 @@ def try_habit(source: Path, folder: Path, habit: tuple[str, Habit, str], victim:
         else:
             assert not words, f"{name}, {victim}: nothing was said"
         assert time.monotonic() - began < 60, f"unexpected hang: {name}, {victim}"
-        assert server.sent < 20 * size + 2**26, f"{name}: {server.sent:,} bytes were taken"
+        assert server.sent < 20 * size + 2**26, f"{name}: {server.sent:,} bytes were sent"
+        assert sum(written) <= sum(recorded), f"{name}: {sum(written):,} bytes were kept"
+
+
+@contextmanager
+def _counting() -> Iterator[tuple[list[int], list[int]]]:
+    """The bytes of the files that are brought, as they are recorded and as they are written, each attempt."""
+    recorded: list[int] = []
+    written: list[int] = []
+    bring, write = arriving.bring, arriving._written
+
+    def brought(pieces_from: Any, target: Path, sha256: str, expected: int) -> int:
+        recorded.append(expected)
+        return bring(pieces_from, target, sha256, expected)
+
+    def counted(target: Path, action: Callable[..., object], *arguments: object) -> None:
+        written.extend(len(one) for one in arguments if isinstance(one, bytes))
+        write(target, action, *arguments)
+
+    with mock.patch.object(places, "bring", brought), mock.patch.object(arriving, "_written", counted):
+        yield recorded, written

@@ -155,3 +155,23 @@ def test_what_makes_no_sense_is_said(dataset: Dataset, cache: Path, monkeypatch:
     monkeypatch.setenv("QWELL_CACHE_SIZE", "much")
     with pytest.raises(InvalidInput, match="much"):
         Records(dataset["train"], ("potential",)).mirror()
+
+
+def test_two_processes_that_make_room_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds an entry gone that it has seen: all is well, and nothing is left of it."""
+    folder = put("c" * 32, 10, 1)
+    (entry,) = entries()
+    assert remove(entry) and remove(entry) and list(folder.parent.iterdir()) == []
+    put("c" * 32, 10, 1)
+    lock = module.fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        """Another process removes the entry, and a third makes it anew, before the lock is had."""
+        monkeypatch.setattr(module.fcntl, "flock", lock)
+        assert remove(entry)
+        (use("remote", "c" * 32) / "file").write_bytes(b"in use")
+        lock(descriptor, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", late)
+    assert not remove(entry) and (folder / "file").read_bytes() == b"in use"
+    release()

@@ -38,6 +38,7 @@ from qwell.physics.ring import Ring
 from qwell.store.derive import convert, merge, subset
 from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.staging import finish_master
+from qwell.store.transfer import push
 from qwell.store.verify import verify_files
 
 RECIPES: dict[str, Any] = {
@@ -244,6 +245,59 @@ def test_the_circumstances_are_brought_or_said_to_be_lost(stored: Path, copy: Pa
     assert "provenance.json is missing or damaged" in done.left and "which no recipe tells" in done.remedy
     assert done.mended == {} and not provenance.exists()
     assert not repair(copy, str(stored)).left and everything(copy) == everything(stored)
+
+
+def test_circumstances_that_name_no_manifest_are_said_to_be_lost(stored: Path, copy: Path) -> None:
+    """What `verify` finds, `repair` puts right or leaves, and says so."""
+    provenance = root_of(copy) / "provenance.json"
+    made = json.loads(provenance.read_text())
+    provenance.write_bytes(seal({k: v for k, v in made.items() if k not in ("manifest_sha256", "sha256")}))
+    found = problems(copy)
+    assert len(found) == 1 and "they do not agree" in found[0]
+    said = run("qdata", "repair", copy, cwd=copy.parent, code=1)
+    assert found[0] in said.stdout and "0 files" not in said.stdout and "--from URL" in said.stderr
+    assert not repair(copy, str(stored)).left and problems(copy) == []
+    made = json.loads(provenance.read_text())
+    provenance.write_bytes(seal({k: v for k, v in made.items() if k not in ("master_sha256", "sha256")}))
+    assert not repair(copy).left and problems(copy) == []
+
+
+def test_what_is_wrong_in_another_way_is_left(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "something is wrong that nobody has thought of"
+    monkeypatch.setattr("qwell.datagen.audit.repair.verify_files", lambda *arguments: iter([line]))
+    assert repair(copy).left == [line]
+
+
+def test_a_version_at_a_place_is_verified_and_repaired(stored: Path, tmp_path: Path) -> None:
+    """By the name that a mounted directory keeps versions of, and by name and version."""
+    path, digest = tmp_path / stored.name, open_dataset(stored).digest
+    push(stored, f"file://{path}")
+    inside = path / digest if stored.is_dir() else path / digest / stored.name
+    for name in (path, f"{path}@{digest[:8]}"):
+        assert ": good (" in run("qdata", "verify", name, cwd=tmp_path).stdout
+        assert "nothing was damaged" in run("qdata", "repair", name, cwd=tmp_path).stdout
+        flip(shard_file(inside))
+        said = run("qdata", "verify", name, cwd=tmp_path, code=1).stdout
+        assert len(said.splitlines()) == 2 and "was altered" in said
+        assert "1 files repaired" in run("qdata", "repair", name, cwd=tmp_path).stdout
+    assert everything(inside) == everything(stored) and len(list(path.iterdir())) == 2
+    (root_of(inside) / "manifest.json").write_text("{")
+    assert repair(path, f"{stored}@{digest[:8]}").mended == {"manifest.json": "the copy"}
+    for name in (f"{path}@{'0' * 8}", f"{stored}@{'0' * 8}"):
+        for command in ("verify", "repair"):
+            assert "version" in run("qdata", command, name, cwd=tmp_path, code=2).stderr
+
+
+def test_versions_beside_what_qwell_0_1_pushed_belong_there(copy: Path, tmp_path: Path) -> None:
+    if copy.is_file():
+        pytest.skip("a file has nothing below it")
+    newer = tmp_path / "newer.zarr"
+    generate(SpectraRecipe("m5", n=1000, validation=0, solver="lanes"), newer, workers=0)
+    digest = open_dataset(copy).digest
+    push(newer, f"file://{copy}", force=True)
+    for command, words in (("verify", ": good ("), ("repair", "nothing was damaged")):
+        assert words in run("qdata", command, copy, cwd=tmp_path).stdout
+        assert words in run("qdata", command, f"{copy}@{digest[:9]}", cwd=tmp_path).stdout
 
 
 def test_what_does_not_belong_is_said_and_kept(copy: Path) -> None:

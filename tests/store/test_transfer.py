@@ -25,9 +25,11 @@ from qwell.errors import (
     DatasetNotFound,
     InvalidInput,
     ManifestError,
+    QwellWarning,
     TransferError,
     VersionMismatch,
 )
+from qwell.models.registry import PRETRAINED
 from qwell.store import parallel, places, swapping
 from qwell.store.catalog import catalog
 from qwell.store.history import history, prune, superseded
@@ -36,6 +38,7 @@ from qwell.store.reader import load_manifest, locate, open_dataset
 from qwell.store.transfer import pull, push, verify_remote
 from qwell.store.verify import verify_files
 from qwell.store.versions import POINTER, Versions, files_of, find
+from qwell.train.sharing import push as push_model
 from qwell.train.stream import open_stream
 
 
@@ -315,6 +318,27 @@ def test_the_catalog(stored: Path, base: str, tmp_path: Path) -> None:
     assert entries[0]["digest"] == open_dataset(stored).digest
     with pytest.raises((DatasetNotFound, TransferError)):
         list(catalog(f"{base}/nowhere"))
+
+
+def test_links_that_lead_in_circles(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "place"
+    push(stored, f"file://{place}/")
+    for name in ("x", "y"):
+        (place / name).symlink_to(".")
+    monkeypatch.setattr("qwell.store.catalog.DEPTH", 2)
+    with pytest.warns(QwellWarning, match="more than 2 directories deep"):
+        names = {entry.name.rpartition("/")[0] for entry in catalog(f"file://{place}", recursive=True)}
+    assert names == {"", "x", "y"}
+
+
+def test_models_are_no_data_sets_that_are_being_pushed(stored: Path, tmp_path: Path, base: str) -> None:
+    push(stored, f"{base}/")
+    push_model(PRETRAINED / "hamiltonian-m3", f"{base}/net")
+    Versions(f"{base}/half.zarr").version("0" * 64).write("half.bin", b"half")
+    assert [entry.name for entry in catalog(base)] == sorted(["half.zarr", stored.name])
+    if base.startswith("file://"):
+        there = list(catalog(base.removeprefix("file://")))
+        assert [(entry.name, entry.problem) for entry in there] == [(stored.name, "")]
 
 
 def test_what_is_not_there(base: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def descent(inputs: Tensor, start: Tensor, updates: int = 60, every: int = 5) ->
 
 def test_it_does_not_matter_in_which_basis_a_problem_is_written() -> None:
     """Turning the inputs turns the weights, at every update: what Adam cannot do, and the point of it."""
+    torch.manual_seed(1)
     start = torch.randn(7, 7, dtype=torch.float64)
     turn = torch.linalg.qr(torch.randn(7, 7, dtype=torch.float64))[0]
     plain, turned = descent(INPUT * SCALES, start), descent(INPUT * SCALES @ turn, turn.T @ start)
@@ -83,3 +84,13 @@ def test_long_sides_are_left_as_they_are() -> None:
         optimizer.step()
     assert {name: value.shape for name, value in optimizer.state[weight].items()} == SOAP.shapes(weight)
     assert weight.abs().max() > 0.1
+
+
+def test_a_gradient_that_is_no_number_is_no_error_here() -> None:
+    """It has no eigenvectors; that its training diverges is seen by the loss, in the loop."""
+    weight = nn.Parameter(torch.ones(3, 4))
+    optimizer = SOAP([weight], lr=0.1, every=2)
+    for _ in range(4):
+        weight.grad = torch.full((3, 4), torch.nan)
+        optimizer.step()
+    assert weight.isnan().all()

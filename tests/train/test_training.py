@@ -1,6 +1,7 @@
 """The loop: resumes bit for bit, learns, and says what is wrong."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +43,7 @@ from qwell.train.eigen_steps import density_loss, make_optimizer, make_step
 from qwell.train.evaluate import evaluate
 from qwell.train.runs import Run, free_run_path, load_model
 from qwell.train.schedules import rate
+from qwell.train.soap import SOAP
 
 SMALL = {"model": "mlp", "options": {"hidden": [32]}, "batch": 50, "log_every": 10, "evaluate_every": 50}
 
@@ -314,6 +317,24 @@ def test_a_changed_data_set_is_noticed(dataset: Dataset, tmp_path: Path) -> None
 def test_divergence_is_said(dataset: Dataset, tmp_path: Path) -> None:
     run = begin(config(dataset, updates=300, first_rate=1e30, last_rate=1e30), tmp_path / "run")
     with pytest.raises(TrainingDiverged, match="--first-rate"):
+        train_eigen(run)
+
+
+def test_a_first_gradient_that_is_no_number(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SOAP begins with its eigenvectors, and it has none."""
+    step = SOAP.step
+
+    def broken(self: SOAP, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad.fill_(math.nan)
+        step(self, closure)
+
+    monkeypatch.setattr(SOAP, "step", broken)
+    run = begin(config(dataset, optimizer="soap"), tmp_path / "run")
+    with pytest.raises(TrainingDiverged, match="the loss is nan"):
         train_eigen(run)
 
 

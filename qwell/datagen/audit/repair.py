@@ -28,11 +28,11 @@ from qwell.errors import (
 from qwell.files import DirectoryLock, atomic_write, seal
 from qwell.progress import stage
 from qwell.store.backends import SHARDED, storage_of
-from qwell.store.dataset import mislisted, split_version
+from qwell.store.dataset import check_version, mislisted, split_version
 from qwell.store.manifest import MANIFEST, PROVENANCE, FileRecord, Manifest, parse_json, read_manifest
 from qwell.store.places import Place
 from qwell.store.provenance import read_provenance
-from qwell.store.reader import locate
+from qwell.store.reader import locate, split_path, version_at
 from qwell.store.staging import finish_master, master_is_current
 from qwell.store.verify import FOREIGN, verify_files
 from qwell.store.versions import find
@@ -63,7 +63,7 @@ def repair(path: str | Path, source: str = "") -> Repair:
     Shards are made again from the recipe, metadata from the manifest; with a source, all comes from there.
 
     Arguments:
-        path: of the data set.
+        path: of the data set; "…@3f2a91c0" names a version.
         source: another copy of the same version, a path or an address. A damaged manifest, which alone says
             what is right, is taken from there only if the version is named, "…@3f2a91c0".
 
@@ -73,19 +73,22 @@ def repair(path: str | Path, source: str = "") -> Repair:
         InvalidInput: it cannot be made again from a recipe, with the reason.
         MissingPlugin: its recipe needs a plug-in that is not here.
         ManifestError: its manifest is damaged.
-        VersionMismatch: the source is another version.
+        VersionMismatch: it, or the source, is another version.
         TransferError: the source cannot be reached.
     """
-    path = Path(path)
+    name, wanted = split_path(path)
+    path = version_at(name, wanted)
     root = SHARDED[storage_of(path)].root_of(path)
     if not (root / MANIFEST).is_file() and not (root / PROVENANCE).is_file():
-        root = locate(path)
+        root = locate(path, wanted)
     if root.is_file():
         raise InvalidInput(
             f"{path} is a single file, which is whole or not: copy it again, or `qdata convert` its source"
         )
     with _alone(path, root), _scratch(root) as scratch:
-        return _Mending(path, root, scratch, source).mend()
+        mending = _Mending(path, root, scratch, source)
+        check_version(name, mending.manifest.digest, wanted)
+        return mending.mend()
 
 
 @contextmanager
@@ -178,9 +181,11 @@ class _Mending:
             self._bring(damaged, self.place)
         else:
             self._make(damaged)
-        if PROVENANCE in wrong:
-            self._mend_provenance(wrong[PROVENANCE])
+        if problem := wrong.get(PROVENANCE) or wrong.get(MANIFEST):  # which was seen to be whole
+            self._mend_provenance(problem)
         self._mend_master()
+        handled = {*damaged, PROVENANCE, MANIFEST, self.path.name}
+        self.done.left += [line for name, line in wrong.items() if name not in handled]
         return self.done
 
     def _bring(self, names: list[str], place: Place) -> None:
@@ -267,6 +272,7 @@ class _Mending:
         if self.path == self.root or master_is_current(self.path, self.root, self.manifest):
             return
         master = self.backend.master_of(self.path.name, self.plan, self.manifest.digest)
-        if not self.path.is_file() or self.path.read_bytes() != master:
+        made = read_provenance(self.root)  # which has the master's sha256, unless it is lost
+        if made or not self.path.is_file() or self.path.read_bytes() != master:
             finish_master(self.path, self.manifest)
             self.done.mended[self.path.name] = FROM_MANIFEST
