@@ -139,7 +139,8 @@ def repair(path: str, source: str) -> None:
     done = mend(Path(path), source)
     lines = [f"  {name} is as it was, by {by}" for name, by in done.mended.items()]
     lines += [f"  {line}" for line in done.left]
-    count = f"{len(done.mended)} files repaired" if done.mended else "nothing was damaged"
+    files = "1 file" if len(done.mended) == 1 else f"{len(done.mended)} files"
+    count = f"{files} repaired" if done.mended else "nothing was damaged"
     verdict = f"{count}, {len(done.left)} left" if done.left else count
     answer(
         {"path": path, **asdict(done)}, "\n".join([*lines, f"{path}: {verdict}, version {done.digest[:12]}"])
@@ -197,7 +198,8 @@ def cache(clear: bool, older_than: str | None, larger_than: str | None, name: st
     ]
     bound = "" if most is None else f" of {in_bytes(most)}"
     lines.append(
-        f"{cache_root()}: {in_bytes(total)}{bound} in {left} copies" + _cleared(clear, yes, chosen, gone)
+        f"{cache_root()}: {in_bytes(total)}{bound} in {left} {'copy' if left == 1 else 'copies'}"
+        + _cleared(clear, yes, chosen, gone)
     )
     answer({"path": cache_root(), "bytes": total, "limit": most, "copies": rows}, "\n".join(lines))
 
