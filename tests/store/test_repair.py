@@ -279,7 +279,7 @@ def test_a_version_at_a_place_is_verified_and_repaired(stored: Path, tmp_path: P
         flip(shard_file(inside))
         said = run("qdata", "verify", name, cwd=tmp_path, code=1).stdout
         assert len(said.splitlines()) == 2 and "was altered" in said
-        assert "1 files repaired" in run("qdata", "repair", name, cwd=tmp_path).stdout
+        assert "1 file repaired" in run("qdata", "repair", name, cwd=tmp_path).stdout
     assert everything(inside) == everything(stored) and len(list(path.iterdir())) == 2
     (root_of(inside) / "manifest.json").write_text("{")
     assert repair(path, f"{stored}@{digest[:8]}").mended == {"manifest.json": "the copy"}
@@ -305,7 +305,7 @@ def test_what_does_not_belong_is_said_and_kept(copy: Path) -> None:
     foreign.write_text("mine")
     shard_file(copy).unlink()
     said = run("qdata", "repair", copy, cwd=copy.parent, code=1).stdout
-    assert "train/notes.txt does not belong to the data set" in said and "1 files repaired, 1 left" in said
+    assert "train/notes.txt does not belong to the data set" in said and "1 file repaired, 1 left" in said
     assert foreign.read_text() == "mine"
 
 
