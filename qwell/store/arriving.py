@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 from uuid import uuid4
@@ -19,7 +19,7 @@ from qwell.errors import QwellError, TransferError
 from qwell.files import file_sha256, write_error
 
 PATIENCE = 60  # seconds that another process may bring nothing, until it is not waited for any longer
-Pieces: TypeAlias = tuple[int, Iterator[bytes]]  # where they start, and the bytes from there on
+Pieces: TypeAlias = tuple[int, Generator[bytes]]  # where they start, and the bytes from there on
 
 
 def bring(
@@ -42,13 +42,15 @@ def bring(
         if waited and target.is_file() and file_sha256(target) == sha256:  # another process has brought it
             return target.stat().st_size
         start, pieces = pieces_from(part.seek(0, os.SEEK_END))
-        _written(target, part.truncate, start)
-        part.seek(start)
-        for piece in pieces:
-            if expected is not None and part.tell() + len(piece) > expected:
-                part.truncate(0)
-                raise (OSError if start else TransferError)(f"more than the {expected} bytes recorded came")
-            _written(target, part.write, piece)
+        with closing(pieces):  # here and now, not when nobody looks
+            _written(target, part.truncate, start)
+            part.seek(start)
+            for piece in pieces:
+                if expected is not None and part.tell() + len(piece) > expected:
+                    part.truncate(0)
+                    much = f"more than the {expected} bytes recorded came"
+                    raise (OSError if start else TransferError)(much)
+                _written(target, part.write, piece)
         size = part.tell()
         if expected is not None and size < expected:
             raise OSError(f"{size} bytes came that are not those of the manifest ({expected} bytes)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -190,7 +190,7 @@ class Place:
         if self.protocol in RENAMES:
             return start, self._read_on(path, start)
 
-        def ask() -> Iterator[bytes]:
+        def ask() -> Generator[bytes]:
             at, last = start, PIECE
             while last == PIECE if expected is None else at < expected and last:
                 end = at + PIECE if expected is None else min(at + PIECE, expected)
@@ -205,7 +205,7 @@ class Place:
 
         return start, ask()
 
-    def _read_on(self, path: str, start: int) -> Iterator[bytes]:
+    def _read_on(self, path: str, start: int) -> Generator[bytes]:
         with self.fs.open(path, "rb", block_size=PIECE, cache_type="none") as file:
             file.seek(start)
             while piece := file.read(PIECE):

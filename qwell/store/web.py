@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
@@ -40,11 +40,13 @@ class WebPlace(Place):
 
         def action() -> bytes:
             content = b""
-            _, pieces = self._pieces(name, 0, None)
-            for piece in pieces:
-                content += piece
-                if len(content) > limit:
-                    raise TransferError(f"{self.url}/{name} is longer than {limit} bytes; this is not ours")
+            with closing(self._pieces(name, 0, None)[1]) as pieces:
+                for piece in pieces:
+                    content += piece
+                    if len(content) > limit:
+                        raise TransferError(
+                            f"{self.url}/{name} is longer than {limit} bytes; this is not ours"
+                        )
             return content
 
         return self.attempt(f"cannot read {self.url}/{name}", action)
@@ -56,7 +58,7 @@ class WebPlace(Place):
         response = sync(self.fs.loop, self._ask, self.at(name), start)
         start = start if response.status == 206 else 0
 
-        def pieces() -> Iterator[bytes]:
+        def pieces() -> Generator[bytes]:
             due, enough = time.monotonic() + places.SILENCE, LEAST
             arrived = 0
             try:
