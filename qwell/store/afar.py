@@ -54,12 +54,28 @@ def write_shard_afar(root: str, plan: Plan, split: str, shard: int, values: Mapp
         WriteError: the data set is no longer being made there.
         TransferError: the place refuses.
     """
-    place = place_at(root)
+    place, written = place_at(root), list[str]()
+    _refuse_if_over(place)
+
+    def put(name: str, content: bytes | memoryview) -> None:
+        written.append(name)
+        place.write(name, content)
+
+    rows = put_shard(plan, split, shard, values, put)
+    try:
+        _refuse_if_over(place)  # who ends it takes the plan away first, and then all that it finds
+    except WriteError:
+        place.remove(written)
+        raise
+    return rows
+
+
+def _refuse_if_over(place: Place) -> None:
+    """Raise WriteError if the data set is no longer being made at a place."""
     try:
         place.read(PLAN, LARGEST)
     except FileNotFoundError as error:
         raise WriteError(f"{place.url} is gone: another process has finished or removed it") from error
-    return put_shard(plan, split, shard, values, place.write)
 
 
 class RemoteWriter:

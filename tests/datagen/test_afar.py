@@ -20,6 +20,7 @@ from qwell.errors import (
     WriteError,
 )
 from qwell.files import dump_json
+from qwell.store import places
 from qwell.store.afar import RemoteWriter, write_shard_afar
 from qwell.store.history import prune, superseded
 from qwell.store.places import place_at
@@ -129,6 +130,27 @@ def test_who_comes_too_late_writes_nothing(base: str) -> None:
         write_shard_afar(root, plan, "train", 0, RECIPE.rows("train", 0, 1000))
     with pytest.raises(DatasetNotFound):
         place_at(root).names()
+
+
+def test_a_worker_that_is_overtaken_leaves_nothing(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set is finished while an orphan puts its shard once more."""
+    url = f"{base}/m3.zarr"
+    generate_shards(RECIPE, url, slice(0, 5), workers=0, **SIZE)
+    (begun,) = Versions(url).begun()
+    write = places.Place.write
+
+    def late(self: places.Place, name: str, content: bytes) -> None:
+        if name.startswith("train/potential"):
+            monkeypatch.setattr(places.Place, "write", write)
+            finalise(url)
+        write(self, name, content)
+
+    monkeypatch.setattr(places.Place, "write", late)
+    with pytest.raises(WriteError, match="is gone"):
+        write_shard_afar(f"{url}/{begun}", RECIPE.plan(**SIZE), "train", 0, RECIPE.rows("train", 0, 1000))
+    assert set(place_at(url).names()) == {open_dataset(url).digest, "latest.json"} or not (
+        place_at(f"{url}/{begun}").sizes()
+    )
 
 
 def test_where_nothing_can_be_made() -> None:

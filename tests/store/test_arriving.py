@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 def pieces_from(start: int) -> Pieces:
-    return start, iter([CONTENT[start:]])
+    return start, (piece for piece in [CONTENT[start:]])
 
 
 def test_of_two_at_once_one_waits_for_the_other(tmp_path: Path) -> None:
@@ -93,5 +93,10 @@ def test_nothing_is_kept_beyond_what_is_recorded(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(arriving, "_written", counted)
     with pytest.raises(TransferError, match="more than the 10240 bytes recorded"):
-        bring(lambda start: (start, iter([CONTENT[:100], CONTENT * 3])), tmp_path / "x", SHA256, len(CONTENT))
+        bring(
+            lambda start: (start, (piece for piece in [CONTENT[:100], CONTENT * 3])),
+            tmp_path / "x",
+            SHA256,
+            len(CONTENT),
+        )
     assert written == [100] and list(tmp_path.iterdir()) == []
