@@ -37,6 +37,12 @@ def test_default_paths(home: Path) -> None:
     assert (home / "runs/m3-mlp/figures/levels.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_what_is_published_of_a_run_names_data_and_no_paths_of_the_machine(home: Path) -> None:
+    for name in ("report.md", "evaluation.json", "model/config.json"):
+        text = (home / "runs/m3-mlp" / name).read_text()
+        assert "m3.zarr" in text and str(home) not in text, name
+
+
 def test_info_and_verify(home: Path) -> None:
     told = run("qdata", "info", "store/m3.zarr", "--json", cwd=home).json
     assert told["recipe"]["sigma"] == 100.0 and told["splits"]["train"]["rows"] == 2000

@@ -87,8 +87,9 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, with every metric of every row."""
         return {
-            "data": str(self.data.path),
+            "data": self.data.name,
             "digest": self.data.digest,
+            "recipe": self.data.recipe,
             "split": self.split,
             "rows": [
                 {
@@ -199,8 +200,9 @@ def write_report(run: Run, evaluation: Evaluation) -> Path:
     settings = "\n".join(f"- {k}: {config[k]}" for k in ("model", *trained))
     text = f"""# {run.path.name}
 
-Trained on `{config["data"]}` (version `{config["digest"][:12]}`), measured on `{split}` of `{data.path}`
-(version `{data.digest[:12]}`, {evaluation.rows[-1].potentials:,} potentials). Energies in ħ²/(m·length²).
+Trained on `{Path(config["data"]).name}` (version `{config["digest"][:12]}`), measured on `{split}` of
+`{data.name}` (version `{data.digest[:12]}`, {evaluation.rows[-1].potentials:,} potentials). Energies in
+ħ²/(m·length²).
 
 {settings}
 
