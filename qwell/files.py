@@ -191,6 +191,13 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return content
 
 
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file or directory is (still) the one at `path`."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
+
+
 class DirectoryLock:
     """A lock on a directory, held by this process until `release` or its death.
 
@@ -227,10 +234,7 @@ class DirectoryLock:
 
     def holds(self, path: Path) -> bool:
         """Whether the directory locked is (still) the one at `path`."""
-        try:
-            return os.path.samestat(os.fstat(self._fd), path.stat())
-        except FileNotFoundError:
-            return False
+        return is_at(self._fd, path)
 
     def release(self) -> None:
         """Let others in."""

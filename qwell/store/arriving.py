@@ -16,7 +16,7 @@ from typing import IO, TypeAlias
 from uuid import uuid4
 
 from qwell.errors import QwellError, TransferError
-from qwell.files import file_sha256, write_error
+from qwell.files import file_sha256, is_at, write_error
 
 PATIENCE = 60  # seconds that another process may bring nothing, until it is not waited for any longer
 Pieces: TypeAlias = tuple[int, Generator[bytes]]  # where they start, and the bytes from there on
@@ -85,7 +85,7 @@ def _part(target: Path) -> Iterator[tuple[IO[bytes], bool]]:
             with suppress(OSError):
                 file.flush()
             part = Path(file.name)
-            if _is_at(file, part) and not (part == name and part.stat().st_size):
+            if is_at(file.fileno(), part) and not (part == name and part.stat().st_size):
                 part.unlink()  # nothing in it, or nobody would find it
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)  # also for processes that were forked meanwhile
@@ -101,7 +101,7 @@ def _locked(target: Path, name: Path) -> tuple[IO[bytes], bool]:
         file = _opened(target, name)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(file, name):
+            if is_at(file.fileno(), name):
                 return file, waited
         except BlockingIOError:
             time.sleep(0.05)
@@ -119,10 +119,3 @@ def _opened(target: Path, name: Path) -> IO[bytes]:
     opened: list[IO[bytes]] = []
     _written(target, lambda: opened.append(name.open("ab")))
     return opened[0]
-
-
-def _is_at(file: IO[bytes], name: Path) -> bool:
-    """Whether the file still is the one of that name."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), name.stat())
-    return False

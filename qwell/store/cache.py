@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwell.errors import warn
-from qwell.files import make_directory, write_error
+from qwell.files import is_at, make_directory, write_error
 from qwell.progress import in_bytes, parse_bytes
 
 KINDS = {
@@ -101,18 +101,12 @@ def use(kind: str, digest: str, name: str = "") -> Path:
 
 def _hold(about: Path) -> None:
     """Share the lock on a file with others who use the entry, unless this process does already."""
-    while about not in _HELD or not _is_at(_HELD[about], about):  # who had it alone may have removed it
+    while about not in _HELD or not is_at(_HELD[about], about):  # who had it alone may have removed it
         if about in _HELD:
             os.close(_HELD.pop(about))
         descriptor = os.open(about, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         _HELD[about] = descriptor
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    return False
 
 
 def release() -> None:
@@ -164,7 +158,7 @@ def remove(entry: Entry) -> bool:
     descriptor = os.open(about, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_at(descriptor, about):  # another process has just removed it; who needs it makes it anew
+        if not is_at(descriptor, about):  # another process has just removed it; who needs it makes it anew
             return not entry.path.exists()
         with suppress(FileNotFoundError):  # the same
             shutil.rmtree(entry.path)

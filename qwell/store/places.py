@@ -344,6 +344,15 @@ class Place:
             except FileNotFoundError:
                 continue
 
+    def sweep(self) -> None:
+        """Delete what writers that were killed more than an hour ago left half-written, on file systems."""
+        if self.protocol not in RENAMES:
+            return
+        for name in [name for name in self.sizes() if name.endswith(UNDER_WAY)]:
+            with suppress(FileNotFoundError):
+                if time.time() - self.fs.modified(self.at(name)).timestamp() > 3600:
+                    self.remove([name])
+
     def clear(self) -> None:
         """Delete all that lies here."""
         self.fs.invalidate_cache()

@@ -39,7 +39,7 @@ from qwell.store.manifest import (
     read_manifest,
 )
 from qwell.store.parallel import in_parallel
-from qwell.store.places import UNDER_WAY, Place, place_at, place_of
+from qwell.store.places import Place, place_at, place_of
 from qwell.store.reader import open_local
 from qwell.store.schema import Plan
 from qwell.store.staging import Staging, finish_master
@@ -118,7 +118,7 @@ def push(
             f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
             f" {where}@{data.digest[:12]}; add --force to let the name mean it"
         )
-    if not _is_whole(data, place, url):
+    if _digest_at(place) != data.digest:  # which prune takes away first
         raise TransferError(f"{where}@{data.digest[:12]} was pruned while it was pushed; repeat the push")
     return Transfer(data.digest, where, sent, kept)
 
@@ -136,12 +136,11 @@ def _is_whole(data: Dataset, place: Place, url: str) -> bool:
 
 def _send_version(data: Dataset, place: Place, url: str, progress: Progress) -> tuple[int, int]:
     """Send a version whole, its manifest last; bytes sent, and bytes that were there already."""
-    there = place.sizes()
-    sent, kept = _send_all(data, place, there, progress, url)
+    sent, kept = _send_all(data, place, place.sizes(), progress, url)
     data.check()
     write_master(data.plan, data.digest, place, url)
     place.write(MANIFEST, data.manifest.encode())
-    place.remove([name for name in place.sizes() if name.endswith(UNDER_WAY)])  # of pushes that were killed
+    place.sweep()
     return sent, kept
 
 

@@ -638,3 +638,15 @@ def test_after_a_broken_ssh_connection_another_one_is_made(
             child.kill()
     assert place.read("a.json", 100) == b"here"
     assert place_at(f"{address}/{tmp_path.name}").read("a.json", 100) == b"here"
+
+
+def test_what_killed_writers_left_goes(stored: Path, tmp_path: Path) -> None:
+    """On file systems, with the next push of that version; what may still be written stays."""
+    url, digest = f"file://{tmp_path}/{stored.name}", open_dataset(stored).digest
+    place = files_of(url, digest)
+    old, fresh = f"train/a.0{places.UNDER_WAY}", f"train/b.0{places.UNDER_WAY}"
+    for name in (old, fresh):
+        place.write(name, b"half")
+    os.utime(place.at(old), (0, 0))
+    push(stored, url)
+    assert {name for name in place.sizes() if name.endswith(places.UNDER_WAY)} == {fresh}
