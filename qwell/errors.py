@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _LOGIN = re.compile(
-    r"""\b([a-zA-Z][\w+.-]*)://(?:
+    r"""(?<![\w+.-])([a-zA-Z][\w+.-]*)://(?:
     ([^:/?\#\s'"]*:(?!\d*(?:[/?\#\s'"]|$))  # a user and a password, not a host and a port;
         (?:(?!://)[^\s'"])*)                 # passwords may have @ and / in them;
         @(?![0-9a-f]{6,64}(?![\w/@]|[.:-]\w))  # what follows a path may be @ and a version

@@ -22,15 +22,16 @@ from qwell.progress import in_bytes, stage
 def push(path: Path, url: str, force: bool) -> None:
     """Copy a data set to s3://, gs://, az://, hf://, ssh:// or a directory (file://).
 
-    A URL that ends in / gets it under its own name. The place keeps all versions beside each other, and the
-    name means the last one; nothing there is changed or removed. Repeated after an interruption, it sends
-    what is missing.
+    A URL that ends in / gets it under its own name. The place keeps all versions beside each other; if the
+    name means another one, --force lets it mean this one. Nothing there is changed or removed. Repeated
+    after an interruption, it sends what is missing.
     """
     from qwell.store.reader import open_local
     from qwell.store.transfer import push as send
 
     size = sum(record.size for record in open_local(path).manifest.files.values())
-    _transfer(size, lambda bar: send(path, url, force=force, progress=bar))
+    place = _address(url)
+    _transfer(size, lambda bar: send(path, place, force=force, progress=bar))
 
 
 @click.command()
@@ -46,6 +47,7 @@ def pull(url: str, path: Path, force: bool) -> None:
     from qwell.store.transfer import pull as bring
     from qwell.store.versions import find
 
+    url = _address(url)
     files = find(url)[1].files
     if str(path) == "store":
         path.mkdir(exist_ok=True)
@@ -77,12 +79,24 @@ def versions(url: str) -> None:
 
 @click.command()
 @click.argument("url")
-@click.option("--keep", type=int, required=True, help="Whole versions that stay: the latest, and the newest.")
-@click.option("--unfinished", is_flag=True, help="Remove what was never pushed whole; nobody may be at it.")
+@click.option(
+    "--keep",
+    type=int,
+    required=True,
+    help="Whole versions that stay: the one marked * and the newest.",
+)
+@click.option(
+    "--unfinished",
+    is_flag=True,
+    help="Remove what was never finished, too; only while no push or generation runs.",
+)
 @click.option("--yes", is_flag=True, help="Remove them; without it, only what would go is shown.")
 @as_json
 def prune(url: str, keep: int, unfinished: bool, yes: bool) -> None:
-    """Take old versions of a data set away from a place; first look what would go, then add --yes."""
+    """Take old versions of a data set away from a place; first look what would go, then add --yes.
+
+    Nobody should be pushing those versions meanwhile. Models at a place are pruned alike.
+    """
     from qwell.store.history import prune as remove
     from qwell.store.history import superseded
 
@@ -101,12 +115,13 @@ def prune(url: str, keep: int, unfinished: bool, yes: bool) -> None:
 
 
 def _address(path: str) -> str:
-    """A path or address as an address."""
-    return path if "://" in path else f"file://{Path(path).absolute()}"
+    """A path or address as an address; a "/" at its end stays."""
+    return path if "://" in path else f"file://{Path(path).absolute()}" + "/" * path.endswith("/")
 
 
 def _line(version: Any) -> str:
     mark, about = ("*" if version.latest else " "), version.state
     if version.state == "whole":
-        about = f"{version.rows:>14,} rows{in_bytes(version.bytes):>12}"
+        about = f"{version.rows:>14,} rows" if version.rows else f"{'model':>19}"
+    about += f"{in_bytes(version.bytes):>12}"
     return f"{mark} {version.digest[:12]}  {version.made[:19] or '-':<19}  {about}"

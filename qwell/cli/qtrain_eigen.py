@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @option(
     EigenConfig, "optimizer", type=Names(lambda: OPTIMIZERS),
-    help="Optimizer: adam, or soap, which needs far fewer updates of twice the time (with --batch 1000).",
+    help="Optimizer: adam; or soap, slower an update and far fewer of them; --batch 1000 suits it.",
 )  # fmt: skip
 @option(EigenConfig, "mirror", help="Mirror half of every batch: the energies of v(−x) are those of v(x).")
 @option(

@@ -29,8 +29,8 @@ def push(run: str, place: str, force: bool) -> None:
     """Copy a trained model with its card to s3://, gs://, az://, hf://, ssh:// or file://.
 
     RUN is a run, a model folder or the name of a pretrained model. A PLACE that ends in / gets it under its
-    own name. The place keeps all versions beside each other, and the name means the last one. Repeated after
-    an interruption, it sends what is missing.
+    own name. The place keeps all versions beside each other; if the name means another one, --force lets it
+    mean this one. Repeated after an interruption, it sends what is missing.
     """
     from qwell.models.registry import WEIGHTS
     from qwell.train.runs import model_folder

@@ -188,6 +188,7 @@ def _finalise_afar(url: str, began: float) -> Manifest:
             return find(url)[1]
         raise
     writer = RemoteWriter(url, plan, resume=True)
+    writer.refuse_missing(writer.pending())
     return writer.finish(provenance(began, workers="array jobs"))
 
 
@@ -228,7 +229,7 @@ def _make_pending(
     progress: Callable[[int], object],
 ) -> None:
     """Make those of the wanted shards that are not there yet."""
-    missing = set(writer.pending())
+    missing = set(writer.pending(wanted))
     rows = {s: np.diff(writer.plan.splits[s[0]].span(s[1]))[0] for s in wanted}
     progress(sum(n for s, n in rows.items() if s not in missing))
     ahead = [s for s in wanted if s in missing]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ def write_shard_afar(root: str, plan: Plan, split: str, shard: int, values: Mapp
         _refuse_if_over(place)  # who ends it takes the plan away first, and then all that it finds
     except WriteError:
         place.remove(written)
+        if not place.sizes():
+            place.clear()  # directories
         raise
     return rows
 
@@ -85,7 +87,7 @@ class RemoteWriter:
         url: the address of the name; those of version and partial directory are below it.
         plan: what it will hold.
         resume: continue what was begun there by the same plan.
-        force: start again, and let the name mean the new version although it means another one.
+        force: go on with what was begun, or begin, and let the name mean it although it means another one.
         share: be one of several writers, each of its own shards (an array job).
 
     Raises:
@@ -147,16 +149,29 @@ class RemoteWriter:
             f" ({manifest.digest[:12]} stays)"
         )
 
-    def pending(self) -> list[tuple[str, int]]:
-        """The (split, shard) still to be made; one counts as made if its files have the sha256 recorded."""
+    def pending(self, wanted: Sequence[tuple[str, int]] | None = None) -> list[tuple[str, int]]:
+        """The (split, shard) still to be made; one counts as made if its files have the sha256 recorded.
+
+        Arguments:
+            wanted: the shards that are looked at, for which they are read; all by default.
+        """
         if self.finished:
             return []
-        made = self._made(reread=True)
-        return [shard for shard in self.plan.shards() if shard not in made]
+        every = self.plan.shards() if wanted is None else wanted
+        made = self._made(every, reread=True)
+        return [shard for shard in every if shard not in made]
 
-    def _made(self, reread: bool = False) -> dict[tuple[str, int], Made]:
+    def refuse_missing(self, missing: Sequence[tuple[str, int]]) -> None:
+        """Raise DatasetIncomplete if shards are missing."""
+        if missing:
+            raise DatasetIncomplete(
+                f"{self.path}: {len(missing)} of {len(self.plan.shards())} shards are missing or damaged;"
+                " make them with `qdata generate … --shards A:B`, or all with `qdata generate … --resume`"
+            )
+
+    def _made(self, shards: Sequence[tuple[str, int]], reread: bool = False) -> dict[tuple[str, int], Made]:
         there = self._place.sizes()
-        names = {s: f"{PROGRESS}/done/{s[0]}-{s[1]}.json" for s in self.plan.shards()}
+        names = {s: f"{PROGRESS}/done/{s[0]}-{s[1]}.json" for s in shards}
         found: dict[tuple[str, int], Made] = {}
 
         def look(shard: tuple[str, int]) -> int:
@@ -183,12 +198,8 @@ class RemoteWriter:
         """
         if self.finished:
             return self.finished
-        made = self._made()
-        if missing := [shard for shard in self.plan.shards() if shard not in made]:
-            raise DatasetIncomplete(
-                f"{self.path}: {len(missing)} of {len(self.plan.shards())} shards are missing; run the same"
-                " command with --resume"
-            )
+        made = self._made(self.plan.shards())
+        self.refuse_missing([shard for shard in self.plan.shards() if shard not in made])
         with tempfile.TemporaryDirectory() as folder:
             described = self._described(Path(folder))
         files = {name: record for one in made.values() for name, record in one.files.items()}
@@ -196,7 +207,7 @@ class RemoteWriter:
             self.plan, {**files, **{name: FileRecord.of(text) for name, text in described.items()}}
         )
         target = files_of(self._url, manifest.digest)
-        if not _holds(target, manifest):
+        if self._force or not (_holds(target, manifest) and _lengths_fit(target, manifest)):
             self._publish(target, manifest, files, described, provenance, made)
         if faster := self._versions.point(manifest.digest, self._pointer, force=self._force):
             raise DatasetExists(
@@ -225,6 +236,8 @@ class RemoteWriter:
             if _holds(target, manifest):
                 return  # somebody else has finished it meanwhile
             raise WriteError(f"{self.path}: files are gone while they were copied; --resume") from error
+        if _holds(target, manifest):  # it only lacked files
+            return
         target.write(PROVENANCE, circumstances(about, self.plan, manifest.digest, self._url))
         write_master(self.plan, manifest.digest, target, self._url)
         if not swap(target, MANIFEST, manifest.encode(), None) and not _holds(target, manifest):
@@ -238,7 +251,11 @@ class RemoteWriter:
 
     def _move(self, target: Place, files: Mapping[str, FileRecord], described: Mapping[str, bytes]) -> None:
         there = target.sizes()
-        left = [name for name, record in files.items() if there.get(name) != record.size]
+        left = [
+            name
+            for name, record in files.items()
+            if there.get(name) != record.size or (self._force and not target.has(name, record))
+        ]
         in_parallel(lambda name: self._place.copy(name, target), left, lambda size: None)
         for name, content in described.items():
             target.write(name, content)
@@ -253,6 +270,12 @@ def _holds(place: Place, manifest: Manifest) -> bool:
         return place.manifest() == manifest
     except (DatasetNotFound, ManifestError):
         return False
+
+
+def _lengths_fit(place: Place, manifest: Manifest) -> bool:
+    """Whether all files of a manifest are at a place, in their lengths."""
+    there = place.sizes()
+    return all(there.get(name) == record.size for name, record in manifest.files.items())
 
 
 def _meant(place: Place) -> str:

@@ -13,10 +13,10 @@ from qwell.store.hdf5_backend import SUFFIXES as HDF5
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, PARTIAL, Manifest
 from qwell.store.places import Place, place_at
 from qwell.store.reader import load_manifest, locate
-from qwell.store.versions import POINTER, Versions, find
+from qwell.store.versions import MODEL, POINTER, Versions, find
 
 DEPTH, PLACES = 8, 10_000  # directories below each other, and names, that are asked for at an address
-_SHARDS, _CONFIG = ".shards", "config.json"  # the latter is that of a model
+_SHARDS = ".shards"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _is_model(url: str, error: QwellError) -> bool:
     with suppress(QwellError):
         for digest in versions.digests():
             with suppress(FileNotFoundError):
-                return bool(versions.version(digest).read(_CONFIG, MAX_MANIFEST_BYTES))
+                return bool(versions.version(digest).read(MODEL, MAX_MANIFEST_BYTES))
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from qwell.errors import DatasetNotFound, InvalidInput, ManifestError, TransferError, shown
 from qwell.store.manifest import MANIFEST, MAX_MANIFEST_BYTES, PROVENANCE, Manifest, parse_json
@@ -20,7 +21,7 @@ class Version:
 
     Arguments:
         digest: sha256 of its manifest, or, of a model, of its configuration; the name of what is only begun.
-        made: when it was made, as its provenance says, in ISO 8601; empty if that is not known.
+        made: when it was made, as its provenance says, or written there, in ISO 8601; empty if nobody knows.
         bytes, rows: of all its files, and of its splits together; 0 if its manifest is not there.
         latest: whether the name means it.
         state: "whole", "unfinished" (being pushed, or its push was interrupted), "begun" (being made there,
@@ -53,7 +54,9 @@ def history(url: str) -> list[Version]:
         digest = alone.manifest().digest
         if digest not in {v.digest for v in found}:
             found.append(_described(digest, alone, pointer is None or pointer.sha256 == digest))
-    found += [Version(name, "", 0, 0, False, BEGUN) for name in versions.begun()]
+    for name in versions.begun():
+        size = sum(versions.version(name).sizes().values())
+        found.append(Version(name, "", size, 0, False, BEGUN))
     if not found:
         raise DatasetNotFound(f"there is no data set at {shown(url)}; `qdata list` shows what is there")
     found.sort(key=lambda v: v.made, reverse=True)
@@ -132,10 +135,10 @@ def _described(digest: str, place: Place, latest: bool) -> Version:
         return _described_model(digest, place, latest)
     except ManifestError:
         state = "damaged"
-    made = ""
+    made = _written(place, MANIFEST)
     with suppress(FileNotFoundError, TransferError, ManifestError):
         content = parse_json(place.read(PROVENANCE, 2**20), PROVENANCE)
-        made = str(content.get("created", "")) if isinstance(content, dict) else ""
+        made = str(content.get("created") or made) if isinstance(content, dict) else made
     size = sum(record.size for record in manifest.files.values()) if manifest else 0
     rows = sum(layout.rows for layout in manifest.plan.splits.values()) if manifest else 0
     return Version(digest, made, size, rows, latest, state)
@@ -147,4 +150,12 @@ def _described_model(digest: str, place: Place, latest: bool) -> Version:
     with suppress(FileNotFoundError, TransferError):
         if hashlib.sha256(place.read(MODEL, MAX_MANIFEST_BYTES)).hexdigest() == digest:
             state, size = "whole", sum(place.sizes().values())
-    return Version(digest, "", size, 0, latest, state)
+    return Version(digest, _written(place, MODEL), size, 0, latest, state)
+
+
+def _written(place: Place, name: str) -> str:
+    """When a file was written, in ISO 8601, as the place says; nothing if it does not."""
+    with suppress(Exception):  # what the file systems raise that have no such time
+        written: datetime = place.fs.modified(place.at(name))
+        return written.astimezone(UTC).isoformat(timespec="seconds")
+    return ""

@@ -135,7 +135,8 @@ class Place:
                     if self.fs is used:
                         self._connect(again=used)
         raise TransferError(
-            f"{what}: {reason(failure)}; repeat the command, what has arrived is kept"
+            f"{what}: {reason(failure)}; check address and connection, and repeat the command: what has"
+            " arrived is kept"
         ) from failure
 
     def _sign_in(self) -> str:

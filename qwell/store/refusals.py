@@ -71,5 +71,5 @@ def reason(error: BaseException) -> str:
     """An error of a library, in a line."""
     if isinstance(error, TimeoutError):
         return "there is no answer"
-    text = shown(str(error)).strip().splitlines()
+    text = shown(str(error)).replace(" ssl:default", "").strip().splitlines()  # aiohttp's, for http as well
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -66,7 +66,7 @@ class Staging:
         if (self.path / POINTER).exists():
             raise DatasetExists(
                 f"{self.path} keeps versions of a data set, as places do; push another one to"
-                f" file://{self.path}, or choose another --out"
+                f" file://{self.path}, or choose another path"
             )
         if (self.final / MANIFEST).is_file():
             if not force and not self.path.exists():
@@ -76,12 +76,12 @@ class Staging:
                 )
             if not force:
                 raise DatasetExists(
-                    f"{self.path} already exists; add --force to replace it, or choose another --out"
+                    f"{self.path} already exists; add --force to replace it, or choose another path"
                 )
         elif self.path.exists() or self.final.exists():
             raise DatasetExists(
                 f"{self.path} exists and is not a qwell data set; qwell never deletes such a thing:"
-                " move it away, or choose another --out"
+                " move it away, or choose another path"
             )
 
     def begin(self, build: Callable[[Path], None], *, resume: bool, force: bool, share: bool = False) -> bool:
@@ -157,7 +157,7 @@ class Staging:
         if foreign:
             raise DatasetExists(
                 f"{self.root} holds {foreign[0]!r}, which is not qwell's; qwell never deletes such a thing:"
-                " move it away, or choose another --out"
+                " move it away, or choose another path"
             )
         away = self.root.with_name(f".{self.root.name}.{uuid4().hex}")
         self.root.rename(away)

@@ -69,19 +69,21 @@ def _swapped(place: Place, name: str, content: bytes, expected: bytes | None) ->
 @contextmanager
 def _lock_of(place: Place, name: str) -> Iterator[str]:
     """Be the only one to write a file of a file system; gives a file that is there while that is so."""
-    fs, lock = place.fs, place.at(f"{name}.lock")
+    lock = place.at(f"{name}.lock")
     token = f"{lock}/{uuid4().hex}"
 
     def make() -> bool:
+        fs = place.fs  # another one if the connection broke
         fs.makedirs(lock.rpartition("/")[0], exist_ok=True)
         try:
             fs.mkdir(lock, create_parents=False)
-            fs.pipe_file(token, b"")
-            return True
         except Exception:  # SFTP has no word for "is there already"
             fs.invalidate_cache()
             if not fs.exists(lock):
                 raise
+        else:
+            _sign(place, lock, token)
+            return True
         with suppress(Exception):  # another process may be faster
             if time.time() - fs.modified(lock).timestamp() > LOCKED_FOR:
                 grave = f"{lock}.{uuid4().hex}"
@@ -98,5 +100,15 @@ def _lock_of(place: Place, name: str) -> Iterator[str]:
         yield token
     finally:
         with suppress(Exception):  # it goes by itself, later; or it is another's by now
-            fs.rm_file(token)
-            fs.rmdir(lock)
+            place.fs.rm_file(token)
+            place.fs.rmdir(lock)
+
+
+def _sign(place: Place, lock: str, token: str) -> None:
+    """Put what says whose it is into a lock just made; without it the lock goes again."""
+    try:
+        place.fs.pipe_file(token, b"")
+    except Exception:
+        with suppress(Exception):
+            place.fs.rmdir(lock)
+        raise

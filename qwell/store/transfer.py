@@ -97,12 +97,13 @@ def push(
     versions, size = Versions(url), sum(r.size for r in data.manifest.files.values())
     where = versions.url
     if not versions.place.writable:
-        raise InvalidInput(f"{where} is read-only; push to s3://, gs://, az://, ssh:// or a directory")
+        raise InvalidInput(f"{where} is read-only; push to s3://, gs://, az://, hf://, ssh:// or a directory")
     if not versions.place.keeps_versions:
         return _push_commit(data, url, force, progress)
     pointer, alone = versions.pointer(), _digest_at(place_of(url))  # alone: as qwell 0.1 pushed
     meant = pointer.sha256 if pointer else alone
     _refuse_unasked(data, where, meant, alone, force)
+    previous = alone if alone not in ("", "?") else None
     place = place_of(url) if data.digest == alone else files_of(url, data.digest)
     whole = _is_whole(data, place, url)
     if whole and meant == data.digest:
@@ -113,7 +114,7 @@ def push(
             " choose another name"
         )
     sent, kept = (0, size) if whole else _send_version(data, place, url, progress)
-    if faster := versions.point(data.digest, pointer, force=force, otherwise=alone or None):
+    if faster := versions.point(data.digest, pointer, force=force, otherwise=previous):
         raise DatasetExists(
             f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
             f" {where}@{data.digest[:12]}; add --force to let the name mean it"
@@ -146,6 +147,11 @@ def _send_version(data: Dataset, place: Place, url: str, progress: Progress) -> 
 
 def _refuse_unasked(data: Dataset, where: str, meant: str, alone: str, force: bool) -> None:
     """Raise DatasetExists if the name means another version, or no other can lie beside it."""
+    if meant == "?" and not force:
+        raise DatasetExists(
+            f"{where} holds a data set whose manifest is damaged; choose another name, or add --force to let"
+            " the name mean this one"
+        )
     if meant and meant != data.digest and not force:
         raise DatasetExists(
             f"{where} is version {meant[:12]}, {data.path} is {data.digest[:12]}; choose another name, or add"
@@ -219,7 +225,11 @@ def _push_commit(data: Dataset, url: str, force: bool, progress: Progress) -> Tr
     data.check()
     place.write(MANIFEST, data.manifest.encode())
     write_master(data.plan, data.digest, place, url)
-    place.publish(f"{data.name}, version {data.digest[:12]}")
+    try:
+        place.publish(f"{data.name}, version {data.digest[:12]}")
+    except TransferError:
+        if _digest_at(place_of(url)) != data.digest:  # else it was done, and only the answer was lost
+            raise
     return Transfer(data.digest, url, sent, kept)
 
 
@@ -228,7 +238,10 @@ def _send(data: Dataset, name: str, place: Place) -> int:
     file = data.root / name
     try:
         with vouched(file, data.manifest.files[name]) as hashed:
-            size = place.put(file, name)
+            try:
+                size = place.put(file, name)
+            except FileNotFoundError as error:
+                raise TransferError(f"{place.url}/{name} went while it was sent; repeat the push") from error
             if not os.path.samestat(os.fstat(hashed.fileno()), file.stat()):
                 raise ValueError("another file was put in its place while it was sent")
     except QwellError:

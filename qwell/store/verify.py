@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from qwell.store.hdf5_single import verify_single
 from qwell.store.manifest import MANIFEST, PROVENANCE, Manifest
 from qwell.store.reader import LocalFiles, altered, check_provenance, file_damage
 from qwell.store.staging import master_is_current
-from qwell.store.versions import POINTER
+from qwell.store.versions import POINTER, is_kept
 
 FOREIGN = "does not belong to the data set"  # ends the line of a file that is no part of it
-# What else lies at a name that a place keeps versions of, and that held a data set itself before.
-_VERSIONS = re.compile(rf"{re.escape(POINTER)}.*|[0-9a-f]{{64}}|[0-9a-f]{{16}}\.partial")
 
 
 def verify_files(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
@@ -49,9 +46,11 @@ def _problems(path: Path, root: Path, manifest: Manifest) -> Iterator[str]:
                 yield from altered(root / name, name, record)
             done(record.size)
     known = {*manifest.files, MANIFEST, PROVENANCE}
+    keeps_versions = (root / POINTER).is_file()  # beside the data set that the name held before
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()
-        if not file.is_dir() and name not in known and not _VERSIONS.fullmatch(name.partition("/")[0]):
+        ours = name in known or (keeps_versions and is_kept(name.partition("/")[0]))
+        if not (ours or file.is_dir()):
             yield f"{name} {FOREIGN}"
     if path != root and not master_is_current(path, root, manifest):
         what = "is damaged, of another version, or made for another name"

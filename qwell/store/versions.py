@@ -31,6 +31,7 @@ POINTER = "latest.json"
 MODEL = "config.json"  # what a version of a model has instead of a manifest
 MOST_SWAPS = 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BEGUN = re.compile(rf"[0-9a-f]{{16}}{re.escape(PARTIAL)}")  # see `afar`; no unfinished set of a directory
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Versions:
     def begun(self) -> list[str]:
         """Names of what is being made here, and not finished."""
         try:
-            return [name for name in self.place.names() if name.endswith(PARTIAL)]
+            return [name for name in self.place.names() if _BEGUN.fullmatch(name)]
         except DatasetNotFound:
             return []
 
@@ -163,7 +164,7 @@ class Versions:
             raise DatasetIncomplete(
                 f"{self.url} is being pushed, or its push was interrupted; repeat the push"
             )
-        if any(name.endswith(PARTIAL) for name in names):
+        if any(map(_BEGUN.fullmatch, names)):
             raise DatasetIncomplete(
                 f"{self.url} is being made, or that was interrupted; run the command that began it with"
                 " --resume"
@@ -175,11 +176,13 @@ class Versions:
             names = self.place.names()
         except DatasetNotFound:
             return ""
-        return next((n for n in names if n and not _is_ours(n)), "")
+        return next((n for n in names if n and not is_kept(n)), "")
 
 
-def _is_ours(name: str) -> bool:
-    return _is_digest(name) or name.startswith(POINTER) or name.endswith(PARTIAL)
+def is_kept(name: str) -> bool:
+    """Whether a name directly below a place's is a version, one that is being made, or the pointer."""
+    begun = _BEGUN.fullmatch(name)
+    return _is_digest(name) or bool(begun) or name == POINTER or name.startswith(f"{POINTER}.")
 
 
 def _is_digest(value: object) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,14 +176,18 @@ class DatasetWriter:
                         " original options to --resume, or add --force to start again"
                     )
 
-    def pending(self) -> list[tuple[str, int]]:
+    def pending(self, wanted: Sequence[tuple[str, int]] | None = None) -> list[tuple[str, int]]:
         """The (split, shard) still to be made; a shard counts as made if its files match its record.
+
+        Arguments:
+            wanted: the shards that are looked at; all by default.
 
         Warns if some were made with other versions of what rounds numbers than the rest will be.
         """
         if self.finished:
             return []
-        records = {s: self._record(*s, rehash=True) for s in track(self.plan.shards(), "shards looked at")}
+        every = self.plan.shards() if wanted is None else wanted
+        records = {s: self._record(*s, rehash=True) for s in track(every, "shards looked at")}
         missing = [s for s, record in records.items() if record is None]
         makers = Counter(record.by for record in records.values() if record)
         makers[versions_in_words(made_with())] += len(missing)

@@ -25,7 +25,15 @@ from qwell.train.runs import Run, load_model, model_folder
 from qwell.train.tables import aligned
 
 Solver = Callable[[np.ndarray], np.ndarray]
-TRAINED = ("updates", "batch", "first_rate", "last_rate", "seed")  # settings that closed forms have not
+TRAINED = (
+    "updates",
+    "batch",
+    "optimizer",
+    "mirror",
+    "first_rate",
+    "last_rate",
+    "seed",
+)  # settings that closed forms have not
 
 
 @dataclass(frozen=True)
@@ -197,7 +205,7 @@ def write_report(run: Run, evaluation: Evaluation) -> Path:
     config = run.config
     run.write("evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")
     trained = () if entry_of(config["model"]).closed_form else TRAINED
-    settings = "\n".join(f"- {k}: {config[k]}" for k in ("model", *trained))
+    settings = "\n".join(f"- {k}: {config[k]}" for k in ("model", *trained) if k in config)
     text = f"""# {run.path.name}
 
 Trained on `{Path(config["data"]).name}` (version `{config["digest"][:12]}`), measured on `{split}` of

@@ -23,7 +23,19 @@ LIMITS = {
         " much larger ones, so measure them: `qtrain rollout`."
     ),
 }
-SETTINGS = ("updates", "batch", "first_rate", "last_rate", "schedule", "warm_up", "ema", "seed", "precision")
+SETTINGS = (
+    "updates",
+    "batch",
+    "optimizer",
+    "mirror",
+    "first_rate",
+    "last_rate",
+    "schedule",
+    "warm_up",
+    "ema",
+    "seed",
+    "precision",
+)
 
 
 def model_card(run: str | Path, url: str = "") -> str:

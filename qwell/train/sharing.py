@@ -77,12 +77,11 @@ def push(
     meant = pointer.sha256 if pointer else alone
     _refuse_unasked(where, meant, digest, keeps, force)
     place = versions.version(digest) if keeps and alone != digest else versions.place
-    arrived = digest in (alone, _digest_at(place))
+    arrived = digest in (alone, _digest_at(place)) and place.sizes().get(WEIGHTS) == size
     if arrived and meant == digest:
         progress(size)
         return Transfer(digest, where, 0, size)
-    if not (arrived or meant):
-        _refuse_foreign(versions)
+    _refuse_foreign(versions, known=bool(arrived or meant))
     kept = arrived or place.has(WEIGHTS, FileRecord(size, file_sha256(weights)))
     if not kept:
         place.put(weights, WEIGHTS)
@@ -91,12 +90,13 @@ def push(
         place.write(CARD, model_card(run, where).encode())
         place.write(CONFIG, config)
     place.publish(f"{url.rpartition('/')[2]}, version {digest[:12]}")
-    faster = keeps and versions.point(digest, pointer, force=force, otherwise=alone or None)
-    if faster:
+    if faster := keeps and versions.point(digest, pointer, force=force, otherwise=alone or None):
         raise RunExists(
             f"{where} was let mean version {faster[:12]} by somebody else meanwhile; yours is whole, as"
             f" {where}@{digest[:12]}; add --force to let the name mean it"
         )
+    if keeps and _digest_at(place) != digest:  # which prune takes away first
+        raise TransferError(f"{where}@{digest[:12]} was pruned while it was pushed; repeat the push")
     return Transfer(digest, where, 0 if kept else size, size if kept else 0)
 
 
@@ -258,8 +258,10 @@ def _digest_at(place: Place) -> str:
         return ""
 
 
-def _refuse_foreign(versions: Versions) -> None:
-    """Raise RunExists if something that is no model lies at a name."""
+def _refuse_foreign(versions: Versions, known: bool) -> None:
+    """Raise RunExists if something that is no model lies at a name, unless that is known to hold one."""
+    if known:
+        return
     try:
         there = (
             versions.foreign() if versions.place.keeps_versions else min(versions.place.sizes(), default="")

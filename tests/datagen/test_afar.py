@@ -255,3 +255,39 @@ def test_two_who_finish_at_once(base: str, local: dict[str, Path], monkeypatch: 
     monkeypatch.setattr(RemoteWriter, "_move", late)
     assert finalise(url).digest == open_dataset(local[".zarr"]).digest
     assert list(verify_remote(url)[1]) == []
+
+
+def test_finalise_counts_no_damaged_shard(base: str) -> None:
+    url = f"{base}/m3.zarr"
+    generate_shards(RECIPE, url, slice(0, 5), workers=0, **SIZE)
+    _flip(place_at(f"{url}/{Versions(url).begun()[0]}"), "train/energy/c/1/0")
+    with pytest.raises(DatasetIncomplete, match="1 of 5 shards are missing or damaged"):
+        finalise(url)
+
+
+def test_a_forced_making_puts_a_damaged_version_right(base: str, local: dict[str, Path]) -> None:
+    """Files of a version that are gone, or are others."""
+    url = f"{base}/m3.zarr"
+    digest = generate(RECIPE, url, workers=0, **SIZE).digest
+    _flip(Versions(url).version(digest), "train/energy/c/1/0")
+    Versions(url).version(digest).remove(["train/energy/c/2/0"])
+    assert len(list(verify_remote(url)[1])) == 2
+    generate(RECIPE, url, workers=0, force=True, **SIZE)
+    assert list(verify_remote(url)[1]) == []
+
+
+def test_an_array_job_reads_its_own_shards_alone(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every one of many would read all that is there."""
+    url, has, read = f"{base}/m3.zarr", places.Place.has, list[str]()
+    generate_shards(RECIPE, url, slice(0, 3), workers=0, **SIZE)
+    monkeypatch.setattr(
+        places.Place, "has", lambda self, name, record: read.append(name) or has(self, name, record)
+    )
+    generate_shards(RECIPE, url, slice(2, 5), workers=0, **SIZE)
+    assert {name.split("/")[3] for name in read} == {"2"}
+
+
+def _flip(place: places.Place, name: str) -> None:
+    content = bytearray(place.read(name, 2**24))
+    content[len(content) // 2] ^= 1
+    place.write(name, bytes(content))

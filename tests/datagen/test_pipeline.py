@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,17 @@ def test_workers_do_not_change_a_byte(tmp_path: Path, reference: dict[str, bytes
 def test_order_of_tasks_does_not_change_a_byte(
     tmp_path: Path, reference: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwell.store.writer import DatasetWriter
+    in_workers, orders = pipeline.in_workers, list[list[tuple[str, int]]]()
 
-    pending = DatasetWriter.pending
-    monkeypatch.setattr(
-        DatasetWriter, "pending", lambda self: random.Random(1).sample(p := pending(self), len(p))
-    )
+    def shuffled(
+        task: object, recipe: object, plan: object, wanted: list[tuple[str, int]], *others: object
+    ) -> Iterator[int]:
+        orders.append(random.Random(1).sample(wanted, len(wanted)))
+        return in_workers(task, recipe, plan, orders[-1], *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "in_workers", shuffled)
     pipeline.generate(RECIPE, tmp_path / "m3.zarr", workers=0, shard_rows=1000)
-    assert content(tmp_path / "m3.zarr") == reference
+    assert content(tmp_path / "m3.zarr") == reference and orders[0] != sorted(orders[0])
 
 
 def test_a_running_scheduler_does_not_change_a_byte(tmp_path: Path, reference: dict[str, bytes]) -> None:

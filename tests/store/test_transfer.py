@@ -650,3 +650,71 @@ def test_what_killed_writers_left_goes(stored: Path, tmp_path: Path) -> None:
     os.utime(place.at(old), (0, 0))
     push(stored, url)
     assert {name for name in place.sizes() if name.endswith(places.UNDER_WAY)} == {fresh}
+
+
+def test_prune_never_touches_an_unfinished_set_of_a_directory(stored: Path, tmp_path: Path) -> None:
+    """Beside data sets of a store lie directories that end in .partial, too; they are nobody's versions."""
+    (tmp_path / "big.zarr.partial/progress").mkdir(parents=True)
+    (tmp_path / "big.zarr.partial/progress/plan.json").write_text("{}")
+    with pytest.raises(DatasetNotFound):
+        superseded(f"file://{tmp_path}", 1, unfinished=True)
+    assert Versions(f"file://{tmp_path}").foreign() == "big.zarr.partial"
+
+
+def test_models_are_pruned_from_old_to_new(tmp_path: Path) -> None:
+    url, digests = f"file://{tmp_path}/net", []
+    for i in range(5):
+        text = f'{{"model": "{i}"}}'.encode()
+        digests.append(hashlib.sha256(text).hexdigest())
+        Versions(url).version(digests[-1]).write("config.json", text)
+        os.utime(tmp_path / "net" / digests[-1] / "config.json", (1e9 + i, 1e9 + i))
+    Versions(url).point(digests[1], None, force=True)
+    assert [v.digest for v in history(url)] == [digests[i] for i in (1, 4, 3, 2, 0)]
+    assert [v.digest for v in superseded(url, 3)] == [digests[2], digests[0]]
+
+
+def test_what_a_damaged_manifest_of_0_1_hides_is_no_version(stored: Path, tmp_path: Path) -> None:
+    if stored.is_file():
+        pytest.skip("beside HDF5 of 0.1 nothing lies")
+    url = f"file://{tmp_path}/{stored.name}"
+    place_at(url).write("manifest.json", b"garbage")
+    with pytest.raises(DatasetExists, match="manifest is damaged"):
+        push(stored, url)
+    push(stored, url, force=True)
+    assert json.loads(place_at(url).read(POINTER, 1000))["previous"] is None
+    assert open_dataset(url).digest == open_dataset(stored).digest
+
+
+def test_a_sound_data_set_is_not_called_damaged_by_what_happens_there(
+    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def went(self: places.Place, source: Path, name: str) -> int:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(places.Place, "put", went)
+    with pytest.raises(TransferError, match="went while it was sent"):
+        push(stored, f"file://{tmp_path}/there/{stored.name}")
+
+
+def test_versions_belong_to_a_place_and_to_no_other_data_set(stored: Path, tmp_path: Path) -> None:
+    copy = copy_of(stored, tmp_path / stored.name)
+    root = root_of(copy)
+    (root / ("a" * 64)).mkdir()
+    (root / ("a" * 64) / "thing").write_text("mine")
+    (root / f"{POINTER}.bak").write_text("mine")
+    problems = list(verify_files(copy, root, load_manifest(root)))
+    assert len(problems) == 2 and all("does not belong" in line for line in problems)
+
+
+def test_a_lock_that_cannot_be_signed_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, between the lock and the name of its owner: the error, at once, and no lock."""
+    place = place_at(f"file://{tmp_path}")
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: None)
+
+    def full(path: str, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place.fs, "pipe_file", full)
+    with pytest.raises(TransferError, match="No space left"):
+        swapping.swap(place, POINTER, b"A", None)
+    assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,7 @@ from qwell.errors import (
 )
 from qwell.models.registry import save_pretrained
 from qwell.store.cache import cache_root
+from qwell.store.versions import Versions
 from qwell.train.model_card import model_card
 from qwell.train.sharing import models_at, pull, push
 
@@ -86,6 +87,29 @@ def test_another_model_lies_beside_it(model: Path, place: str, tmp_path: Path) -
     (tmp_path / "place/thing/letter.txt").write_text("mine")
     with pytest.raises(RunExists, match=r"letter\.txt"):
         push(model, f"file://{tmp_path}/place/thing", force=True)
+
+
+def test_a_push_notices_that_its_version_was_pruned(
+    model: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or that its weights were lost: it sends them again."""
+    first = push(model, f"{place}/small").digest
+    save_pretrained(create_model("mlp", hidden=[5]), tmp_path / "other")
+    push(tmp_path / "other", f"{place}/small", force=True)
+    point = Versions.point
+
+    def after_a_prune(self: Versions, *arguments: object, **options: object) -> str:
+        monkeypatch.setattr(Versions, "point", point)
+        self.version(first).clear()
+        return point(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Versions, "point", after_a_prune)
+    with pytest.raises(TransferError, match="pruned while"):
+        push(model, f"{place}/small", force=True)
+    assert push(model, f"{place}/small", force=True).sent > 0
+    Versions(f"{place}/small").version(first).remove(["model.safetensors"])
+    assert push(model, f"{place}/small").sent > 0
+    assert torch.equal(predicted(f"{place}/small"), predicted(model))
 
 
 def test_weights_that_are_others_never_become_a_model(model: Path, tmp_path: Path) -> None:

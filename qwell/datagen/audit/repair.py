@@ -86,9 +86,7 @@ def repair(path: str | Path, source: str = "") -> Repair:
             f"{path} is a single file, which is whole or not: copy it again, or `qdata convert` its source"
         )
     with _alone(path, root), _scratch(root) as scratch:
-        mending = _Mending(path, root, scratch, source)
-        check_version(name, mending.manifest.digest, wanted)
-        return mending.mend()
+        return _Mending(path, root, scratch, source, wanted).mend()
 
 
 @contextmanager
@@ -117,8 +115,8 @@ def _scratch(root: Path) -> Iterator[Path]:
 class _Mending:
     """The repair of one data set; see `repair`."""
 
-    def __init__(self, path: Path, root: Path, scratch: Path, source: str) -> None:
-        self.path, self.root, self.scratch = path, root, scratch
+    def __init__(self, path: Path, root: Path, scratch: Path, source: str, ours: str) -> None:
+        self.path, self.root, self.scratch, self.ours = path, root, scratch, ours
         self.source, self.wanted = split_version(source)
         local = self.source and "://" not in self.source
         address = f"file://{Path(self.source).absolute()}" if local else self.source
@@ -152,9 +150,11 @@ class _Mending:
                     f" version that you trust, `--from URL@{known[:12] or 'VERSION'}`"
                 ) from error
             self._check_same(known or theirs.digest, theirs.digest)
+            check_version(self.path, theirs.digest, self.ours)
             atomic_write(self.root / MANIFEST, theirs.encode(), self.scratch)
             self.done.mended[MANIFEST] = COPY
             return theirs
+        check_version(self.path, ours.digest, self.ours)
         self._check_same(ours.digest, theirs.digest if theirs else ours.digest)
         return ours
 
