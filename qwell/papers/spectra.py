@@ -22,6 +22,8 @@ from qwell.papers.spectra_answers import (
     said_of_zoo,
 )
 
+NOT_MIRRORED: Command = ("--set", "mirrored=false")
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -32,6 +34,7 @@ class Scale:
         validation: potentials to validate on.
         model: the network that everything is asked of; what needs self-attention is asked of `res_sa`.
         updates: of that network; res_sa_updates: of `res_sa`; zoo_updates: of the others.
+        recipe: how that network learns; mirror: what is added where the medium does not tell left from right.
         generate: options of `qdata generate`.
         network, channels: options of `res_sa`.
         curves, ablations, media: kernels for which learning curves, ablations and matter effects are made.
@@ -43,6 +46,8 @@ class Scale:
     updates: int = 100_000
     res_sa_updates: int = 100_000
     zoo_updates: int = 100_000
+    recipe: Command = ()
+    mirror: Command = ()
     generate: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     channels: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -68,7 +73,9 @@ SCALES = {
     ),
     "cpu": Scale(
         model="mlp",
-        updates=12_000,
+        updates=5000,
+        recipe=("--optimizer", "soap", "--batch", "1000", "--set", "hidden=[512,512,512]", *NOT_MIRRORED),
+        mirror=("--mirror", "--set", "averaged=true"),
         res_sa_updates=3000,
         zoo_updates=2000,
         channels=(16, 32, 32, 32, 32),
@@ -93,7 +100,8 @@ class Steps:
         ours, paper = self.scale, SCALES["paper"]
         learned = f"{ours.sizes[-1]:,} of {paper.sizes[-1]:,} potentials, one seed"
         if (model or ours.model) != "res_sa":
-            return f"{ours.model}, not the paper's network: {ours.updates:,} updates, {learned}"
+            how = " by SOAP" if "soap" in ours.recipe else ""
+            return f"{ours.model}{how}, not the paper's network: {ours.updates:,} updates, {learned}"
         updates = f"{ours.res_sa_updates:,} of {paper.res_sa_updates:,} updates"
         return f"res_sa: {updates}, {learned}, channels up to {ours.channels[-1]} of {paper.channels[-1]}"
 
@@ -120,11 +128,12 @@ class Steps:
         schedule = BETTER if updates < SCALES["paper"].res_sa_updates else ()
         return self.train(name, data, "res_sa", updates, *network, *schedule, *options)
 
-    def asked(self, name: str, data: str, *options: str) -> str:
-        """The network that everything is asked of. Returns its run."""
+    def asked(self, name: str, data: str, *options: str, mirror: bool = True) -> str:
+        """The network that everything is asked of, of a medium with the mirror symmetry. Returns its run."""
+        recipe = self.scale.recipe + self.scale.mirror * mirror
         if self.scale.model == "res_sa":
-            return self.res_sa(name, data, *options)
-        return self.train(name, data, self.scale.model, self.scale.updates, *options)
+            return self.res_sa(name, data, *recipe, *options)
+        return self.train(name, data, self.scale.model, self.scale.updates, *recipe, *options)
 
     def probe(self, experiment: str, *arguments: str, folder: str = "") -> Stage:
         """An experiment on trained networks."""
@@ -272,7 +281,10 @@ def _matter(steps: Steps, plain: Stage) -> None:
         for kernel in KERNELS:  # those that no network learns are only measured on
             n = steps.scale.sizes[-1] if kernel in steps.scale.media else steps.scale.validation
             media[kernel] = steps.data(kernel, n, "--matter", case, name=f"{kernel}-{case}")
-        learned = [steps.asked(f"{kernel}-{case}", media[kernel]) for kernel in steps.scale.media]
+        learned = [
+            steps.asked(f"{kernel}-{case}", media[kernel], mirror=broken != "mirror")
+            for kernel in steps.scale.media
+        ]
         asked = steps.probe("matter", *learned, *repeated("--data", [*media.values()]), folder=case)
         ours = partial(said_of_matter, before=other, least=least, most=most)
         title = f"Matter effect, case {case[-1]}"
