@@ -85,7 +85,14 @@ SCALES = {
     ),
     "paper": Scale(),
 }
-BETTER: Command = ("--schedule", "cosine", "--warm-up", "0.05")  # for few updates of res_sa
+BETTER: Command = (
+    "--schedule",
+    "cosine",
+    "--warm-up",
+    "0.05",
+    "--first-rate",
+    "0.003",
+)  # for few updates of res_sa
 
 
 @dataclass(frozen=True)
