@@ -75,10 +75,8 @@ def running_rate(solver: str, folder: Path) -> float:
     Everything is done three times and the median counts: fresh memory of a virtual machine is slow to touch.
     """
     clusters.warm_up(["qwell.datagen.pipeline", "qwell.physics.lanes"])
-    with clusters.open_client(clusters.Workers(1), 1) as client:
-        return float(
-            np.median([client.submit(_running_rate, solver, folder, pure=False).result() for _ in range(3)])
-        )
+    with clusters.local_processes(1) as pool:
+        return float(np.median([pool.submit(_running_rate, solver, folder).result() for _ in range(3)]))
 
 
 def _running_rate(solver: str, folder: Path) -> float:

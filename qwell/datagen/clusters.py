@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
 from qwell.progress import in_bytes
@@ -33,15 +34,9 @@ BATCH_SYSTEMS = {
 # encoded files, in temporaries). Measured; see docs/beyond-one-machine.md.
 LIBRARIES = 200 * 10**6
 COPIES = 3
-START_TIMEOUT = 30  # seconds that a local worker may take to start
-T = TypeVar("T")
+START_TIMEOUT = 30  # seconds that the first local worker may take to start
 # Here and in workers, which import this: what it has no memory for is raised, and needs no traceback besides.
 logging.getLogger("distributed.protocol.core").setLevel(logging.CRITICAL + 1)
-# Local workers are forked from one server process that has imported everything once.
-_DASK = {
-    "distributed.worker.multiprocessing-method": "forkserver",
-    "distributed.admin.tick.limit": "1h",
-}
 
 
 @dataclass(frozen=True)
@@ -116,17 +111,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def warm_up(modules: list[str], dask: bool = True) -> None:
+def warm_up(modules: list[str]) -> None:
     """Start the server from which local workers are forked, so that it imports while we go on.
-
-    Workers of Dask need more than others.
 
     A recipe that is written in a script names `__main__`: the script is not run again for that.
     """
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         # glibc keeps the buffers of a shard for the next, instead of faulting fresh pages in: 8 % with lanes
         os.environ.setdefault(name, str(2**28))
-    needed = [*(["distributed", "distributed.nanny"] * dask), *(m for m in modules if m != "__main__")]
+    needed = [module for module in modules if module != "__main__"]
     multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
     if threading.current_thread() is not threading.main_thread():
         _start_servers()
@@ -154,82 +147,78 @@ def _start_servers() -> None:
 
 
 @contextmanager
-def open_client(workers: Workers, count: int) -> Iterator[Client]:
-    """A Dask client of the workers; `count` local processes, with one thread each.
+def open_client(workers: Workers) -> Iterator[Client]:
+    """A client of a running Dask scheduler, or of one for jobs of a batch system.
 
     Raises:
         InvalidInput: no scheduler answers, or the batch system's options make no sense.
-        WorkerError: local processes did not start.
         MissingExtra: dask-jobqueue is not installed.
     """
     import dask
     from distributed import Client
 
-    with dask.config.set(_DASK):
+    with dask.config.set({"distributed.admin.tick.limit": "1h"}):
         if workers.scheduler:
             with _quietly(), _running(workers.scheduler) as client:
                 yield client
-        elif workers.cluster:
+        else:
             with _quietly(), _batch_cluster(workers) as cluster, Client(cluster) as client:
                 cluster.scale(workers.count or 1)
                 yield client
-        else:
-            with (
-                main_out_of_sight(),
-                _started(lambda: _local_cluster(count)) as cluster,
-                _started(lambda: Client(cluster)) as client,
-            ):
-                yield client
 
 
-def _local_cluster(count: int) -> Any:
-    """Processes on this machine with one thread each; TimeoutError if they take too long to start."""
-    from distributed import LocalCluster
+@contextmanager
+def local_processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes on this machine, which end with this one however it ends.
 
-    class Cluster(LocalCluster):
-        limit: float | None = START_TIMEOUT  # distributed waits for ever for a worker that died in time
-
-        def sync(self, func: Any, *args: Any, callback_timeout: Any = None, **options: Any) -> Any:
-            limit = callback_timeout or self.limit
-            try:
-                return super().sync(func, *args, callback_timeout=limit, **options)
-            except (TimeoutError, UnboundLocalError) as error:  # the latter where a wait was given up
-                self.limit = 5  # for cleaning up
-                raise TimeoutError from error
-
-    cluster = Cluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-        death_timeout=START_TIMEOUT,
-        env=dict(os.environ),  # as it is now; the server that forks them has it from its own beginning
-    )
-    cluster.limit = None
-    return cluster
+    Raises WorkerError if none starts.
+    """
+    others = set(multiprocessing.active_children())
+    server = multiprocessing.get_context("forkserver")
+    with main_out_of_sight():
+        pool = ProcessPoolExecutor(count, server, _begin, (dict(os.environ),))
+        try:
+            _wait_for_one(pool, count)
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # nobody wants what they are at
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
-def _started(start: Callable[[], T]) -> T:
-    """What `start()` returns; WorkerError if the processes that it starts die at once, or never answer."""
+def _wait_for_one(pool: ProcessPoolExecutor, count: int) -> None:
+    """Start all processes, and wait for the first that answers; WorkerError if none does."""
     try:
-        return start()
-    except (RuntimeError, OSError, AssertionError) as error:  # an assertion of distributed's: time is up
-        logging.getLogger("asyncio").setLevel(
-            logging.CRITICAL + 1
-        )  # it would tell of tasks that failed with it
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, KeyboardInterrupt):  # clearing up after an interruption failed
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
-        late = isinstance(error, AssertionError | TimeoutError)
-        reason = f"none answered in {START_TIMEOUT} s" if late else str(error) or type(error).__name__
+        answers = wait([pool.submit(_answer) for _ in range(count)], START_TIMEOUT, FIRST_COMPLETED).done
+        reason = "" if answers else f"none answered in {START_TIMEOUT} s"
+        for answer in answers:
+            answer.result()
+    except (BrokenExecutor, OSError, EOFError) as error:
+        reason = str(error) or type(error).__name__
+    if reason:
         raise WorkerError(
             f"the workers did not start ({reason}); run the same command again (--resume keeps what is"
             " finished, where it has that), or with --workers 0 to do without them"
-        ) from error
+        )
+
+
+def _begin(environment: Mapping[str, str]) -> None:
+    """What a local process does first; the server that forks them has its environment from the beginning."""
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)  # killed, it could not tell us
+
+
+def _answer() -> None:
+    """What shows that a process has started."""
 
 
 @contextmanager
@@ -306,9 +295,9 @@ def explain(error: BaseException, plan: Plan) -> WorkerError:
     kept = (
         "mend the cause and run the same command again; --resume, where it has that, keeps what is finished"
     )
-    if kind == "KilledWorker":
+    if kind in ("KilledWorker", "BrokenProcessPool"):
         return WorkerError(
-            f"workers died again and again on one shard, perhaps for want of memory: one needs about"
+            f"workers died again and again, perhaps for want of memory: one needs about"
             f" {in_bytes(memory_of_worker(plan))}; give them more, or lower --shard-size. {kept}"
         )
     if "Cancelled" in kind or "Comm" in kind:

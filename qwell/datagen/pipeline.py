@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from qwell import plugins
-from qwell.datagen.clusters import Workers, explain, open_client, warm_up
+from qwell.datagen.clusters import Workers, explain, local_processes, open_client, warm_up
 from qwell.errors import DatasetIncomplete, DatasetNotFound, InvalidInput, QwellError
 from qwell.store.afar import RemoteWriter, plan_begun_at, write_shard_afar
 from qwell.store.backends import SHARDED, storage_of
@@ -25,7 +27,8 @@ from qwell.store.staging import finish_master
 from qwell.store.versions import find
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
-START_UP = 1.5  # seconds that local workers take to start, about
+START_UP = 0.7  # seconds that local workers take to start, about
+MOST_DEATHS = 5  # of local workers, until it is given up
 T = TypeVar("T")
 
 
@@ -233,8 +236,7 @@ def _make_pending(
     rows = {s: np.diff(writer.plan.splits[s[0]].span(s[1]))[0] for s in wanted}
     progress(sum(n for s, n in rows.items() if s not in missing))
     ahead = [s for s in wanted if s in missing]
-    for count in in_workers(make_shard, recipe, writer.plan, ahead, workers, str(writer.root)):
-        progress(count)
+    in_workers(make_shard, recipe, writer.plan, ahead, workers, progress, str(writer.root))
 
 
 def in_workers(
@@ -243,12 +245,14 @@ def in_workers(
     plan: Plan,
     wanted: list[tuple[str, int]],
     workers: Workers,
+    each: Callable[[T], object],
     *arguments: object,
-) -> Iterator[T]:
-    """Do a task for some shards, yielding what it returns as each is done.
+) -> None:
+    """Do a task for some shards.
 
     Arguments:
         task: called with recipe, plan, the arguments, split, shard and the plug-ins needed.
+        each: called with what the task returns, as each is done.
         others: see `generate`.
 
     Raises WorkerError or what the task raises of ours.
@@ -256,24 +260,49 @@ def in_workers(
     if not wanted:
         return
     count = min(workers.allowed(plan), len(wanted)) if workers.local else 0
-    if count == 0 and workers.local:
+    if workers.local and count == 0:
         for split, shard in wanted:
-            yield task(recipe, plan, *arguments, split, shard)
+            each(task(recipe, plan, *arguments, split, shard))
         return
+    needed = plugins.parcel(plan.recipe.get("plugins"))
+    calls = [partial(task, recipe, plan, *arguments, split, shard, needed) for split, shard in wanted]
+    try:
+        if workers.local:
+            _by_processes(calls, count, each)
+        else:
+            _by_cluster(calls, workers, each)
+    except QwellError:
+        raise
+    except (Exception, CancelledError) as error:
+        raise explain(error, plan) from error
+
+
+def _by_processes(calls: Sequence[Callable[[], T]], count: int, each: Callable[[T], object]) -> None:
+    """Dask's scheduler in this process, with processes that are begun again if one of them dies."""
+    from dask.callbacks import Callback
+    from dask.multiprocessing import get
+
+    left = {f"{i:09d}": (call,) for i, call in enumerate(calls)}
+
+    def done(key: str, result: T, *state: object) -> None:
+        del left[key]
+        each(result)
+
+    for begun in range(1, MOST_DEATHS + 1):
+        try:
+            with local_processes(count) as pool, Callback(posttask=done):
+                get(dict(left), list(left), pool=pool, chunksize=1, optimize_graph=False)
+                return
+        except BrokenExecutor:
+            if begun == MOST_DEATHS:
+                raise
+
+
+def _by_cluster(calls: Sequence[Callable[[], T]], workers: Workers, each: Callable[[T], object]) -> None:
     from distributed import as_completed
 
-    needed = plugins.parcel(plan.recipe.get("plugins"))
-    with open_client(workers, count) as client:
-        tasks = [
-            client.submit(task, recipe, plan, *arguments, split, shard, needed, pure=False, priority=-i)
-            for i, (split, shard) in enumerate(wanted)
-        ]
+    with open_client(workers) as client:
+        tasks = [client.submit(call, pure=False, priority=-i) for i, call in enumerate(calls)]
         for future in as_completed(tasks):
-            try:
-                made = future.result()
-            except QwellError:
-                raise
-            except (Exception, CancelledError) as error:
-                raise explain(error, plan) from error
+            each(future.result())
             future.release()
-            yield made

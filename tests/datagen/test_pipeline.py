@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetExists, InvalidInput, WorkerError
 from qwell.physics import spectrum
 from qwell.store.reader import open_dataset
+from qwell.store.schema import Plan
 
 RECIPE = SpectraRecipe("m3", n=4200, validation=600, seed=7)
 
@@ -46,13 +47,58 @@ def test_order_of_tasks_does_not_change_a_byte(
 
     def shuffled(
         task: object, recipe: object, plan: object, wanted: list[tuple[str, int]], *others: object
-    ) -> Iterator[int]:
+    ) -> None:
         orders.append(random.Random(1).sample(wanted, len(wanted)))
-        return in_workers(task, recipe, plan, orders[-1], *others)  # type: ignore[arg-type]
+        in_workers(task, recipe, plan, orders[-1], *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "in_workers", shuffled)
     pipeline.generate(RECIPE, tmp_path / "m3.zarr", workers=0, shard_rows=1000)
     assert content(tmp_path / "m3.zarr") == reference and orders[0] != sorted(orders[0])
+
+
+@dataclass(frozen=True)
+class Deadly(SpectraRecipe):
+    """Kills its process in the middle of the work, until a file says that this was done often enough."""
+
+    folder: str = ""
+    times: int = 0
+
+    def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        deaths = len(list(Path(self.folder).iterdir()))
+        if start == 2000 and deaths < self.times:
+            Path(self.folder, str(deaths)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().rows(split, start, stop)
+
+    def plan(self, shard_rows: int = 20_000, storage: str = "zarr") -> Plan:
+        return RECIPE.plan(shard_rows, storage)
+
+
+def test_local_workers_that_die_are_replaced(tmp_path: Path, reference: dict[str, bytes]) -> None:
+    """But not for ever, and then what is finished stays."""
+    (tmp_path / "deaths").mkdir()
+    recipe = Deadly(**RECIPE.__dict__, folder=str(tmp_path / "deaths"), times=pipeline.MOST_DEATHS)
+    with pytest.raises(WorkerError, match=r"again and again.*--resume"):
+        pipeline.generate(recipe, tmp_path / "m3.zarr", workers=2, shard_rows=1000)
+    (tmp_path / "deaths" / str(pipeline.MOST_DEATHS - 1)).unlink()  # once more, and it is survived
+    pipeline.generate(recipe, tmp_path / "m3.zarr", workers=2, shard_rows=1000, resume=True)
+    assert content(tmp_path / "m3.zarr") == reference
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import multiprocessing as m, os, signal; from qwell.datagen import clusters\n"
+        "with clusters.local_processes(2):\n"
+        "    print(*(p.pid for p in m.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False)
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_running_scheduler_does_not_change_a_byte(tmp_path: Path, reference: dict[str, bytes]) -> None:

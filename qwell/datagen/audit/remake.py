@@ -71,7 +71,7 @@ def _read(name: str, plan: Plan) -> Recipe:
 def get_set(recipe: Recipe, plan: Plan) -> None:
     """Let the processes that share the work on one shard be ready when `shard_files` asks for them."""
     if _processes(recipe, plan) > 1:
-        warm_up([__name__, *recipe.modules], dask=False)
+        warm_up([__name__, *recipe.modules])
 
 
 def shard_files(recipe: Recipe, plan: Plan, split: str, shard: int) -> dict[str, bytes | memoryview]:
@@ -166,9 +166,12 @@ def compare(
     chosen = drawn(plan, sample, seed)
     get_ready(recipe, plan, workers)
     different: list[str] = []
-    for made in in_workers(records_of, recipe, plan, chosen, workers):
-        different += [name for name, record in made.items() if manifest.files.get(name) != record]
+
+    def note(made: dict[str, FileRecord]) -> None:
+        different.extend(name for name, record in made.items() if manifest.files.get(name) != record)
         progress(1)
+
+    in_workers(records_of, recipe, plan, chosen, workers, note)
     return len(chosen), sorted(different)
 
 
