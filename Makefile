@@ -80,6 +80,8 @@ locks:
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/solvers.py
+	$(BIN)/python benchmarks/scaling.py --figure docs/scaling.png
 	$(BIN)/python benchmarks/stream.py
 	$(BIN)/python benchmarks/stream.py --batch 100
 	$(BIN)/python benchmarks/peers.py

@@ -9,6 +9,8 @@ from common import RESULTS
 PAGE = RESULTS.parent.parent / "docs" / "benchmarks.md"
 TITLES = {
     "generate": "Making data",
+    "solvers": "The ten lowest energies of a potential",
+    "scaling": "Cost against work",
     "stream-1000": "Streaming, batches of 1,000",
     "stream-100": "Streaming, batches of 100",
     "peers": "Streaming beside others",
