@@ -106,6 +106,30 @@ def test_presets_and_what_may_be_changed(home: Path) -> None:
     assert not (home / "store/demo.zarr").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        (("--x0", "10:45:5"), "truncated-eigen"),
+        (("--points", 4096), "chebyshev"),
+        (("--x0", "10:45:5", "--hamiltonian", "lattice"), "chebyshev"),
+        (("--x0", "10:45:5", "--propagator", "eigen"), "eigen"),
+        (("--preset", "paper-barrier"), "chebyshev"),
+        (("--preset", "paper-barrier", "--hamiltonian", "spectral"), "chebyshev"),
+        (
+            ("--preset", "paper-barrier", "--hamiltonian", "spectral", "--propagator", "auto"),
+            "truncated-eigen",
+        ),
+    ],
+)
+def test_the_recipe_names_the_propagator_that_takes_less_time(
+    tmp_path: Path, options: tuple[str | int, ...], method: str
+) -> None:
+    recipe = run("qdata", "simulate", *options, "--dry-run", "--json", cwd=tmp_path).json["recipe"]
+    assert recipe["propagation"]["method"] == method
+    if method == "truncated-eigen":
+        assert recipe["accuracy"] == {"bound": recipe["propagation"]["tolerance"]}
+
+
 def test_potentials_from_a_file_and_by_shape(home: Path) -> None:
     x = np.arange(256) * 40 / 256
     np.save(home / "own.npy", np.stack([np.exp(-((x - 20) ** 2)), 3 * np.cos(x / 3) ** 2]))

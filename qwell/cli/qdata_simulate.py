@@ -12,12 +12,12 @@ from qwell.cli.answers import answer, as_json
 from qwell.cli.common import parse_settings
 from qwell.cli.making import Making, make, making_options, out_path
 from qwell.cli.options import Names, given, option, path_option, refuse, stacked
-from qwell.datagen.presets import PRESETS, adapted, grid, preset
+from qwell.datagen.presets import AUTO, PRESETS, adapted, grid, preset
 from qwell.datagen.recipes.trajectories import BLOCK, Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput, near
 from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.packets import ENVELOPES
-from qwell.physics.propagators.settings import HAMILTONIANS, METHODS, PRECISIONS, Propagation
+from qwell.physics.propagators.settings import BOUNDED, HAMILTONIANS, METHODS, PRECISIONS, Propagation
 from qwell.physics.ring import Ring
 from qwell.progress import stage
 from qwell.store.materialize import materialize as write_windows
@@ -71,11 +71,12 @@ window_options = stacked(
 @option(Propagation, "dt", help="Time between frames, atomic units.")
 @option(Propagation, "frames", help="Number of frames after the first.")
 @option(
-    Propagation,
+    grid,
     "method",
     "--propagator",
-    type=Names(lambda: METHODS),
-    help="Propagator: chebyshev, split-operator, space-splitting, eigen (exact) or a plug-in's.",
+    type=Names(lambda: (AUTO, *METHODS)),
+    help="Propagator: chebyshev, truncated-eigen, split-operator, space-splitting, eigen (exact) or a"
+    " plug-in's; auto is the faster one of the first two, and --preset has its own.",
 )
 @option(
     Propagation,
@@ -83,7 +84,7 @@ window_options = stacked(
     type=Names(lambda: HAMILTONIANS),
     help="Kinetic energy: spectral, or lattice (the dynamics paper's).",
 )
-@option(Propagation, "tolerance", help="Bound on the error of --propagator chebyshev.")
+@option(Propagation, "tolerance", help="Bound on the error of --propagator chebyshev and truncated-eigen.")
 @option(
     Propagation, "substep", help="Time step of --propagator split-operator and space-splitting, atomic units."
 )
@@ -139,8 +140,8 @@ def simulate(making: Making, name: str | None, potentials: tuple[str, ...], **op
 
 
 def _make(recipe: TrajectoriesRecipe, making: Making) -> None:
-    if recipe.propagation.method != Propagation.method:
-        refuse(f"it belongs to --propagator {Propagation.method}", "tolerance")
+    if recipe.propagation.method not in BOUNDED:
+        refuse(f"it belongs to --propagator {' and '.join(BOUNDED)}", "tolerance")
     if not recipe.validation:
         refuse("it draws the simulations of --validation", "seed")
     if all(v.shape == "free" for family in recipe.families for v in family.potentials):

@@ -26,6 +26,7 @@ X0 = (10.0, 40.0, 70.0)
 S0 = tuple(np.arange(1, 4.5, 0.5).tolist())
 E0 = tuple(float(e) for e in range(1, 10))
 LATTICE = Propagation(hamiltonian="lattice")
+AUTO = "auto"  # the propagator that takes less time; recipes name the one that this was
 WIDTHS = (7.0,)  # of barriers, Bohr
 
 RECTANGULAR = (
@@ -145,20 +146,23 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
         recipe: to be changed; its packets and potentials stay.
         changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`;
             `seed` is of the latter. A new method takes its own substep, and a new precision its own
-            tolerance, unless they are given.
+            tolerance, unless they are given; the method "auto" is the one that takes less time.
     """
     how = _own(Propagation, changes)
+    if auto := how.get("method") == AUTO:
+        how["method"] = Propagation.method
     if "method" in how:
         how.setdefault("substep", None)
     if "precision" in how:
         how.setdefault("tolerance", None)
-    return replace(
+    made = replace(
         recipe,
         ring=replace(recipe.ring, **_own(Ring, changes)),
         propagation=replace(recipe.propagation, **how),
         curriculum=replace(recipe.curriculum, **_windows(changes)),
         **_own(TrajectoriesRecipe, changes),
     )
+    return made.by_the_fastest() if auto else made
 
 
 def grid(
@@ -166,6 +170,7 @@ def grid(
     hb: tuple[float, ...] | None = None,
     wb: tuple[float, ...] = WIDTHS,
     v_scale: float | None = None,
+    method: str = AUTO,
     **settings: Any,
 ) -> TrajectoriesRecipe:
     """Every packet in every potential.
@@ -174,6 +179,7 @@ def grid(
         potentials: what packets move in; free space if there are none.
         hb, wb: heights and widths of rectangular barriers in the middle of the box, instead of potentials.
         v_scale: what windows divide potentials by, Hartree; by default the largest |V|, or 1 if all are free.
+        method: see `Propagation`; or "auto", the one that takes less time.
         settings: by the names of the fields of `Family`, `Ring`, `Propagation`, `Curriculum` and
             `TrajectoriesRecipe`; `seed` is of the latter.
 
@@ -185,13 +191,15 @@ def grid(
         potentials = tuple(_rectangle(h, w) for h in hb for w in wb)
     potentials, ring = potentials or (Potential(),), Ring(**_own(Ring, settings))
     scale = _largest(potentials, ring) if v_scale is None else v_scale
-    return TrajectoriesRecipe(
+    own = Propagation.method if method == AUTO else method
+    made = TrajectoriesRecipe(
         (Family(potentials=potentials, **_own(Family, settings)),),
         ring=ring,
-        propagation=Propagation(**_own(Propagation, settings)),
+        propagation=Propagation(**_own(Propagation, {"method": own, **settings})),
         curriculum=Curriculum(v_scale=scale, **_windows(settings)),
         **_own(TrajectoriesRecipe, settings),
     )
+    return made.by_the_fastest() if method == AUTO else made
 
 
 def _own(part: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

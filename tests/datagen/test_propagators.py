@@ -10,7 +10,7 @@ from qwell.datagen.presets import RECTANGULAR
 from qwell.errors import DeviceUnavailable, InvalidInput
 from qwell.physics.barriers import SHAPES, Potential
 from qwell.physics.packets import ENVELOPES, packet
-from qwell.physics.propagators import chebyshev, terms
+from qwell.physics.propagators import chebyshev, eigen, terms
 from qwell.physics.propagators.eigen import eigen_on
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import METHODS, Propagation, energy, kinetic_energy
@@ -95,6 +95,22 @@ def test_the_bound_of_chebyshev_holds_and_is_what_was_asked_for(hamiltonian: str
         assert (norms.max(axis=1) < np.array(bounds) + 1e-11).all()
         errors.append(norms.max())
     assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-4, 1e-2])
+def test_states_are_left_out_as_far_as_the_tolerance_allows(hamiltonian: str, tolerance: float) -> None:
+    """The error is below it at every frame, and one state less would be too few."""
+    psi, potential = small()
+    exact = waves(propagate(psi, potential, SMALL, Propagation("eigen", hamiltonian, frames=40)))
+    how = Propagation("truncated-eigen", hamiltonian, frames=40, tolerance=tolerance)
+    made = waves(propagate(psi, potential, SMALL, how))
+    error = np.sqrt((np.abs(made - exact) ** 2).sum(axis=2) * SMALL.dx)
+    assert error.max() < tolerance + 1e-12 and error[:, 1:].max() > tolerance / 10
+    np.testing.assert_array_equal(made[:, 0], psi)
+    weights = np.array([1e-6, 0.5, 3e-6, 0.4])
+    np.testing.assert_array_equal(eigen._needed(weights, 2e-6), [1, 2, 3])
+    np.testing.assert_array_equal(eigen._needed(weights, 5e-6), [1, 3])
 
 
 @pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])

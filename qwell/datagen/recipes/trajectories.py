@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,7 @@ from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
 from qwell.physics.packets import packet
 from qwell.physics.propagators.family import propagate
-from qwell.physics.propagators.settings import METHODS, Propagation, energy
+from qwell.physics.propagators.settings import BOUNDED, METHODS, Propagation, energy
 from qwell.physics.propagators.terms import error_bound, frame_blocks
 from qwell.physics.ring import Ring
 from qwell.physics.waves import PARTS, as_complex
@@ -269,10 +269,12 @@ class TrajectoriesRecipe:
         )
 
     def accuracy(self) -> dict[str, float | int] | None:
-        """Terms a block of frames, and the bound on the error: the largest over the potentials.
+        """The bound on the error; of chebyshev the largest over the potentials, and the terms of a block.
 
-        None for the other methods than chebyshev.
+        None for methods that have no bound.
         """
+        if self.propagation.method == "truncated-eigen" and self.propagation.tolerance:
+            return {"bound": self.propagation.tolerance}
         if self.propagation.method != "chebyshev":
             return None
         potentials = [p.on(self.ring) for family in self.families for p in family.potentials]
@@ -309,11 +311,21 @@ class TrajectoriesRecipe:
             if how.hamiltonian == "lattice":
                 return steps * 4e-9 * points
             return steps * (2e-5 / min(packets, BLOCK) + 3e-8 * single * points)
-        if how.method == "eigen":
+        if how.method in ("eigen", "truncated-eigen"):  # the latter at most; how many states, ψ decides
             return 4.5e-10 * points**3 / packets + 1e-10 * points**2 * how.frames
         known = {"split-operator": 2.2e-8 * single, "space-splitting": 3.2e-9}
         each = known.get(how.method, 2e-6)  # a plug-in's: as slow as one step of 1e-3 in Fourier space
         return each * points * how.substeps * how.frames
+
+    def by_the_fastest(self) -> TrajectoriesRecipe:
+        """The same by the method with a bound that is expected to take less time, with the same tolerance.
+
+        On the lattice chebyshev; with the spectral Hamiltonian, the spectrum of which is far wider, the
+        eigenstates of the potentials if enough packets share them.
+        """
+        methods = ("chebyshev",) if self.propagation.hamiltonian == "lattice" else BOUNDED
+        hows = [replace(self.propagation, method=method, substep=None) for method in methods]
+        return min((replace(self, propagation=how) for how in hows), key=lambda one: one.seconds_per_row)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `from_json` is the inverse. `accuracy` is told, not asked for."""

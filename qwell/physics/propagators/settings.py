@@ -23,9 +23,11 @@ _OWN: dict[str, str | Method] = {
     "split-operator": "qwell.physics.propagators.split_operator:split_operator",
     "space-splitting": "qwell.physics.propagators.space_splitting:space_splitting",
     "eigen": "qwell.physics.propagators.eigen:eigen",
+    "truncated-eigen": "qwell.physics.propagators.eigen:truncated_eigen",
 }
 METHODS: Family[str | Method] = Family("propagators", _OWN)
 HAMILTONIANS = ("spectral", "lattice")
+BOUNDED = ("chebyshev", "truncated-eigen")  # methods whose error has a bound that can be chosen
 SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
 TOLERANCES = {"float64": 1e-11, "float32": 1e-6}
@@ -36,12 +38,12 @@ class Propagation:
     """Frames ψ(0), ψ(Δt) … ψ(frames·Δt), and how they are computed.
 
     Arguments:
-        method: "chebyshev", "split-operator", "space-splitting" or "eigen".
+        method: "chebyshev", "split-operator", "space-splitting", "eigen" or "truncated-eigen".
         hamiltonian: "spectral", T = k²/2 in Fourier space; or "lattice", second-order differences.
         dt: Δt between frames, atomic units.
         frames: steps Δt; one frame more is kept.
-        tolerance: of the Chebyshev expansion: bound on ‖error‖ over all frames, rounding aside; by default
-            1e-11, and 1e-6 in float32.
+        tolerance: of chebyshev and truncated-eigen: bound on ‖error‖ over all frames, rounding aside; by
+            default 1e-11, and 1e-6 in float32.
         precision: "float64" or "float32".
         device: "cpu"; or "cuda", "cuda:1" … for `eigen`, by torch.
         substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
