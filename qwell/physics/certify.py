@@ -137,8 +137,7 @@ def certified(
     Raises InvalidInput for wrong shapes, potentials that are not finite or too large, and δ that is not a
     positive number.
     """
-    if not (math.isfinite(delta) and delta > 0):
-        raise InvalidInput(f"delta is {delta:g}; give a positive distance in ħ²/(m·length²), say 0.05")
+    check_delta(delta)
     matrices = _Matrices.of(potential, grid, _levels(potential, energy))
     with np.errstate(over="ignore", invalid="ignore"):
         margin = 8 * U * (matrices.size + np.abs(energy) + delta)
@@ -260,6 +259,12 @@ def state_bounds(
         sine = np.nextafter(residual / gap, np.inf)
     within = np.where(true_gap > 0, within, np.inf)
     return StateBounds(energy, residual, gap, within, np.where(gap > 0, np.minimum(sine, 1.0), 1.0))
+
+
+def check_delta(delta: float) -> None:
+    """Raise InvalidInput unless δ is a positive number."""
+    if not (math.isfinite(delta) and delta > 0):
+        raise InvalidInput(f"delta is {delta:g}; give a positive distance in ħ²/(m·length²), say 0.05")
 
 
 def _residual(matrices: _Matrices, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

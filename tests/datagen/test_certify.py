@@ -223,6 +223,17 @@ def test_bounds_of_states_are_attained() -> None:
     assert (bounds.density >= np.abs(psi**2 - wave[:, :1] ** 2).sum()).all()
 
 
+def test_the_rounding_of_residuals_is_bounded() -> None:
+    """One interior point has E = v + 1 and ψ = 1: the computed residual is 0, and θ is rounded."""
+    v = np.zeros((500, 3))
+    v[:, 1] = np.random.default_rng(2).normal(size=500)
+    bounds = state_bounds(v, Grid(2), np.tile([0.0, 1.0, 0.0], (500, 1, 1)))
+    off = [abs(Fraction(a) + 1 - Fraction(b)) for a, b in zip(v[:, 1], bounds.energy[:, 0], strict=True)]
+    assert any(off)
+    for bound in (bounds.residual, bounds.energy_within):
+        assert all(one <= Fraction(b) < 1e-13 for one, b in zip(off, bound[:, 0], strict=True))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
