@@ -125,11 +125,11 @@ def certified(
     proof; and false is one of |E_i − f_i| > δ − 2μ. Nothing is solved for.
 
     Arguments:
-        potential: (n, M+1) float, energy units ħ²/(m·length²), finite, at most 1e100 in modulus; the values
-            at the walls do not enter.
+        potential: (n, M+1) float64 or narrower, energy units ħ²/(m·length²), finite, at most 1e100 in
+            modulus; the values at the walls do not enter.
         grid: the mesh.
-        energy: f_i, (n, levels), of the lowest levels in ascending order, in the same units. NaN and infinity
-            are never certified.
+        energy: f_i, (n, levels) float64 or narrower, of the lowest levels in ascending order, in the same
+            units. NaN and infinity are never certified.
         delta: δ, energy units.
 
     Returns: (n, levels) bool.
@@ -140,8 +140,9 @@ def certified(
     check_delta(delta)
     matrices = _Matrices.of(potential, grid, _levels(potential, energy))
     with np.errstate(over="ignore", invalid="ignore"):
-        margin = 8 * U * (matrices.size + np.abs(energy) + delta)
-        lower, upper = (energy - delta) + margin, (energy + delta) - margin
+        f = energy.astype(np.float64)
+        margin = 8 * U * (matrices.size + np.abs(f) + delta)
+        lower, upper = (f - delta) + margin, (f + delta) - margin
     return matrices.hold(lower, upper)
 
 
@@ -186,7 +187,8 @@ def smallest_delta(
     """
     low, high = enclosures(potential, grid, _levels(potential, energy))
     with np.errstate(over="ignore"):
-        delta = np.nextafter(np.maximum(high - energy, energy - low), np.inf)
+        f = energy.astype(np.float64)
+        delta = np.nextafter(np.maximum(high - f, f - low), np.inf)
     proven: np.ndarray = np.where(np.isfinite(energy), delta, np.inf)
     return proven
 
@@ -201,7 +203,7 @@ def residual_bound(
 
     Arguments:
         potential, grid: as for `certified`.
-        state: ψ, (n, levels, M+1) float, of any norm but 0; 0 at the walls.
+        state: ψ, (n, levels, M+1) float64 or narrower, of any norm but 0; 0 at the walls.
 
     Returns: θ and r, (n, levels) float64, energy units.
 

@@ -115,6 +115,17 @@ def test_no_certificate_of_any_potential_is_false(v: np.ndarray, f: np.ndarray, 
         assert is_within(v[k], i, near[k, i], smallest[k, i])
 
 
+def test_energies_in_float32_are_taken_as_they_are() -> None:
+    """f − δ is not rounded to float32, which would move it by 1e-5 and more."""
+    v = np.random.default_rng(4).normal(scale=100, size=(40, 41)).astype(np.float32)
+    f = (spectrum.eigenvalues(v, GRID, LEVELS) + 0.05).astype(np.float32)
+    proven, smallest = certified(v, GRID, f, 0.05), smallest_delta(v, GRID, f)
+    for k, i in np.ndindex(f.shape):
+        assert proven[k, i] == is_within(v[k], i, float(f[k, i]), 0.05)
+        assert is_within(v[k], i, float(f[k, i]), smallest[k, i])
+    assert 0.2 < proven.mean() < 0.8 and smallest.dtype == np.float64
+
+
 @ROWS
 def test_the_smallest_delta_is_true_and_the_distance(row: int) -> None:
     v, size = V[row : row + 1], np.abs(V[row]).max() + 2.0 * GRID.mesh**2
