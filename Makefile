@@ -93,6 +93,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/gru_update.py
 	$(BIN)/python benchmarks/derivatives.py
 	$(BIN)/python benchmarks/foreign.py
+	$(BIN)/python benchmarks/certify.py
 	$(BIN)/python benchmarks/page.py
 
 clean:

@@ -34,6 +34,7 @@ TITLES = {
     "window-options": "What the options of emulators that see windows are worth",
     "derivatives": "Derivatives of a network, with parameter gradients",
     "foreign": "Derivatives of modules that are no chain of layers",
+    "certify": "Certified levels",
     "estimates": "Estimates of --dry-run",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",

@@ -41,7 +41,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qdata prune": ("file://{home}/m3.zarr", "--keep", 1),
     "qdata card": ("m3.zarr",),
     "qtrain evaluate": GRADIENTS,
-    "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy"),
+    "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy", "--certify", 0.05),
     "qtrain models": ("--pretrained",),
     "qtrain push": ("hamiltonian-m3", "file://{home}/pushed"),
     "qtrain pull": ("file://{home}/shared", "pulled"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_UP, Context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from qwell.store.tables import SUFFIXES, read_potentials, write_table
 from qwell.train.config import MEASURED, OPTIMIZERS, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from qwell.studies.certify import Certificates, Certifier
     from qwell.train.evaluate import Evaluation
 
 
@@ -165,10 +169,22 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
     type=click.Path(path_type=Path),
     help="File to write the energies into, .npy or .csv, instead of printing them.",
 )
+@click.option(
+    "--certify",
+    type=float,
+    metavar="DELTA",
+    help="Distance that is to be proven: which energies lie within it of their levels on the model's mesh.",
+)
 @device_option
 @as_json
-def predict(model: str, potential: Path, array: str | None, out: Path | None, device: str) -> None:
-    """Predict the lowest energies of your own potentials with a trained model."""
+def predict(
+    model: str, potential: Path, array: str | None, out: Path | None, certify: float | None, device: str
+) -> None:
+    """Predict the lowest energies of your own potentials with a trained model.
+
+    With --certify they are proven, or not: the levels are those of the matrix that the model's data were
+    solved with, not of the continuum. Proving costs about what solving costs.
+    """
     from qwell.train.devices import choose_device
     from qwell.train.eigen import beyond_taught
     from qwell.train.eigen import predict as infer
@@ -178,18 +194,47 @@ def predict(model: str, potential: Path, array: str | None, out: Path | None, de
         refuse(f"{potential.suffix} holds one array without a name", "array")
     network = load_model(model, choose_device(device), task="spectra")
     values = read_potentials(potential, **given({"array": array}))
+    certifier = None
+    if certify is not None:
+        from qwell.studies.certify import Certifier  # numba is loaded only where it is used
+
+        certifier = Certifier(trained_on(model), network.config.points, certify)
     energies = infer(network, values)
     if said := beyond_taught(values, trained_on(model).get("recipe", {})):
         warn(said)
-    units = "hbar^2/(m length^2)"
+    results: dict[str, Any] = {"units": "hbar^2/(m length^2)"}
     if out:
         write_table(out, energies)
-        written = {"written": out, "rows": len(energies), "units": units}
-        answer(written, f"{out}: energies of {len(energies):,} potentials")
+        results = {"written": out, "rows": len(energies), **results}
+        text = f"{out}: energies of {len(energies):,} potentials"
     else:
-        rows = energies.tolist()
-        text = "\n".join("  ".join(f"{e:.4f}" for e in row) for row in rows)
-        answer({"energy": rows, "units": units}, text)
+        results = {"energy": energies.tolist(), **results}
+        text = "\n".join("  ".join(f"{e:.4f}" for e in row) for row in energies)
+    if certifier:
+        proven = certifier(values, energies)
+        results |= {"certified": proven.certified.tolist(), "certified_within": proven.within.tolist()}
+        text = f"{text if out else _certified_table(energies, proven)}\n{_share_certified(proven, certifier)}"
+    answer(results, text)
+
+
+def _certified_table(energies: np.ndarray, proven: Certificates) -> str:
+    """A row for each potential: of each level its energy, the distance proven, and whether that is enough."""
+    up = Context(prec=2, rounding=ROUND_UP)  # a bound that is rounded down is none
+
+    def cell(energy: float, within: float, enough: bool) -> str:
+        return f"{energy:.4f} ±{up.create_decimal_from_float(within):g} {'yes' if enough else 'no'}"
+
+    rows = zip(energies.tolist(), proven.within.tolist(), proven.certified.tolist(), strict=True)
+    return "\n".join("  ".join(map(cell, *row)) for row in rows)
+
+
+def _share_certified(proven: Certificates, certifier: Certifier) -> str:
+    """How many levels are certified, and what that means."""
+    return (
+        f"certified within {certifier.delta:g} of their levels: {proven.certified.sum():,} of"
+        f" {proven.certified.size:,}; ± is the smallest distance proven, before energies are rounded to"
+        f" be printed; levels are those of the matrix on {certifier.grid.mesh} mesh intervals"
+    )
 
 
 @click.command()

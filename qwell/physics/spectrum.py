@@ -52,7 +52,7 @@ def eigenvalues(
     Raises:
         InvalidInput: wrong shape, not finite, too many levels, or unknown solver.
     """
-    _check(potential, grid, levels)
+    check_potential(potential, grid, levels)
     if solver == "lanes":
         from qwell.physics import lanes  # numba is loaded only where it is used
 
@@ -89,7 +89,7 @@ def eigenstates(
 
     Returns: energies (n, levels) and wave functions (n, levels, M+1), zero at the walls, Σ_m ψ_i(m)² = 1.
     """
-    _check(potential, grid, levels)
+    check_potential(potential, grid, levels)
     diagonal, off = hamiltonian(potential, grid)
     energies = np.empty((len(potential), levels))
     waves = np.zeros((len(potential), levels, grid.mesh + 1))
@@ -103,7 +103,8 @@ def eigenstates(
     return energies, waves * np.sign(np.take_along_axis(waves, first, axis=2))
 
 
-def _check(potential: np.ndarray, grid: Grid, levels: int) -> None:
+def check_potential(potential: Float[np.ndarray, "n points"], grid: Grid, levels: int) -> None:
+    """Raise InvalidInput for potentials of a wrong shape or not finite, and too many levels."""
     if potential.ndim != 2 or potential.shape[1] != grid.mesh + 1:
         raise InvalidInput(
             f"potential has shape {potential.shape}; expected (n, {grid.mesh + 1}) for mesh = {grid.mesh}"

@@ -169,10 +169,9 @@ def calibrate(
     mean, modes, spread = _principal(training.astype(float))
     half, residual = len(potential) // 2, np.abs(energy - predicted)
     levels, count = energy.shape[1], len(potential) - half
-    none = np.zeros((0, levels))
-    taught = Calibration(
-        count, mean, modes, spread, np.zeros((2, 0)), none, np.zeros(levels), none, np.zeros((2, 0)), np.zeros(0)
-    )  # fmt: skip
+    none = {"bounds": np.zeros((2, 0)), "weights": np.zeros((0, levels)), "least": np.zeros(levels)}
+    none |= {"quantiles": np.zeros((0, levels)), "distances": np.zeros((2, 0)), "ranks": np.zeros(0)}
+    taught = Calibration(count, mean, modes, spread, **none)
     features = taught._features(potential, predicted)
     bounds = np.quantile(features[:half], [0.005, 0.995], axis=0)
     taught = replace(taught, bounds=bounds, weights=_fit(np.clip(features[:half], *bounds), residual[:half]))
