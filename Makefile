@@ -94,6 +94,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/derivatives.py
 	$(BIN)/python benchmarks/foreign.py
 	$(BIN)/python benchmarks/certify.py
+	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/page.py
 
 clean:

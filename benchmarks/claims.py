@@ -16,7 +16,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 Results = Mapping[str, Any]
 OURS, OTHERS, LIMIT = "#2166ac", "#b0b0b0", "#b2182b"
@@ -297,7 +297,7 @@ def _said_of_certify(r: Results) -> str:
     costs = found(r, r"(.*): certifying by solving.*").values()
     false, checks = r["at the edge, all: false (0)"], r["at the edge, all: checks"]
     return (
-        f"`predict --certify` proves by Sturm counts how far a predicted energy is from its level: {false} false"
+        f"`predict --certify` proves how far an energy is from its level, by Sturm counts: {false} false"
         f" certificates in {checks:,} checks at the edge of what is true, for {short(min(costs))} to"
         f" {short(max(costs))} of the time of solving."
     )

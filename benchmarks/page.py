@@ -35,6 +35,7 @@ TITLES = {
     "derivatives": "Derivatives of a network, with parameter gradients",
     "foreign": "Derivatives of modules that are no chain of layers",
     "certify": "Certified levels",
+    "intervals": "Intervals of the shipped networks",
     "estimates": "Estimates of --dry-run",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qdata card": ("m3.zarr",),
     "qtrain evaluate": GRADIENTS,
     "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy", "--certify", 0.05),
+    "qtrain calibrate": ("hamiltonian-m3", "--data", "many.zarr"),
     "qtrain models": ("--pretrained",),
     "qtrain push": ("hamiltonian-m3", "file://{home}/pushed"),
     "qtrain pull": ("file://{home}/shared", "pulled"),
@@ -105,6 +106,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run("qdata", "densities", "--n", 30, "--workers", 0, "--out", "densities.zarr", cwd=home)
     run("qtrain", "eigen", "--data", "m3.zarr", "--model", "mean", "--out", "run", cwd=home)
+    many = ("--n", 1000, "--validation", 1000, "--solver", "lanes", "--workers", 0, "--out", "many.zarr")
+    run("qdata", "generate", "--kernel", "m3", *many, cwd=home)
     run("qtrain", "push", "hamiltonian-m3", f"file://{home}/shared", cwd=home)
     np.save(home / "wells.npy", np.zeros((2, 101)))
     return home

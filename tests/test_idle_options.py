@@ -52,7 +52,8 @@ ALWAYS = {
     "qtrain introspect": "--data --translator --dimensions --update --decoder --until --seeds --starts"
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --figure --device --json",
-    "qtrain predict": f"--potential --array --certify --device {WRITTEN}",
+    "qtrain predict": f"--potential --array --coverage --certify --device {WRITTEN}",
+    "qtrain calibrate": "--data --device --out --json",
     "qtrain models": "--pretrained --json",
     "qtrain push": "--force --json",
     "qtrain pull": "--force --json",

@@ -32,8 +32,12 @@ SECTIONS = {
             "Measure trained models on a data set, beside the ladder of baselines and the direct solvers.",
         ),
         "predict": (
-            "qwell.cli.qtrain_eigen:predict",
+            "qwell.cli.qtrain_predict:predict",
             "Predict the lowest energies of your own potentials with a trained model.",
+        ),
+        "calibrate": (
+            "qwell.cli.qtrain_predict:calibrate",
+            "Give a trained model intervals for the potentials of a data set, by its validation split.",
         ),
         "rollout": (
             "qwell.cli.qtrain_dynamics:rollout",

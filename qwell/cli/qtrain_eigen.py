@@ -1,8 +1,7 @@
-"""`qtrain eigen`, `evaluate`, `predict` and `models`: networks that predict energies, and the zoo."""
+"""`qtrain eigen`, `evaluate` and `models`: networks that predict energies, and the zoo."""
 
 from __future__ import annotations
 
-from decimal import ROUND_UP, Context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,9 @@ from qwell.cli.common import parse_settings
 from qwell.cli.options import Names, given, option, refuse, typed
 from qwell.cli.progress import say
 from qwell.cli.training import absolute, check_resume, device_option, run_training, training_options
-from qwell.errors import warn
-from qwell.store.tables import SUFFIXES, read_potentials, write_table
 from qwell.train.config import MEASURED, OPTIMIZERS, PRECISIONS, TIERS, EigenConfig
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from qwell.studies.certify import Certificates, Certifier
     from qwell.train.evaluate import Evaluation
 
 
@@ -156,88 +150,6 @@ def evaluate(models: tuple[str, ...], data: str, split: str, figure: Path | None
 
 
 @click.command()
-@click.argument("model", metavar="RUN")
-@click.option(
-    "--potential",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="File of potentials, one in each row: .npy, .npz, HDF5, or .csv by commas.",
-)
-@option(read_potentials, "array", help="Name of the array of potentials in .npz or HDF5.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="File to write the energies into, .npy or .csv, instead of printing them.",
-)
-@click.option(
-    "--certify",
-    type=float,
-    metavar="DELTA",
-    help="Distance that is to be proven: which energies lie within it of their levels on the model's mesh.",
-)
-@device_option
-@as_json
-def predict(
-    model: str, potential: Path, array: str | None, out: Path | None, certify: float | None, device: str
-) -> None:
-    """Predict the lowest energies of your own potentials with a trained model.
-
-    With --certify they are proven, or not: the levels are those of the matrix that the model's data were
-    solved with, not of the continuum. Proving costs about what solving costs.
-    """
-    from qwell.train.devices import choose_device
-    from qwell.train.eigen import beyond_taught
-    from qwell.train.eigen import predict as infer
-    from qwell.train.runs import load_model, trained_on
-
-    if potential.suffix in SUFFIXES:
-        refuse(f"{potential.suffix} holds one array without a name", "array")
-    network = load_model(model, choose_device(device), task="spectra")
-    values = read_potentials(potential, **given({"array": array}))
-    certifier = None
-    if certify is not None:
-        from qwell.studies.certify import Certifier  # numba is loaded only where it is used
-
-        certifier = Certifier(trained_on(model), network.config.points, certify)
-    energies = infer(network, values)
-    if said := beyond_taught(values, trained_on(model).get("recipe", {})):
-        warn(said)
-    results: dict[str, Any] = {"units": "hbar^2/(m length^2)"}
-    if out:
-        write_table(out, energies)
-        results = {"written": out, "rows": len(energies), **results}
-        text = f"{out}: energies of {len(energies):,} potentials"
-    else:
-        results = {"energy": energies.tolist(), **results}
-        text = "\n".join("  ".join(f"{e:.4f}" for e in row) for row in energies)
-    if certifier:
-        proven = certifier(values, energies)
-        results |= {"certified": proven.certified.tolist(), "certified_within": proven.within.tolist()}
-        text = f"{text if out else _certified_table(energies, proven)}\n{_share_certified(proven, certifier)}"
-    answer(results, text)
-
-
-def _certified_table(energies: np.ndarray, proven: Certificates) -> str:
-    """A row for each potential: of each level its energy, the distance proven, and whether that is enough."""
-    up = Context(prec=2, rounding=ROUND_UP)  # a bound that is rounded down is none
-
-    def cell(energy: float, within: float, enough: bool) -> str:
-        return f"{energy:.4f} ±{up.create_decimal_from_float(within):g} {'yes' if enough else 'no'}"
-
-    rows = zip(energies.tolist(), proven.within.tolist(), proven.certified.tolist(), strict=True)
-    return "\n".join("  ".join(map(cell, *row)) for row in rows)
-
-
-def _share_certified(proven: Certificates, certifier: Certifier) -> str:
-    """How many levels are certified, and what that means."""
-    return (
-        f"certified within {certifier.delta:g} of their levels: {proven.certified.sum():,} of"
-        f" {proven.certified.size:,}; ± is the smallest distance proven, before energies are rounded to"
-        f" be printed; levels are those of the matrix on {certifier.grid.mesh} mesh intervals"
-    )
-
-
-@click.command()
 @click.argument("pattern", default="*")
 @click.option("--pretrained", "trained", is_flag=True, help="List the trained models that come with qwell.")
 @as_json
@@ -268,8 +180,10 @@ def models(pattern: str, trained: bool) -> None:
 
 def _list_pretrained(names: list[str]) -> None:
     from qwell.models.registry import pretrained, read_config
+    from qwell.train.calibration import in_short
 
     table = {name: read_config(pretrained()[name]) for name in names}
+    table = {name: {**one, "metadata": in_short(one["metadata"])} for name, one in table.items()}
     lines = []
     for name, described in table.items():
         about = described["metadata"]

@@ -73,6 +73,7 @@ def list_(place: str) -> None:
 
     These are models that were pushed or pulled; `qtrain runs` lists the trainings on this machine.
     """
+    from qwell.train.calibration import in_short
     from qwell.train.sharing import models_at
 
     entries = [
@@ -80,7 +81,7 @@ def list_(place: str) -> None:
             "name": name,
             "digest": config["digest"],
             "model": config["model"],
-            "metadata": config.get("metadata") or {},
+            "metadata": in_short(config.get("metadata") or {}),
         }
         for name, config in models_at(place)
     ]

@@ -273,6 +273,17 @@ def save_pretrained(
     atomic_write(folder / CONFIG, seal(config))
 
 
+def save_described(folder: str | Path, out: str | Path, metadata: Mapping[str, Any]) -> None:
+    """Write the model of a folder into another one, with other metadata and the very same weights.
+
+    Raises CheckpointError if there is none, WriteError if the disk refuses.
+    """
+    config = {**read_config(folder), "metadata": dict(metadata)}
+    config.pop("sha256", None)
+    atomic_write(Path(out) / WEIGHTS, (Path(folder) / WEIGHTS).read_bytes())
+    atomic_write(Path(out) / CONFIG, seal(config))
+
+
 def pretrained() -> dict[str, Path]:
     """Names and folders of the models that come with the package."""
     return _shipped()

@@ -83,15 +83,14 @@ class Calibration:
 
         Raises InvalidInput for a coverage that was not calibrated.
         """
-        if coverage not in COVERAGES:
-            raise InvalidInput(f"coverage is {coverage}; choose one of {', '.join(map(str, COVERAGES))}")
+        check_coverage(coverage)
         return self.quantiles[COVERAGES.index(coverage)] * self._scale(potential, energy)
 
     def p_values(self, potential: np.ndarray) -> np.ndarray:
         """How rare potentials at least as unusual as these (n, points) are: (n,), 1/(count + 1) to 1."""
         each = []
         for score, known in zip(self._distances(potential), self.distances, strict=True):
-            above = np.append(self.count, self.ranks)[np.searchsorted(known, score, side="left")]
+            above = np.append(self.count, self.ranks - 1)[np.searchsorted(known, score, side="left")]
             below = np.append(self.count - self.ranks, self.count)[
                 np.searchsorted(known, score, side="right")
             ]
@@ -142,6 +141,24 @@ class Calibration:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"the calibration of the model is damaged: {error}") from error
         return made
+
+
+def check_coverage(coverage: float) -> None:
+    """Raise InvalidInput for a coverage that is not among `COVERAGES`."""
+    if coverage not in COVERAGES:
+        raise InvalidInput(f"coverage is {coverage}; choose one of {', '.join(map(str, COVERAGES))}")
+
+
+def calibration_in(metadata: Mapping[str, Any], points: int, levels: int) -> Calibration | None:
+    """That of a model which says so much of itself (`trained_on`); None if it was not calibrated."""
+    found = metadata.get("calibration")
+    return None if found is None else Calibration.from_json(found, points, levels)
+
+
+def in_short(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model says of itself, with the number of potentials instead of its calibration."""
+    found = metadata.get("calibration")
+    return {**metadata, "calibration": found.get("count")} if isinstance(found, dict) else dict(metadata)
 
 
 _ARRAYS = ("mean", "modes", "spread", "bounds", "weights", "least", "quantiles", "distances", "ranks")

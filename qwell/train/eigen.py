@@ -21,6 +21,7 @@ from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train import metrics
 from qwell.train.beginning import begin_run, check_model, data_of, settings_of
+from qwell.train.calibration import LEAST, Calibration, calibrate
 from qwell.train.config import PAPER, EigenConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.eigen_steps import ENERGY_SCALE, make_optimizer, make_step
@@ -31,6 +32,7 @@ from qwell.train.team import Team
 
 Progress = Callable[[int, dict[str, Any]], object]
 FAR = 6  # σ
+FAMILIAR = 20_000  # potentials of the training that say what others are unlike
 
 
 def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndarray:
@@ -255,8 +257,31 @@ def train_eigen(
             "updates": stopped.update,
             "recipe": data.recipe,
         }
+        if min(len(data["train"]), len(data["validation"])) >= LEAST:
+            about |= {"calibration": calibrated(model, data).to_json()}
         save_pretrained(model, run.model, about)
     return stopped
+
+
+def calibrated(model: Network, data: Dataset) -> Calibration:
+    """Intervals of a network for potentials of the law of a data set, from its validation split.
+
+    Potentials unlike those are told by its training split. Raises InvalidInput for fewer than 1,000 rows of
+    validation, or points and levels that are not the network's.
+    """
+    wanted = {key: getattr(model.config, key) for key in ("points", "levels")}
+    if (own := fitting_options(data.require("spectra"))) != wanted:
+        raise InvalidInput(f"{data.path} has {_in_words(own)}, the network {_in_words(wanted)}")
+    training = data["train"]["potential"][:FAMILIAR]
+    if len(training) < LEAST:
+        raise InvalidInput(f"{data.path} has {len(training)} rows of train; {LEAST:,} are needed")
+    potential = data["validation"]["potential"][:]
+    predicted, energy = predict_split(model, data, "validation")
+    return calibrate(training, potential, predicted, energy)
+
+
+def _in_words(shape: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} {name}" for name, count in shape.items())
 
 
 def _measure(model: Network, watched: Mapping[str, Dataset]) -> dict[str, float]:

@@ -17,13 +17,15 @@ from qwell.figures.canvas import Figure, save
 from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
-from qwell.models.registry import create_model, entry_of, read_config
-from qwell.store.dataset import Dataset
+from qwell.models.registry import create_model, entry_of
+from qwell.store.dataset import Dataset, Split
 from qwell.train import metrics
+from qwell.train.calibration import COVERAGE, UNLIKE, Calibration, calibration_in
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
-from qwell.train.runs import Run, load_model, model_folder
+from qwell.train.runs import Run, load_model, trained_on
 from qwell.train.tables import aligned
 
+SHARES = ("covered", "marked")  # of networks that were calibrated
 Solver = Callable[[np.ndarray], np.ndarray]
 TRAINED = (
     "updates",
@@ -46,14 +48,16 @@ class Row:
     metrics: dict[str, Any]
 
     def cells(self) -> list[str]:
-        """name, NMSE, relative error, MAE, potentials per second."""
+        """name, NMSE, relative error, MAE, potentials per second, share in intervals, share marked."""
         m = self.metrics
+        shares = [f"{100 * m[key]:.3g} %" if m.get(key) is not None else "–" for key in SHARES]
         return [
             self.name,
             f"{m['nmse']:.2e}",
             f"{100 * m['relative_error']:.3g} %",
             f"{m['mae']:.3g}",
             f"{self.per_second:,.0f}",
+            *shares,
         ]
 
 
@@ -77,7 +81,8 @@ class Evaluation:
 
     def markdown(self) -> str:
         """The table as aligned Markdown."""
-        head = ["model", "NMSE", "relative error", "MAE", "potentials/s"]
+        inside = f"in {100 * COVERAGE:g} % intervals"
+        head = ["model", "NMSE", "relative error", "MAE", "potentials/s", inside, "marked"]
         cells = [row.cells() for row in self.rows]
         for ours in cells[-len(self.predictions) :]:
             ours[0] = f"**{ours[0]}**"
@@ -164,9 +169,12 @@ def evaluate(
         rows.append(Row(name, len(potential), speed, metrics.summary(answer, energy)))
     predictions = {}
     for name, (path, model) in models.items():
-        trained_on = read_config(model_folder(path))["metadata"].get("data", "?")
-        title = f"{name} ({model.registry_name}, trained on {trained_on})"
+        about = trained_on(path)
+        title = f"{name} ({model.registry_name}, trained on {about.get('data', '?')})"
         row, predictions[name] = _measure(title, model, data, split)
+        calibration = calibration_in(about, **fit)
+        if calibration:
+            row.metrics.update(_covered(calibration, data[split], predictions[name]))
         rows.append(row)
     return Evaluation(data, split, rows, predictions)
 
@@ -177,6 +185,14 @@ def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row,
     prediction, energy = predict_split(model, data, split)
     speed = len(energy) / (time.perf_counter() - clock)
     return Row(name, len(energy), speed, metrics.summary(prediction, energy)), prediction
+
+
+def _covered(calibration: Calibration, split: Split, energy: np.ndarray) -> dict[str, float | None]:
+    """The share of levels in their intervals, of potentials that are not marked, and the share marked."""
+    potential, exact = split["potential"][:], split["energy"][:]
+    like = calibration.p_values(potential) >= UNLIKE
+    inside = np.abs(energy - exact)[like] <= calibration.half_widths(potential[like], energy[like])
+    return {"covered": float(inside.mean()) if inside.size else None, "marked": float(1 - like.mean())}
 
 
 def per_level_table(asked: Mapping[str, Row]) -> str:
