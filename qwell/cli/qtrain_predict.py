@@ -99,8 +99,8 @@ def predict(
     if calibration:
         widths, rare = calibration.half_widths(values, energies, wanted), calibration.p_values(values)
         results |= _intervals(widths, rare, wanted)
-        notes.append(_share_marked(rare, wanted))
         if not certifier:
+            notes.append(_share_marked(rare, wanted))
             rows = _with_intervals(rows, widths, rare)
     if certifier:
         proven = certifier(values, energies)

@@ -139,18 +139,7 @@ def evaluate(
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     fit = fitting_options(data.require("spectra"))
-    models: dict[str, tuple[str | Path, Network]] = {}
-    for path in paths:
-        model = load_model(path, device, task="spectra")
-        own = {key: getattr(model.config, key) for key in fit}
-        if own != fit:
-            raise InvalidInput(
-                f"{path} was made for {own['points']} points and {own['levels']} levels,"
-                f" {data.path} has {fit['points']} and {fit['levels']}"
-            )
-        if (name := Path(path).name) in models:
-            raise InvalidInput(f"two models have the name {name}; give each once, in folders of two names")
-        models[name] = path, model
+    models = _loaded(paths, data, fit, device)
     rows = []
     for name in ("mean", "linear"):
         baseline = create_model(name, **fit)
@@ -177,6 +166,25 @@ def evaluate(
             row.metrics.update(_covered(calibration, data[split], predictions[name]))
         rows.append(row)
     return Evaluation(data, split, rows, predictions)
+
+
+def _loaded(
+    paths: Sequence[str | Path], data: Dataset, fit: Mapping[str, int], device: str | torch.device
+) -> dict[str, tuple[str | Path, Network]]:
+    """Name → path and model; InvalidInput if one does not fit the data, or two have one name."""
+    models: dict[str, tuple[str | Path, Network]] = {}
+    for path in paths:
+        model = load_model(path, device, task="spectra")
+        own = {key: getattr(model.config, key) for key in fit}
+        if own != fit:
+            raise InvalidInput(
+                f"{path} was made for {own['points']} points and {own['levels']} levels,"
+                f" {data.path} has {fit['points']} and {fit['levels']}"
+            )
+        if (name := Path(path).name) in models:
+            raise InvalidInput(f"two models have the name {name}; give each once, in folders of two names")
+        models[name] = path, model
+    return models
 
 
 def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row, np.ndarray]:
