@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qdata card": ("m3.zarr",),
     "qtrain evaluate": GRADIENTS,
     "qtrain predict": ("hamiltonian-m3", "--potential", "wells.npy", "--certify", 0.05),
+    "qtrain league": ("hamiltonian-m3", "--n", 2),
     "qtrain calibrate": ("hamiltonian-m3", "--data", "many.zarr"),
     "qtrain models": ("--pretrained",),
     "qtrain push": ("hamiltonian-m3", "file://{home}/pushed"),

@@ -53,6 +53,7 @@ ALWAYS = {
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --figure --device --json",
     "qtrain predict": f"--potential --array --coverage --certify --device {WRITTEN}",
+    "qtrain league": "--n --out --figure --json",
     "qtrain calibrate": "--data --device --out --json",
     "qtrain models": "--pretrained --json",
     "qtrain push": "--force --json",

@@ -47,6 +47,10 @@ SECTIONS = {
             "qwell.cli.qtrain_probe:probe",
             "Ask trained networks what they know: the experiments of the papers, one command each.",
         ),
+        "league": (
+            "qwell.cli.qtrain_league:league",
+            "Measure networks on fixed test sets, beside the best classical method at equal error.",
+        ),
         "models": (
             "qwell.cli.qtrain_eigen:models",
             "List the models of the zoo, their options and numbers of parameters; or trained ones.",
