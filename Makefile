@@ -87,6 +87,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/step.py --updates 80
+	$(BIN)/python benchmarks/eigensolver.py
 	$(BIN)/python benchmarks/propagators.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/rollout.py

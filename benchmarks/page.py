@@ -26,6 +26,7 @@ TITLES = {
     "transfer": "Pushing and pulling",
     "step-cpu": "An update of the weights, CPU",
     "step-cuda": "An update of the weights, GPU",
+    "eigensolver": "The eigensolver of `hamiltonian`, while the machine did other work",
     "propagators": "Wave packets in time",
     "windows": "The dynamics paper's data set, and its windows",
     "gru-update": "An update of the recurrent emulator",

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qwell.errors import InvalidInput
+from qwell.models.eigenvalues import lowest_eigenvalues
 from qwell.models.layers import Network, worked_out
 from qwell.models.spectral import cosines
 
@@ -64,14 +65,17 @@ class Hamiltonian(Network):
         self.kinetic = nn.Parameter(worked_out(lambda: torch.diag(torch.linspace(0, 4, n)), n, n))
 
     def matrix(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b n n"]:
-        """H(v)/energy_scale, (b, n, n), symmetric."""
-        weighted = self.kept * (potential / self.config.energy_scale).unsqueeze(1)
-        coupling = weighted @ self.folded.T
-        matrix: Tensor = (self.kinetic + self.kinetic.T) / 2 + weighted @ self.kept.T - coupling @ coupling.mT
+        """H(v)/energy_scale, (b, n, n), symmetric; Φ diag(v) (Φ Χ)ᵀ is v times products of rows."""
+        n = self.config.states
+        rows = (self.kept.unsqueeze(1) * torch.cat([self.kept, self.folded])).flatten(0, 1)
+        products = ((potential / self.config.energy_scale) @ rows.T).unflatten(-1, (n, -1))
+        coupling = products[..., n:]
+        matrix: Tensor = (self.kinetic + self.kinetic.T) / 2 + products[..., :n] - coupling @ coupling.mT
         return matrix
 
     def forward(self, potential: Float[Tensor, "b points"]) -> Float[Tensor, "b levels"]:
         with torch.autocast(potential.device.type, enabled=False):  # eigenvalues need their digits
-            energies = torch.linalg.eigvalsh(self.matrix(potential.to(self.kinetic.dtype)))
-        answer: Tensor = energies[:, : self.config.levels] * self.config.energy_scale
+            matrix = self.matrix(potential.to(self.kinetic.dtype))
+            energies = lowest_eigenvalues(matrix, self.config.levels)
+        answer: Tensor = energies * self.config.energy_scale
         return answer
