@@ -186,7 +186,9 @@ def _learning_curves(steps: Steps, runs: Mapping[str, str]) -> None:
         "The NMSE on rbf falls below 1e-4 with N5, overfitting shrinks as the data grow, and smoother"
         " potentials are easier (Fig. 3).",
         said_of_curves,
-        steps.size(),
+        steps.size()
+        + "; training errors are of single answers, the others of their mean over mirror images"
+        * ("averaged=true" in steps.scale.mirror),
     )
 
 
@@ -352,7 +354,7 @@ SPECTRA = Paper(
     _introduction,
     {
         "demo": "some minutes on 2 cores",
-        "cpu": "100 minutes on 2 cores, two commands at a time (measured)",
+        "cpu": "104 minutes on 2 cores that have other work besides, two commands at a time (measured)",
         "paper": "about 270 core-hours without a GPU: 44 trainings of 3 hours on 2 cores (estimated)",
     },
 )
