@@ -103,7 +103,7 @@ def _said_of_solvers(r: Results) -> str:
     errors = found(r, r"(.*): error of lanes.*").values()
     return (
         f"`--solver lanes` finds ten energies in {short(ours['100'])} µs on a mesh of 100 and in"
-        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials each):"
+        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials each, others fewer):"
         f" {short(min(ratios))} to {short(max(ratios))} times faster than the fastest call of scipy, "
         "with errors"
         f" of at most {max(errors):.1e}."
@@ -206,7 +206,7 @@ def _said_of_propagators(r: Results) -> str:
         "core, with an"
         f" error of {r['chebyshev, lattice, float64: error']:.0e}: {short(best[0] / fast)} times less "
         "than the fastest"
-        f" other program, {best[1]}."
+        f" other program, {best[1]}, of which 5 frames were measured."
     )
 
 
@@ -295,11 +295,12 @@ def _certify(r: Results, axes: Axes) -> None:
 
 def _said_of_certify(r: Results) -> str:
     costs = found(r, r"(.*): certifying by solving.*").values()
-    false, checks = r["at the edge, all: false (0)"], r["at the edge, all: checks"]
+    smallest = found(r, r"(.*): smallest δ by solving").values()
     return (
-        f"`predict --certify` proves how far an energy is from its level, by Sturm counts: {false} false"
-        f" certificates in {checks:,} checks at the edge of what is true, for {short(min(costs))} to"
-        f" {short(max(costs))} of the time of solving."
+        f"Sturm counts prove that an energy lies within δ of its level: {r['at the edge, all: false (0)']} false"
+        f" among {r['at the edge, all: certified']:,} certificates, in {r['at the edge, all: checks']:,} checks,"
+        f" for {short(min(costs))} to {short(max(costs))} of the time of solving; the smallest δ, which"
+        f" `predict --certify` says, takes {short(min(smallest))} to {short(max(smallest))} times that."
     )
 
 

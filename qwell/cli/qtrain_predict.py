@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_UP, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwell.cli.answers import answer, as_json
+from qwell.cli.answers import answer, as_json, wants_json
 from qwell.cli.options import given, option, path_option, refuse
 from qwell.cli.training import device_option
 from qwell.errors import InvalidInput, warn
@@ -75,6 +76,8 @@ def predict(
         refuse(f"{potential.suffix} holds one array without a name", "array")
     network, about = load_model(model, choose_device(device), task="spectra"), trained_on(model)
     calibration = calibration_in(about, network.config.points, network.config.levels)
+    if certify is not None and not wants_json():
+        refuse("with --certify only --json says intervals", "coverage")
     if calibration is None:
         refuse(f"{model} was not calibrated; `qtrain calibrate` does that", "coverage")
     wanted = COVERAGE if coverage is None else coverage
@@ -106,7 +109,7 @@ def predict(
         proven = certifier(values, energies)
         results |= {"certified": proven.certified.tolist(), "certified_within": proven.within.tolist()}
         notes.append(_share_certified(proven, certifier))
-        rows = _with_certificates(rows, proven)
+        rows = _with_certificates(energies, proven)
     answer(results, "\n".join([*(() if out else map("  ".join, rows)), *notes]))
 
 
@@ -134,14 +137,16 @@ def _share_marked(rare: np.ndarray, coverage: float) -> str:
     return f"{meant}; {unlike:,} of {len(rare):,} potentials are unlike these and have none"
 
 
-def _with_certificates(rows: list[list[str]], proven: Certificates) -> list[list[str]]:
+def _with_certificates(energies: np.ndarray, proven: Certificates) -> list[list[str]]:
     """Cells with the distance proven of each level, and whether that is enough."""
     up = Context(prec=2, rounding=ROUND_UP)  # a bound that is rounded down is none
 
-    def cell(energy: str, within: float, enough: bool) -> str:
-        return f"{energy} ±{up.create_decimal_from_float(within):g} {'yes' if enough else 'no'}"
+    def cell(energy: float, within: float, enough: bool) -> str:
+        places = max(4, 2 - math.floor(math.log10(within))) if 0 < within < math.inf else 4
+        distance = within + 10.0**-places  # the printed energy is rounded
+        return f"{energy:.{places}f} ±{up.create_decimal_from_float(distance):g} {'yes' if enough else 'no'}"
 
-    cells = zip(rows, proven.within.tolist(), proven.certified.tolist(), strict=True)
+    cells = zip(energies.tolist(), proven.within.tolist(), proven.certified.tolist(), strict=True)
     return [list(map(cell, *row)) for row in cells]
 
 
@@ -149,8 +154,8 @@ def _share_certified(proven: Certificates, certifier: Certifier) -> str:
     """How many levels are certified, and what that means."""
     return (
         f"certified within {certifier.delta:g} of their levels: {proven.certified.sum():,} of"
-        f" {proven.certified.size:,}; ± is the smallest distance proven, before energies are rounded to"
-        f" be printed; levels are those of the matrix on {certifier.grid.mesh} mesh intervals"
+        f" {proven.certified.size:,}; ± is the smallest distance proven, rounded up; levels are those of the"
+        f" matrix on {certifier.grid.mesh} mesh intervals"
     )
 
 

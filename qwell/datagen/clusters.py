@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -140,7 +140,7 @@ def _start_servers() -> None:
     try:
         resource_tracker.ensure_running()
     finally:
-        del os.environ["PYTHONWARNINGS"]
+        os.environ.pop("PYTHONWARNINGS", None)  # another thread may be faster
         if said is not None:
             os.environ["PYTHONWARNINGS"] = said
     forkserver.ensure_running()
@@ -167,21 +167,24 @@ def open_client(workers: Workers) -> Iterator[Client]:
                 yield client
 
 
+def _nothing() -> None:
+    """What there is to begin with unless something is said."""
+
+
 @contextmanager
-def local_processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes on this machine, which end with this one however it ends.
+def local_processes(count: int, begin: Callable[[], object] = _nothing) -> Iterator[ProcessPoolExecutor]:
+    """Processes on this machine, which end with this one however it ends, and first call `begin`.
 
     Raises WorkerError if none starts.
     """
-    others = set(multiprocessing.active_children())
     server = multiprocessing.get_context("forkserver")
     with main_out_of_sight():
-        pool = ProcessPoolExecutor(count, server, _begin, (dict(os.environ),))
+        pool = ProcessPoolExecutor(count, server, _begin, (dict(os.environ), begin))
         try:
             _wait_for_one(pool, count)
             yield pool
         except BaseException:
-            for process in set(multiprocessing.active_children()) - others:
+            for process in list((pool._processes or {}).values()):  # Python 3.14 has a method for that
                 process.terminate()  # nobody wants what they are at
             pool.shutdown(cancel_futures=True)
             raise
@@ -204,11 +207,12 @@ def _wait_for_one(pool: ProcessPoolExecutor, count: int) -> None:
         )
 
 
-def _begin(environment: Mapping[str, str]) -> None:
+def _begin(environment: Mapping[str, str], further: Callable[[], object]) -> None:
     """What a local process does first; the server that forks them has its environment from the beginning."""
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    further()
 
 
 def _end_with_parent() -> None:

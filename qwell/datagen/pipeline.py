@@ -28,7 +28,7 @@ from qwell.store.versions import find
 from qwell.store.writer import DatasetWriter, begun_plan, write_shard
 
 START_UP = 0.7  # seconds that local workers take to start, about
-MOST_DEATHS = 5  # of local workers, until it is given up
+MOST_DEATHS = 5  # of local workers; at the last it is given up
 T = TypeVar("T")
 
 
@@ -273,6 +273,8 @@ def in_workers(
             _by_cluster(calls, workers, each)
     except QwellError:
         raise
+    except _Told as told:
+        raise told.error from None
     except (Exception, CancelledError) as error:
         raise explain(error, plan) from error
 
@@ -286,7 +288,7 @@ def _by_processes(calls: Sequence[Callable[[], T]], count: int, each: Callable[[
 
     def done(key: str, result: T, *state: object) -> None:
         del left[key]
-        each(result)
+        _tell(each, result)
 
     for begun in range(1, MOST_DEATHS + 1):
         try:
@@ -304,5 +306,20 @@ def _by_cluster(calls: Sequence[Callable[[], T]], workers: Workers, each: Callab
     with open_client(workers) as client:
         tasks = [client.submit(call, pure=False, priority=-i) for i, call in enumerate(calls)]
         for future in as_completed(tasks):
-            each(future.result())
+            _tell(each, future.result())
             future.release()
+
+
+class _Told(BaseException):
+    """What a caller's own function raised, which is no failure of a worker."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _tell(each: Callable[[T], object], result: T) -> None:
+    try:
+        each(result)
+    except Exception as error:
+        raise _Told(error) from error

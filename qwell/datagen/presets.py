@@ -18,7 +18,7 @@ import numpy as np
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
-from qwell.physics.propagators.settings import Propagation
+from qwell.physics.propagators.settings import METHODS, Propagation
 from qwell.physics.ring import Ring
 from qwell.store.windows import Curriculum
 
@@ -191,6 +191,8 @@ def grid(
         potentials = tuple(_rectangle(h, w) for h in hb for w in wb)
     potentials, ring = potentials or (Potential(),), Ring(**_own(Ring, settings))
     scale = _largest(potentials, ring) if v_scale is None else v_scale
+    if method not in (AUTO, *METHODS):
+        raise InvalidInput(unknown("propagator", method, (AUTO, *METHODS)))
     own = Propagation.method if method == AUTO else method
     made = TrajectoriesRecipe(
         (Family(potentials=potentials, **_own(Family, settings)),),

@@ -82,5 +82,6 @@ def _solved(recipe: Mapping[str, Any]) -> bool:
     if isinstance(inner, Mapping):
         return _solved(inner)
     if isinstance(inner, list):
-        return bool(inner) and all(_solved(part.get("recipe", {})) for part in inner)
+        parts = [part.get("recipe") if isinstance(part, Mapping) else None for part in inner]
+        return bool(parts) and all(isinstance(part, Mapping) and _solved(part) for part in parts)
     return recipe.get("solver") in SOLVERS

@@ -11,7 +11,8 @@ level q_i, the ⌈(n + 1)c⌉-th smallest. For a potential that is exchangeable 
 whatever the network. That holds on average over potentials of the training's law, not for each of them, nor
 for others: so a p-value says how rare a potential at least so unusual is among those of calibration, by
 Mahalanobis' distance in the leading modes and by what lies outside them, either of them large or small
-(Bonferroni's correction for the four). Below `UNLIKE` it is marked, and has no interval. And s is never below
+(Bonferroni's correction for the four). Below `UNLIKE` it is marked, and has no interval; among the others the
+promise is then P ≥ (c − UNLIKE)/(1 − UNLIKE), .899 for .9. And s is never below
 its median in calibration: potentials that seem easier, as smoother ones of another law do, need not be.
 
 Sources: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World" (2005); J. Lei, M. G'Sell,
@@ -87,7 +88,7 @@ class Calibration:
         return self.quantiles[COVERAGES.index(coverage)] * self._scale(potential, energy)
 
     def p_values(self, potential: np.ndarray) -> np.ndarray:
-        """How rare potentials at least as unusual as these (n, points) are: (n,), 1/(count + 1) to 1."""
+        """How rare potentials at least as unusual as these (n, points) are: (n,), 4/(count + 1) to 1."""
         each = []
         for score, known in zip(self._distances(potential), self.distances, strict=True):
             above = np.append(self.count, self.ranks - 1)[np.searchsorted(known, score, side="left")]
@@ -136,6 +137,8 @@ class Calibration:
             }  # fmt: skip
             wrong = [name for name, shape in shapes.items() if arrays[name].shape != shape]
             expected = min(GROUPS, modes) + 1 + levels - 1
+            if any(np.isnan(array).any() for array in arrays.values()):
+                raise ValueError("it holds NaN")
             if wrong or features != expected or not (made.spread > 0).all() or made.count < 1:
                 raise ValueError(f"shapes do not fit: {', '.join(wrong) or 'features'}")
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -258,7 +258,8 @@ def train_eigen(
             "recipe": data.recipe,
         }
         if min(len(data["train"]), len(data["validation"])) >= LEAST:
-            about |= {"calibration": calibrated(model, data).to_json()}
+            record = {"data": data.name, "digest": data.digest}
+            about |= {"calibration": {**calibrated(model, data).to_json(), **record}}
         save_pretrained(model, run.model, about)
     return stopped
 

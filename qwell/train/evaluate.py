@@ -25,7 +25,7 @@ from qwell.train.eigen import batches_of, fitting_options, predict, predict_spli
 from qwell.train.runs import Run, load_model, trained_on
 from qwell.train.tables import aligned
 
-SHARES = ("covered", "marked")  # of networks that were calibrated
+SHARES = ("covered", "marked")  # of networks that were calibrated, by other potentials than these
 Solver = Callable[[np.ndarray], np.ndarray]
 TRAINED = (
     "updates",
@@ -162,7 +162,7 @@ def evaluate(
         title = f"{name} ({model.registry_name}, trained on {about.get('data', '?')})"
         row, predictions[name] = _measure(title, model, data, split)
         calibration = calibration_in(about, **fit)
-        if calibration:
+        if calibration and (split, data.digest) != ("validation", about["calibration"].get("digest")):
             row.metrics.update(_covered(calibration, data[split], predictions[name]))
         rows.append(row)
     return Evaluation(data, split, rows, predictions)

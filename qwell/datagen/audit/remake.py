@@ -6,17 +6,17 @@ it. A file made again may be compared with the sha256 that the manifest has of i
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from qwell import plugins
-from qwell.datagen.clusters import Workers, available_cores, main_out_of_sight, warm_up
+from qwell.datagen.clusters import Workers, available_cores, local_processes, warm_up
 from qwell.datagen.pipeline import Recipe, get_ready, in_workers, rows_between
-from qwell.errors import InvalidInput, QwellError
+from qwell.errors import InvalidInput, QwellError, WorkerError
 from qwell.store.backends import SHARDED
 from qwell.store.manifest import FileRecord, Manifest
 from qwell.store.provenance import made_with, versions_in_words
@@ -85,7 +85,7 @@ def shard_files(recipe: Recipe, plan: Plan, split: str, shard: int) -> dict[str,
     if min(count, len(parts)) > 1:
         try:
             return _encoded(plan, split, shard, _rows_of_parts(recipe, plan, split, parts, count))
-        except BrokenExecutor:  # they died, perhaps for want of memory
+        except (BrokenExecutor, WorkerError):  # they died, perhaps for want of memory
             pass
     return _encoded(plan, split, shard, _asked(rows_between, recipe, split, start, stop))
 
@@ -101,11 +101,7 @@ def _rows_of_parts(
 ) -> dict[str, np.ndarray]:
     """Rows of a split from first to last, whose parts so many processes make."""
     needed = plugins.parcel(plan.recipe.get("plugins"))
-    server = multiprocessing.get_context("forkserver")
-    with (
-        main_out_of_sight(),
-        ProcessPoolExecutor(min(count, len(parts)), server, plugins.receive, (needed,)) as pool,
-    ):
+    with local_processes(min(count, len(parts)), partial(plugins.receive, needed)) as pool:
         tasks = [pool.submit(rows_between, recipe, split, *part) for part in parts]
         made = [_asked(task.result) for task in tasks]
     return {name: np.concatenate([rows[name] for rows in made]) for name in made[0]}
