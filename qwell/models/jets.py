@@ -73,8 +73,8 @@ def derivatives(
     """Value, first and second derivatives of a network with respect to its inputs, batched and exact.
 
     Differentiable with respect to parameters and inputs; errors are those of rounding. What is kept for the
-    gradient of a Laplacian takes about 6 kB a point at 3 inputs and 5 layers of 10 in float64, and of a
-    Hessian about 65 kB at 64 inputs; `chunk` bounds it.
+    gradient of a Laplacian takes about 6 kB a point at 3 inputs and 5 layers of 10 in float64 (nothing where
+    the kernel of `fused` does it), and of a Hessian about 65 kB at 64 inputs; `chunk` bounds it.
 
     Arguments:
         network: any module that treats points one by one and is made of smooth functions. `nn.Sequential` of
