@@ -19,6 +19,7 @@ Shapes: … batch, a b inputs (N₀), k outputs (N_L), n width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,7 @@ from qwell.models.chains import (
     layers_of,
 )
 from qwell.models.foreign import carry
+from qwell.models.fused import by_laplacian
 
 ORDERS = ("first", "laplacian", "diagonal", "hessian")
 METHODS = ("auto", "recursion", "factorised", "carried")
@@ -71,8 +73,8 @@ def derivatives(
     """Value, first and second derivatives of a network with respect to its inputs, batched and exact.
 
     Differentiable with respect to parameters and inputs; errors are those of rounding. What is kept for the
-    gradient of a Laplacian takes about 6 kB a point at 3 inputs and 5 layers of 10 in float64, and of a
-    Hessian about 65 kB at 64 inputs; `chunk` bounds it.
+    gradient of a Laplacian takes about 6 kB a point at 3 inputs and 5 layers of 10 in float64 (nothing where
+    the kernel of `fused` does it), and of a Hessian about 65 kB at 64 inputs; `chunk` bounds it.
 
     Arguments:
         network: any module that treats points one by one and is made of smooth functions. `nn.Sequential` of
@@ -113,10 +115,8 @@ def derivatives(
         return Jet(value, first, _nothing(value, x.shape[-1], order) if second is None else second)
     check_points(layers, x)
     if method == "auto":
-        if x.shape[-1] == 1 and order != "first":  # all second derivatives are the Laplacian
-            value, first, second = _recursion(layers, x, "laplacian")
-            extra = {"laplacian": (), "diagonal": (1,), "hessian": (1, 1)}[order]
-            return Jet(value, first, second.view(*value.shape, *extra))  # type: ignore[union-attr]
+        if (found := by_laplacian(layers, x, order, partial(_recursion, order="laplacian"))) is not None:
+            return Jet(*found)
         method = _faster(layers, x, order)
     return (_recursion if method == "recursion" else _factorised)(layers, x, order)
 

@@ -21,13 +21,13 @@ def compiled(**more: Any) -> Callable[[Callable[..., Any]], Any]:
     Where numba may write neither beside the package nor in the home directory, every process compiles anew.
 
     Arguments:
-        more: options of `numba.njit` besides `OPTIONS`.
+        more: options of `numba.njit` besides `OPTIONS`, or instead of them.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(**OPTIONS, **more)(function)
+            return numba.njit(**{**OPTIONS, **more})(function)
         except RuntimeError:  # there is no directory for its cache
-            return numba.njit(**{**OPTIONS, "cache": False}, **more)(function)
+            return numba.njit(**{**OPTIONS, **more, "cache": False})(function)
 
     return decorate
