@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qwell.cli.answers import answer, as_json
-from qwell.cli.options import path_option
+from qwell.cli.options import given, path_option
 from qwell.progress import stage
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SHOWN = 0.2, 100.0  # length and σ of the sets that the table has
 
 @click.command()
 @click.argument("models", metavar="[RUN]…", nargs=-1)
-@click.option("--n", type=int, default=2000, show_default=True, help="Potentials of each test set.")
+@click.option("--n", type=int, help="Potentials of each test set; by default 2,000.")
 @path_option("--out", help="File of all entries, CSV.", default="league.csv")
 @click.option(
     "--figure",
@@ -28,7 +28,7 @@ SHOWN = 0.2, 100.0  # length and σ of the sets that the table has
     help="File for a figure of error against time, PNG, SVG or PDF.",
 )
 @as_json
-def league(models: tuple[str, ...], n: int, out: Path | None, figure: Path | None) -> None:
+def league(models: tuple[str, ...], n: int | None, out: Path | None, figure: Path | None) -> None:
     """Measure networks on fixed test sets, beside the best classical method at equal error.
 
     They predict energies. RUN is a run, a model folder, an address or a pretrained name; all shipped networks
@@ -45,7 +45,8 @@ def league(models: tuple[str, ...], n: int, out: Path | None, figure: Path | Non
         check_format(figure)
     out = out or Path("league.csv")
     with stage("test sets", len(laws())) as bar:
-        entries = list(measure(models or list(list_models(task="spectra", pretrained=True)), n, progress=bar))
+        players = models or list(list_models(task="spectra", pretrained=True))
+        entries = list(measure(players, **given({"n": n}), progress=bar))
     write_csv(entries, out)
     results = {"written": out, "entries": [asdict(entry) for entry in entries]}
     text = f"{_table(entries)}\n\nall {len(entries)} entries: {out}"

@@ -241,6 +241,8 @@ def _send(data: Dataset, name: str, place: Place) -> int:
             try:
                 size = place.put(file, name)
             except FileNotFoundError as error:
+                if not file.exists():
+                    raise
                 raise TransferError(f"{place.url}/{name} went while it was sent; repeat the push") from error
             if not os.path.samestat(os.fstat(hashed.fileno()), file.stat()):
                 raise ValueError("another file was put in its place while it was sent")
