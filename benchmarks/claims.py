@@ -103,8 +103,8 @@ def _said_of_solvers(r: Results) -> str:
     errors = found(r, r"(.*): error of lanes.*").values()
     return (
         f"`--solver lanes` finds ten energies in {short(ours['100'])} µs on a mesh of 100 and in"
-        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials; peers and"
-        f" errors of 100 to 10): {short(min(ratios))} to {short(max(ratios))} times faster than the fastest"
+        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials; the others"
+        f" and errors of fewer): {short(min(ratios))} to {short(max(ratios))} times faster than the fastest"
         f" call of scipy, with errors of at most {max(errors):.1e}."
     )
 
