@@ -103,7 +103,7 @@ def _said_of_solvers(r: Results) -> str:
     errors = found(r, r"(.*): error of lanes.*").values()
     return (
         f"`--solver lanes` finds ten energies in {short(ours['100'])} µs on a mesh of 100 and in"
-        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials; the others"
+        f" {short(ours['1600'])} µs on one of 1,600 ({r['potentials a mesh for lanes']:,} potentials; others"
         f" and errors of fewer): {short(min(ratios))} to {short(max(ratios))} times faster than the fastest"
         f" call of scipy, with errors of at most {max(errors):.1e}."
     )
@@ -295,10 +295,11 @@ def _certify(r: Results, axes: Axes) -> None:
 def _said_of_certify(r: Results) -> str:
     costs = found(r, r"(.*): certifying by solving.*").values()
     smallest = found(r, r"(.*): smallest δ by solving").values()
+    edge = found(r, r"at the edge, all: (.*)")
     return (
-        f"Sturm counts prove that an energy lies within δ of its level: {r['at the edge, all: false (0)']} false"
-        f" among {r['at the edge, all: certified']:,} certificates, in {r['at the edge, all: checks']:,} checks,"
-        f" for {short(min(costs))} to {short(max(costs))} of the time of solving; the smallest δ, which"
+        f"Sturm counts prove that an energy lies within δ of its level: {edge['false (0)']} false among"
+        f" {edge['certified']:,.0f} certificates, in {edge['checks']:,.0f} checks at the edge of δ, for"
+        f" {short(min(costs))} to {short(max(costs))} of the time of solving; the smallest δ, which"
         f" `predict --certify` says, takes {short(min(smallest))} to {short(max(smallest))} times that."
     )
 

@@ -70,13 +70,11 @@ def whole_command(n: int, solver: str, folder: Path) -> tuple[float, float]:
 
 
 def running_rate(solver: str, folder: Path) -> float:
-    """Samples per second of one worker in full swing: draw, solve, write shard after shard.
+    """Samples per second of one process in full swing: draw, solve, write shard after shard.
 
     Everything is done three times and the median counts: fresh memory of a virtual machine is slow to touch.
     """
-    clusters.warm_up(["qwell.datagen.pipeline", "qwell.physics.lanes"])
-    with clusters.local_processes(1) as pool:
-        return float(np.median([pool.submit(_running_rate, solver, folder).result() for _ in range(3)]))
+    return float(np.median([_running_rate(solver, folder) for _ in range(3)]))
 
 
 def _running_rate(solver: str, folder: Path) -> float:

@@ -5,7 +5,7 @@
 CPU microseconds a potential, the least of some repetitions; the same potentials for all (kernels m3, mesh M).
 JAX's `eigh_tridiagonal` is compiled for the batch; it is left out where JAX is not installed. Errors are the
 largest difference from sterf, relative to the energy. Slow peers and errors are of fewer potentials, 100 on a
-mesh of 100 to 10 on the finest. Other drivers of scipy (stemr; stebz with a looser tolerance) were not faster.
+mesh of 100 to 10 on the finest. Other drivers of scipy (stemr; stebz with a loose tolerance) were not faster.
 """
 
 from __future__ import annotations
