@@ -53,10 +53,9 @@ def draw_matrix(
     )
     axes.set_yticks(range(len(rows)), rows)
     middle = np.sqrt(low * high)
+    cell = "{:.1e}".format if low < 0.01 else "{:.2f}".format  # one way of writing a matrix
     for (i, j), value in np.ndenumerate(matrix):
-        axes.text(
-            j, i, f"{value:.2g}", ha="center", va="center", color="white" if value < middle else "black"
-        )
+        axes.text(j, i, cell(value), ha="center", va="center", color="white" if value < middle else "black")
     axes.figure.colorbar(image, ax=axes, label=quantity)
 
 
