@@ -1,0 +1,320 @@
+"""Exact motion in torch, with gradients to the wave function, the potential, and all that drives it.
+
+    i ∂ψ/∂t = (T + V(x) + D(x, t)) ψ,   ħ = m = 1, on a ring
+
+by symmetric compositions (`physics/propagators/compositions.py`). Their steps are unitary, so that the gradient
+needs no stored steps: it goes the way back, undoing each step of ψ beside each step of its adjoint, and is the
+exact gradient of what was computed, to rounding. Shapes: b batch, n points, t times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from qwell.errors import InvalidInput, unknown
+from qwell.physics.propagators.compositions import composition
+from qwell.physics.propagators.settings import HAMILTONIANS, kinetic_energy
+from qwell.physics.ring import Ring
+
+Drive = Callable[[Tensor], Tensor]
+TOGETHER = 2**19  # numbers of the potential that are made at once: a few MB
+MOST_STEPS = 2**16  # a frame
+FASTEST = 0.5  # atomic units of time: the longest step that a search for enough steps begins with
+
+
+def propagate(
+    psi: Complex[Tensor, "*b n"],
+    potential: Float[Tensor, "*v n"],
+    drive: Drive | None = None,
+    *,
+    ring: Ring,
+    dt: float,
+    frames: int = 1,
+    substeps: int | None = None,
+    order: int = 6,
+    hamiltonian: str = "spectral",
+    start: float = 0.0,
+    parameters: Sequence[Tensor] | None = None,
+    tolerance: float = 1e-10,
+) -> Complex[Tensor, "*b frames+1 n"]:
+    """ψ(0), ψ(Δt) … ψ(frames·Δt) of wave functions in V(x) + D(x, t), differentiable.
+
+    Gradients reach `psi`, `potential` and the parameters of the drive. The memory of forward and backward does
+    not depend on the number of steps, only on that of frames, which are the answer. A gradient costs three to
+    four propagations. There are no gradients of gradients.
+
+    Arguments:
+        psi: complex128, or complex64 for a quarter of the digits.
+        potential: V, Hartree; its shape without n broadcasts to that of psi.
+        drive: D: times (t,) in float64 → Hartree, (t, *v n), each row of a time broadcasting like V: a module, or
+            any function.
+        ring: the box.
+        dt: Δt between frames, atomic units.
+        frames: steps Δt; one frame more is the answer.
+        substeps: steps a frame. Without them, as many as `enough_substeps` finds, at the cost of some
+            propagations: find them once and give them where propagations are many.
+        order: of the error in the step: 2, 4 or 6.
+        hamiltonian: "spectral", T = k²/2; or "lattice", second-order differences.
+        start: the time of the first frame.
+        parameters: tensors that D depends on, for gradients; of a module its parameters.
+        tolerance: asked of `enough_substeps`.
+
+    Raises:
+        InvalidInput: shapes that do not fit, numbers out of range, or a tolerance out of reach.
+
+    Example:
+        >>> ring = Ring(box=40.0, points=256)
+        >>> x = torch.from_numpy(ring.x - 20.0)
+        >>> psi = torch.exp(-x**2 / 2).to(torch.complex128) * torch.pi**-0.25
+        >>> field = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+        >>> def dipole(t):
+        ...     return -field * torch.cos(t)[:, None] * x
+        >>> frames = propagate(psi, x**2 / 2, dipole, ring=ring, dt=1.0, substeps=20, parameters=[field])
+        >>> position = (x * frames[-1].abs() ** 2).sum() * ring.dx
+        >>> round(float(position), 6) == round(0.3 / 2 * torch.sin(torch.tensor(1.0)).item(), 6)
+        True
+        >>> position.backward()
+        >>> round(float(field.grad), 6) == round(torch.sin(torch.tensor(1.0)).item() / 2, 6)
+        True
+    """
+    plan = _plan(psi, potential, drive, ring, dt, frames, order, hamiltonian, start, parameters)
+    if substeps is None:
+        substeps = _enough(psi.detach(), potential.detach(), plan, tolerance)
+    if not 1 <= substeps <= MOST_STEPS:
+        raise InvalidInput(f"substeps is {substeps}; it must be from 1 to {MOST_STEPS:,}")
+    found: Tensor = _Propagate.apply(psi, potential, plan.of(substeps), *plan.parameters)
+    return found
+
+
+def enough_substeps(
+    psi: Complex[Tensor, "*b n"],
+    potential: Float[Tensor, "*v n"],
+    drive: Drive | None = None,
+    *,
+    ring: Ring,
+    dt: float,
+    frames: int = 1,
+    order: int = 6,
+    hamiltonian: str = "spectral",
+    start: float = 0.0,
+    tolerance: float = 1e-10,
+) -> int:
+    """Steps a frame after which all frames are within the tolerance, by comparing with twice as many steps.
+
+    Arguments as of `propagate`; tolerance is that of ‖ψ − ψ_exact‖/‖ψ‖, the largest of the batch in any frame.
+
+    Raises InvalidInput if rounding, or the most steps allowed, stand in the way.
+    """
+    plan = _plan(psi, potential, drive, ring, dt, frames, order, hamiltonian, start, ())
+    return _enough(psi.detach(), potential.detach(), plan, tolerance)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked of a propagation; `substeps` is 0 until it is known."""
+
+    ring: Ring
+    dt: float
+    frames: int
+    order: int
+    hamiltonian: str
+    start: float
+    drive: Drive | None
+    parameters: tuple[Tensor, ...]
+    substeps: int = 0
+
+    def of(self, substeps: int) -> _Plan:
+        return replace(self, substeps=substeps)
+
+
+def _plan(
+    psi: Tensor,
+    potential: Tensor,
+    drive: Drive | None,
+    ring: Ring,
+    dt: float,
+    frames: int,
+    order: int,
+    hamiltonian: str,
+    start: float,
+    parameters: Sequence[Tensor] | None,
+) -> _Plan:
+    """The plan; InvalidInput unless it can be carried out."""
+    if not psi.is_complex() or potential.is_complex():
+        raise InvalidInput(
+            f"psi is {psi.dtype} and potential {potential.dtype}; psi must be complex and the potential real"
+        )
+    try:
+        fits = torch.broadcast_shapes(psi.shape, potential.shape) == psi.shape
+    except RuntimeError:
+        fits = False
+    if not fits or psi.shape[-1] != ring.points or potential.shape[-1] != ring.points:
+        raise InvalidInput(
+            f"psi has the shape {tuple(psi.shape)} and potential {tuple(potential.shape)}; expected"
+            f" (…, {ring.points}) of both, and the potential's to broadcast to psi's"
+        )
+    if hamiltonian not in HAMILTONIANS:
+        raise InvalidInput(unknown("hamiltonian", hamiltonian, HAMILTONIANS))
+    if not (math.isfinite(dt) and dt > 0 and math.isfinite(start)):
+        raise InvalidInput(f"dt is {dt} and start {start}; dt must be positive, both finite")
+    if frames < 1:
+        raise InvalidInput(f"frames is {frames}; it must be at least 1")
+    composition(order, hamiltonian)
+    if parameters is None:
+        parameters = tuple(drive.parameters()) if isinstance(drive, nn.Module) else ()
+    elif drive is None and len(parameters):
+        raise InvalidInput("parameters are those of a drive, and there is no drive")
+    return _Plan(ring, dt, frames, order, hamiltonian, start, drive, tuple(parameters))
+
+
+class _Steps:
+    """The factors of one frame's steps, in the order in which they act: a kick, then drift and kick in turn."""
+
+    def __init__(self, psi: Tensor, potential: Tensor, plan: _Plan) -> None:
+        step = plan.dt / plan.substeps
+        once = composition(plan.order, plan.hamiltonian)
+        all_steps = once.repeated(plan.substeps)
+        self.plan, self.potential, self.kind = plan, potential, psi.dtype
+        self.together = max(TOGETHER // max(psi.numel(), 1), 1)
+        kinetic = torch.from_numpy(kinetic_energy(plan.ring, plan.hamiltonian)).to(psi.device)
+        angles = torch.from_numpy(once.drifts * step).to(psi.device)[:, None] * kinetic
+        self.drifts = torch.polar(torch.ones_like(angles), -angles).to(psi.dtype)
+        self.weights = all_steps.kicks * step
+        self.times = torch.from_numpy(all_steps.times * step)
+        if plan.drive is None:  # few different kicks, all known
+            weights, self.which = np.unique(self.weights.round(15), return_inverse=True)
+            self.known = self._phases(weights, potential[None])
+
+    def _phases(self, weights: np.ndarray, potential: Tensor) -> Tensor:
+        """e^{−iwV} of (t,) weights and (t or 1, *v, n) potentials."""
+        w = torch.from_numpy(weights).to(potential).reshape(-1, *(1,) * (potential.dim() - 1))
+        angles = w * potential
+        return torch.polar(torch.ones_like(angles), -angles).to(self.kind)
+
+    def pieces(self) -> list[range]:
+        """Numbers of kicks that are made together."""
+        all_kicks = range(len(self.weights))
+        return [all_kicks[i : i + self.together] for i in range(0, len(all_kicks), self.together)]
+
+    def driven(self, frame: int, piece: range) -> Tensor:
+        """D at the kicks of a piece, (t, *v or 1s, n)."""
+        assert self.plan.drive is not None
+        begin = self.plan.start + frame * self.plan.dt
+        times = (begin + self.times[piece.start : piece.stop]).to(self.potential.device)
+        found = self.plan.drive(times)
+        if found.shape[:1] != times.shape or found.shape[-1:] != self.potential.shape[-1:] or found.is_complex():
+            raise InvalidInput(
+                f"the drive gives {found.dtype} of the shape {tuple(found.shape)} at {len(times)} times;"
+                f" expected real numbers ({len(times)}, …, {self.potential.shape[-1]})"
+            )
+        return found.reshape(len(times), *(1,) * (self.potential.dim() + 1 - found.dim()), *found.shape[1:])
+
+    def kicks(self, piece: range, driven: Tensor | None) -> Sequence[Tensor]:
+        """e^{−iwV} of a piece, each (*v, n)."""
+        if driven is None:
+            return [self.known[i] for i in self.which[piece.start : piece.stop]]
+        return self._phases(self.weights[piece.start : piece.stop], self.potential + driven)
+
+    def drift(self, kick: int) -> Tensor:
+        """e^{−iTaδ} in Fourier space before a kick that is not the first, (n,)."""
+        return self.drifts[(kick - 1) % len(self.drifts)]
+
+
+def _forwards(psi: Tensor, potential: Tensor, plan: _Plan) -> Tensor:
+    """All frames (*b, frames + 1, n)."""
+    steps = _Steps(psi, potential, plan)
+    frames = psi.new_empty(*psi.shape[:-1], plan.frames + 1, psi.shape[-1])
+    frames[..., 0, :] = psi
+    for frame in range(plan.frames):
+        for piece in steps.pieces():
+            kicks = steps.kicks(piece, None if plan.drive is None else steps.driven(frame, piece))
+            for number, kick in zip(piece, kicks, strict=True):
+                if number:
+                    psi = torch.fft.ifft(torch.fft.fft(psi).mul_(steps.drift(number)))
+                    psi.mul_(kick)
+                else:
+                    psi = psi * kick
+        frames[..., frame + 1, :] = psi
+    return frames
+
+
+class _Propagate(torch.autograd.Function):
+    """All frames of a propagation; backwards, the steps are undone beside those of the adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, psi: Tensor, potential: Tensor, plan: _Plan, *parameters: Tensor) -> Tensor:
+        frames = _forwards(psi, potential, plan)
+        ctx.plan = plan
+        ctx.save_for_backward(frames, potential, *parameters)
+        return frames
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        frames, potential, *parameters = ctx.saved_tensors
+        plan: _Plan = ctx.plan
+        of_potential, of_drive = ctx.needs_input_grad[1], any(ctx.needs_input_grad[3:])
+        steps = _Steps(frames[..., 0, :], potential, plan)
+        back = steps.drifts.conj().resolve_conj()
+        found = torch.zeros_like(potential)
+        asked = [p for p, needed in zip(parameters, ctx.needs_input_grad[3:], strict=True) if needed]
+        sums = [torch.zeros_like(p) for p in asked]
+        pair = torch.stack([frames[..., -1, :], cotangent[..., -1, :]])  # ψ, and the adjoint
+        for frame in reversed(range(plan.frames)):
+            pair[0] = frames[..., frame + 1, :]  # so that rounding does not add up on the way back
+            for piece in reversed(steps.pieces()):
+                driven = None
+                if plan.drive is not None:
+                    with torch.set_grad_enabled(of_drive):
+                        driven = steps.driven(frame, piece)
+                kicks = steps.kicks(piece, None if driven is None else driven.detach())
+                slopes = pair.new_empty(len(piece), *pair.shape[1:]).real if of_potential or of_drive else None
+                for i in reversed(range(len(piece))):
+                    if slopes is not None:  # of a kick e^{−iwV}: w Im(λ* ψ)
+                        torch.mul((pair[1].conj() * pair[0]).imag, float(steps.weights[piece[i]]), out=slopes[i])
+                    pair.mul_(kicks[i].conj())
+                    if piece[i]:
+                        pair = torch.fft.ifft(torch.fft.fft(pair).mul_(back[(piece[i] - 1) % len(back)]))
+                if slopes is not None and of_potential:
+                    found += slopes.sum(0).sum_to_size(potential.shape)
+                if slopes is not None and driven is not None and of_drive:
+                    shares = torch.autograd.grad(
+                        driven, asked, slopes.sum_to_size(driven.shape).to(driven), allow_unused=True
+                    )
+                    for total, share in zip(sums, shares, strict=True):
+                        if share is not None:
+                            total += share
+            pair[1] += cotangent[..., frame, :]
+        parts = iter(sums)
+        own = [next(parts) if needed else None for needed in ctx.needs_input_grad[3:]]
+        return pair[1], found if of_potential else None, None, *own
+
+
+@torch.no_grad()
+def _enough(psi: Tensor, potential: Tensor, plan: _Plan, tolerance: float) -> int:
+    """The number of `enough_substeps`."""
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise InvalidInput(f"tolerance is {tolerance}; it must be positive")
+    size = psi.abs().square().sum(-1, keepdim=True).sqrt()[..., None].clamp(min=1e-300)
+    count, gain = max(math.ceil(plan.dt / FASTEST), 1), 2**plan.order - 1
+    coarse, before = _forwards(psi, potential, plan.of(count)), math.inf
+    while 2 * count <= MOST_STEPS:
+        fine = _forwards(psi, potential, plan.of(2 * count))
+        apart = float(((fine - coarse) / size).abs().square().sum(-1).sqrt().max())
+        if apart / gain <= tolerance:
+            return 2 * count
+        if not apart < before and apart < 1e-3:
+            break
+        before, coarse, count = apart, fine, 2 * count
+    raise InvalidInput(
+        f"no number of steps up to {2 * count:,} a frame brings the error below {tolerance:g}: choose a larger"
+        " tolerance, complex128, or shorter frames"
+    )
