@@ -2,9 +2,9 @@
 
     i ∂ψ/∂t = (T + V(x) + D(x, t)) ψ,   ħ = m = 1, on a ring
 
-by symmetric compositions (`physics/propagators/compositions.py`). Their steps are unitary, so that the gradient
-needs no stored steps: it goes the way back, undoing each step of ψ beside each step of its adjoint, and is the
-exact gradient of what was computed, to rounding. Shapes: b batch, n points, t times.
+by symmetric compositions (`physics/propagators/compositions.py`). Their steps are unitary, so that the
+gradient needs no stored steps: it goes the way back, undoing each step of ψ beside each step of its adjoint,
+and is the exact gradient of what was computed, to rounding. Shapes: b batch, n points, t times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from qwell.physics.propagators.settings import HAMILTONIANS, kinetic_energy
 from qwell.physics.ring import Ring
 
 Drive = Callable[[Tensor], Tensor]
-TOGETHER = 2**19  # numbers of the potential that are made at once: a few MB
+SMALL = 2**14  # numbers of ψ up to which it pays to transform it together with the adjoint
+TOGETHER = 2**17  # numbers of the potential that are made at once: a few MB
 MOST_STEPS = 2**16  # a frame
 FASTEST = 0.5  # atomic units of time: the longest step that a search for enough steps begins with
 
@@ -47,15 +48,15 @@ def propagate(
 ) -> Complex[Tensor, "*b frames+1 n"]:
     """ψ(0), ψ(Δt) … ψ(frames·Δt) of wave functions in V(x) + D(x, t), differentiable.
 
-    Gradients reach `psi`, `potential` and the parameters of the drive. The memory of forward and backward does
-    not depend on the number of steps, only on that of frames, which are the answer. A gradient costs three to
-    four propagations. There are no gradients of gradients.
+    Gradients reach `psi`, `potential` and the parameters of the drive. The memory of forward and backward
+    does not depend on the number of steps, only on that of frames, which are the answer. A gradient costs
+    about four propagations. There are no gradients of gradients.
 
     Arguments:
         psi: complex128, or complex64 for a quarter of the digits.
         potential: V, Hartree; its shape without n broadcasts to that of psi.
-        drive: D: times (t,) in float64 → Hartree, (t, *v n), each row of a time broadcasting like V: a module, or
-            any function.
+        drive: D: times (t,) in float64 → Hartree, (t, *v n), each row of a time broadcasting like V: a
+            module, or any function.
         ring: the box.
         dt: Δt between frames, atomic units.
         frames: steps Δt; one frame more is the answer.
@@ -90,7 +91,7 @@ def propagate(
         substeps = _enough(psi.detach(), potential.detach(), plan, tolerance)
     if not 1 <= substeps <= MOST_STEPS:
         raise InvalidInput(f"substeps is {substeps}; it must be from 1 to {MOST_STEPS:,}")
-    found: Tensor = _Propagate.apply(psi, potential, plan.of(substeps), *plan.parameters)
+    found: Tensor = _Propagate.apply(psi, potential, plan.of(substeps), *plan.parameters)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -109,7 +110,8 @@ def enough_substeps(
 ) -> int:
     """Steps a frame after which all frames are within the tolerance, by comparing with twice as many steps.
 
-    Arguments as of `propagate`; tolerance is that of ‖ψ − ψ_exact‖/‖ψ‖, the largest of the batch in any frame.
+    Arguments as of `propagate`; tolerance is that of ‖ψ − ψ_exact‖/‖ψ‖, the largest of the batch in any
+    frame.
 
     Raises InvalidInput if rounding, or the most steps allowed, stand in the way.
     """
@@ -153,8 +155,8 @@ def _plan(
             f"psi is {psi.dtype} and potential {potential.dtype}; psi must be complex and the potential real"
         )
     try:
-        fits = torch.broadcast_shapes(psi.shape, potential.shape) == psi.shape
-    except RuntimeError:
+        fits = np.broadcast_shapes(psi.shape, potential.shape) == tuple(psi.shape)
+    except ValueError:
         fits = False
     if not fits or psi.shape[-1] != ring.points or potential.shape[-1] != ring.points:
         raise InvalidInput(
@@ -176,17 +178,21 @@ def _plan(
 
 
 class _Steps:
-    """The factors of one frame's steps, in the order in which they act: a kick, then drift and kick in turn."""
+    """The factors of one frame's steps, in the order in which they act: a kick, then drift and kick in turn.
 
-    def __init__(self, psi: Tensor, potential: Tensor, plan: _Plan) -> None:
+    Those that undo them, if they are for the way back (sign 1 instead of −1).
+    """
+
+    def __init__(self, psi: Tensor, potential: Tensor, plan: _Plan, sign: int = -1) -> None:
         step = plan.dt / plan.substeps
         once = composition(plan.order, plan.hamiltonian)
         all_steps = once.repeated(plan.substeps)
         self.plan, self.potential, self.kind = plan, potential, psi.dtype
+        self.dims, self.sign = psi.dim(), sign
         self.together = max(TOGETHER // max(psi.numel(), 1), 1)
         kinetic = torch.from_numpy(kinetic_energy(plan.ring, plan.hamiltonian)).to(psi.device)
         angles = torch.from_numpy(once.drifts * step).to(psi.device)[:, None] * kinetic
-        self.drifts = torch.polar(torch.ones_like(angles), -angles).to(psi.dtype)
+        self.drifts = torch.polar(torch.ones_like(angles), sign * angles).to(psi.dtype)
         self.weights = all_steps.kicks * step
         self.times = torch.from_numpy(all_steps.times * step)
         if plan.drive is None:  # few different kicks, all known
@@ -194,10 +200,10 @@ class _Steps:
             self.known = self._phases(weights, potential[None])
 
     def _phases(self, weights: np.ndarray, potential: Tensor) -> Tensor:
-        """e^{−iwV} of (t,) weights and (t or 1, *v, n) potentials."""
-        w = torch.from_numpy(weights).to(potential).reshape(-1, *(1,) * (potential.dim() - 1))
-        angles = w * potential
-        return torch.polar(torch.ones_like(angles), -angles).to(self.kind)
+        """e^{∓iwV} of (t,) weights and (t or 1, *v, n) potentials."""
+        w = torch.from_numpy(self.sign * weights).to(potential)
+        angles = w.reshape(-1, *(1,) * (potential.dim() - 1)) * potential
+        return torch.polar(torch.ones_like(angles), angles).to(self.kind)
 
     def pieces(self) -> list[range]:
         """Numbers of kicks that are made together."""
@@ -205,26 +211,35 @@ class _Steps:
         return [all_kicks[i : i + self.together] for i in range(0, len(all_kicks), self.together)]
 
     def driven(self, frame: int, piece: range) -> Tensor:
-        """D at the kicks of a piece, (t, *v or 1s, n)."""
+        """D at the kicks of a piece, (t, *v, n), with as many dimensions v as ψ has, some of them 1."""
         assert self.plan.drive is not None
         begin = self.plan.start + frame * self.plan.dt
         times = (begin + self.times[piece.start : piece.stop]).to(self.potential.device)
         found = self.plan.drive(times)
-        if found.shape[:1] != times.shape or found.shape[-1:] != self.potential.shape[-1:] or found.is_complex():
+        if (
+            found.shape[:1] != times.shape
+            or found.shape[-1:] != self.potential.shape[-1:]
+            or found.is_complex()
+        ):
             raise InvalidInput(
                 f"the drive gives {found.dtype} of the shape {tuple(found.shape)} at {len(times)} times;"
                 f" expected real numbers ({len(times)}, …, {self.potential.shape[-1]})"
             )
-        return found.reshape(len(times), *(1,) * (self.potential.dim() + 1 - found.dim()), *found.shape[1:])
+        return found.reshape(len(times), *(1,) * (self.dims + 1 - found.dim()), *found.shape[1:])
 
     def kicks(self, piece: range, driven: Tensor | None) -> Sequence[Tensor]:
-        """e^{−iwV} of a piece, each (*v, n)."""
+        """e^{∓iwV} of a piece, each (*v, n)."""
         if driven is None:
             return [self.known[i] for i in self.which[piece.start : piece.stop]]
-        return self._phases(self.weights[piece.start : piece.stop], self.potential + driven)
+        return self._phases(self.weights[piece.start : piece.stop], self.potential + driven).unbind()
+
+    def weight(self, piece: range) -> Tensor:
+        """w of a piece, (t, 1s) like slopes of kicks."""
+        weights = torch.from_numpy(self.weights[piece.start : piece.stop]).to(self.potential)
+        return weights.reshape(-1, *(1,) * (self.dims if self.plan.drive else self.potential.dim()))
 
     def drift(self, kick: int) -> Tensor:
-        """e^{−iTaδ} in Fourier space before a kick that is not the first, (n,)."""
+        """e^{∓iTaδ} in Fourier space before a kick that is not the first, (n,)."""
         return self.drifts[(kick - 1) % len(self.drifts)]
 
 
@@ -262,40 +277,49 @@ class _Propagate(torch.autograd.Function):
         frames, potential, *parameters = ctx.saved_tensors
         plan: _Plan = ctx.plan
         of_potential, of_drive = ctx.needs_input_grad[1], any(ctx.needs_input_grad[3:])
-        steps = _Steps(frames[..., 0, :], potential, plan)
-        back = steps.drifts.conj().resolve_conj()
-        found = torch.zeros_like(potential)
+        steps = _Steps(frames[..., 0, :], potential, plan, sign=1)
+        found = potential.new_zeros(potential.shape)
         asked = [p for p, needed in zip(parameters, ctx.needs_input_grad[3:], strict=True) if needed]
         sums = [torch.zeros_like(p) for p in asked]
-        pair = torch.stack([frames[..., -1, :], cotangent[..., -1, :]])  # ψ, and the adjoint
+        adjoint = cotangent[..., -1, :]
         for frame in reversed(range(plan.frames)):
-            pair[0] = frames[..., frame + 1, :]  # so that rounding does not add up on the way back
+            # ψ is what was found, so that rounding does not add up on the way back; in one if small
+            pair = [frames[..., frame + 1, :].clone(), adjoint.clone()]
+            pair = [torch.stack(pair)] if adjoint.numel() <= SMALL else pair
             for piece in reversed(steps.pieces()):
                 driven = None
                 if plan.drive is not None:
                     with torch.set_grad_enabled(of_drive):
                         driven = steps.driven(frame, piece)
                 kicks = steps.kicks(piece, None if driven is None else driven.detach())
-                slopes = pair.new_empty(len(piece), *pair.shape[1:]).real if of_potential or of_drive else None
+                slopes = []  # of the kicks, the last first
                 for i in reversed(range(len(piece))):
-                    if slopes is not None:  # of a kick e^{−iwV}: w Im(λ* ψ)
-                        torch.mul((pair[1].conj() * pair[0]).imag, float(steps.weights[piece[i]]), out=slopes[i])
-                    pair.mul_(kicks[i].conj())
-                    if piece[i]:
-                        pair = torch.fft.ifft(torch.fft.fft(pair).mul_(back[(piece[i] - 1) % len(back)]))
-                if slopes is not None and of_potential:
-                    found += slopes.sum(0).sum_to_size(potential.shape)
-                if slopes is not None and driven is not None and of_drive:
-                    shares = torch.autograd.grad(
-                        driven, asked, slopes.sum_to_size(driven.shape).to(driven), allow_unused=True
-                    )
-                    for total, share in zip(sums, shares, strict=True):
-                        if share is not None:
-                            total += share
-            pair[1] += cotangent[..., frame, :]
+                    if of_potential or of_drive:
+                        psi, dual = pair[0] if len(pair) == 1 else pair
+                        slopes.append(_slope(psi, dual, kicks[i].shape))
+                    for j in range(len(pair)):
+                        pair[j].mul_(kicks[i])
+                        if piece[i]:
+                            pair[j] = torch.fft.ifft(torch.fft.fft(pair[j]).mul_(steps.drift(piece[i])))
+                if slopes:
+                    slope = torch.stack(slopes[::-1]) * steps.weight(piece)
+                    if of_potential:
+                        found += slope.sum(0).sum_to_size(found.shape)
+                    if driven is not None and of_drive:
+                        slope = slope.sum_to_size(driven.shape).to(driven)
+                        shares = torch.autograd.grad(driven, asked, slope, allow_unused=True)
+                        for total, share in zip(sums, shares, strict=True):
+                            if share is not None:
+                                total += share
+            adjoint = (pair[0] if len(pair) == 1 else pair)[1] + cotangent[..., frame, :]
         parts = iter(sums)
         own = [next(parts) if needed else None for needed in ctx.needs_input_grad[3:]]
-        return pair[1], found if of_potential else None, None, *own
+        return adjoint, found if of_potential else None, None, *own
+
+
+def _slope(psi: Tensor, adjoint: Tensor, shape: torch.Size) -> Tensor:
+    """∂/∂(−wV) of what follows a kick e^{−iwV}, summed to its shape: Im(λ* ψ), with ψ and λ after it."""
+    return (adjoint.conj() * psi).imag.sum_to_size(shape)
 
 
 @torch.no_grad()
@@ -315,6 +339,6 @@ def _enough(psi: Tensor, potential: Tensor, plan: _Plan, tolerance: float) -> in
             break
         before, coarse, count = apart, fine, 2 * count
     raise InvalidInput(
-        f"no number of steps up to {2 * count:,} a frame brings the error below {tolerance:g}: choose a larger"
-        " tolerance, complex128, or shorter frames"
+        f"no number of steps up to {2 * count:,} a frame brings the error below {tolerance:g}: choose a"
+        " larger tolerance, complex128, or shorter frames"
     )

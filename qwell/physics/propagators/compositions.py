@@ -2,10 +2,10 @@
 
     e^{−i(T + V)δ} ≈ e^{−ib₀Vδ} e^{−ia₁Tδ} e^{−ib₁Vδ} … e^{−ia_sTδ} e^{−ib_sVδ} + O(δ^{p+1})
 
-with Σa = Σb = 1, the same read backwards. Where V depends on the time, it is taken at t + (a₁ + … + a_j)δ: the
-time is one more coordinate that moves with T. Coefficients by Blanes and Moan, J. Comp. Appl. Math. 142, 313
-(2002): for T quadratic in the momentum ("spectral") those of Runge, Kutta and Nyström (their SRKN_6^b and
-SRKN_11^b), for any other ("lattice") those of S6 and S10, with V for their A.
+with Σa = Σb = 1, the same read backwards. Where V depends on the time, it is taken at
+t + (a₁ + … + a_j)δ: the time is one more coordinate that moves with T. Coefficients by Blanes and Moan,
+J. Comp. Appl. Math. 142, 313 (2002): for T quadratic in the momentum ("spectral") those of Runge, Kutta and
+Nyström (their SRKN_6^b and SRKN_11^b), for any other ("lattice") those of S6 and S10, with V for their A.
 """
 
 from __future__ import annotations
