@@ -15,9 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from qwell.datagen import presets_driven
+from qwell.datagen.recipes.driven import BY_DEFAULT, DrivenRecipe
+from qwell.datagen.recipes.driven_families import DrivenFamily
 from qwell.datagen.recipes.trajectories import Family, TrajectoriesRecipe
 from qwell.errors import InvalidInput, unknown
 from qwell.physics.barriers import Potential
+from qwell.physics.drives import Drive
 from qwell.physics.propagators.settings import METHODS, Propagation
 from qwell.physics.ring import Ring
 from qwell.store.windows import Curriculum
@@ -26,6 +30,7 @@ X0 = (10.0, 40.0, 70.0)
 S0 = tuple(np.arange(1, 4.5, 0.5).tolist())
 E0 = tuple(float(e) for e in range(1, 10))
 LATTICE = Propagation(hamiltonian="lattice")
+DRIVEN_SETTINGS = ("drawn", "absorber", "keep", "levels")  # that only driven simulations have
 AUTO = "auto"  # the propagator that takes less time; recipes name the one that this was
 WIDTHS = (7.0,)  # of barriers, Bohr
 
@@ -129,6 +134,7 @@ PRESETS: dict[str, Callable[[], TrajectoriesRecipe]] = {
     "paper-tests-shaped": _tests_shaped,
     "beyond": _beyond,
     "demo": _demo,
+    **presets_driven.PRESETS,
 }
 
 
@@ -144,8 +150,8 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
 
     Arguments:
         recipe: to be changed; its packets and potentials stay.
-        changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`;
-            `seed` is of the latter. A new method takes its own substep, and a new precision its own
+        changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`
+            or of `DrivenRecipe`; `seed` is of the latter. A new method takes its own substep, and a new precision its own
             tolerance, unless they are given; the method "auto" is the one that takes less time.
     """
     how = _own(Propagation, changes)
@@ -160,7 +166,7 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
         ring=replace(recipe.ring, **_own(Ring, changes)),
         propagation=replace(recipe.propagation, **how),
         curriculum=replace(recipe.curriculum, **_windows(changes)),
-        **_own(TrajectoriesRecipe, changes),
+        **_own(type(recipe), changes),
     )
     return made.by_the_fastest() if auto else made
 
@@ -171,17 +177,20 @@ def grid(
     wb: tuple[float, ...] = WIDTHS,
     v_scale: float | None = None,
     method: str = AUTO,
+    drives: tuple[Drive, ...] = (),
     **settings: Any,
 ) -> TrajectoriesRecipe:
-    """Every packet in every potential.
+    """Every packet in every potential, under every drive if there are any.
 
     Arguments:
         potentials: what packets move in; free space if there are none.
         hb, wb: heights and widths of rectangular barriers in the middle of the box, instead of potentials.
         v_scale: what windows divide potentials by, Hartree; by default the largest |V|, or 1 if all are free.
         method: see `Propagation`; or "auto", the one that takes less time.
+        drives: what potentials are driven by. With these, or with one of the fields that only a
+            `DrivenRecipe` has among the settings, the recipe is one.
         settings: by the names of the fields of `Family`, `Ring`, `Propagation`, `Curriculum` and
-            `TrajectoriesRecipe`; `seed` is of the latter.
+            `TrajectoriesRecipe`, or `DrivenFamily` and `DrivenRecipe`; `seed` is of the recipe.
 
     Raises InvalidInput for barriers and potentials together, or a value out of range.
     """
@@ -193,13 +202,16 @@ def grid(
     scale = _largest(potentials, ring) if v_scale is None else v_scale
     if method not in (AUTO, *METHODS):
         raise InvalidInput(unknown("propagator", method, (AUTO, *METHODS)))
-    own = Propagation.method if method == AUTO else method
-    made = TrajectoriesRecipe(
-        (Family(potentials=potentials, **_own(Family, settings)),),
+    driven = bool(drives) or any(settings.get(name) is not None for name in DRIVEN_SETTINGS)
+    own = (BY_DEFAULT["spectral"] if driven else Propagation.method) if method == AUTO else method
+    family, recipe = (DrivenFamily, DrivenRecipe) if driven else (Family, TrajectoriesRecipe)
+    more: dict[str, Any] = {"drives": drives} if drives else {}
+    made = recipe(
+        (family(potentials=potentials, **more, **_own(family, settings)),),
         ring=ring,
         propagation=Propagation(**_own(Propagation, {"method": own, **settings})),
         curriculum=Curriculum(v_scale=scale, **_windows(settings)),
-        **_own(TrajectoriesRecipe, settings),
+        **_own(recipe, settings),
     )
     return made.by_the_fastest() if method == AUTO else made
 

@@ -14,6 +14,9 @@ height makes a well of a barrier. c is the centre, u = x − c, w the width, h t
     quadratic    height width    h (1 − (2u/w)²) where |u| < w/2
     random       height width length seed    a Gaussian process of correlation length `length`, scaled to run
                                  from 0 to h, where |u| < w/2, and smoothly to 0 at the ends (sin² over w/8)
+    gaussian     height width    h exp(−2 (2u/w)²): e⁻² of h at |u| = w/2
+    harmonic     frequency       ½ ω² u², ω the frequency in Hartree/ħ
+    lattice      height period   h sin²(π u/period): an optical lattice, smooth if whole periods fill the box
     values       values          any values, one a point
 
 and those of plug-ins (`qwell.register_shape`).
@@ -96,6 +99,19 @@ def _random(
     return out
 
 
+def _gaussian(ring: Ring, u: np.ndarray, height: float, width: float) -> np.ndarray:
+    return height * np.exp(-2 * (2 * u / width) ** 2)
+
+
+def _harmonic(ring: Ring, u: np.ndarray, frequency: float) -> np.ndarray:
+    return (frequency * u) ** 2 / 2
+
+
+def _lattice(ring: Ring, u: np.ndarray, height: float, period: float) -> np.ndarray:
+    wave: np.ndarray = height * np.sin(np.pi * u / period) ** 2
+    return wave
+
+
 def _values(ring: Ring, u: np.ndarray, values: list[float]) -> np.ndarray:
     _expect(
         len(values) == ring.points, f"the potential has {len(values)} values, the box {ring.points} points"
@@ -114,11 +130,14 @@ _OWN: dict[str, Callable[..., np.ndarray]] = {
     "trapezoid": _trapezoid,
     "quadratic": _quadratic,
     "random": _random,
+    "gaussian": _gaussian,
+    "harmonic": _harmonic,
+    "lattice": _lattice,
     "values": _values,
 }
 SHAPES: Family[Callable[..., np.ndarray]] = Family("shapes", _OWN)
 LARGEST = 1.7e308  # that float64 holds
-POSITIVE = ("width", "radius", "length", "top")
+POSITIVE = ("width", "radius", "length", "top", "frequency", "period")
 
 
 def _expect(condition: bool, message: str) -> None:

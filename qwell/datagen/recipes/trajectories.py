@@ -136,10 +136,14 @@ class TrajectoriesRecipe:
             if count < 0:
                 raise InvalidInput(f"{name} is {count}; it must be at least 0")
         for family in self.families:
-            for potential in family.potentials:
-                potential.on(self.ring)
-            for x0, s0, e0 in product(family.x0, family.s0, {min(family.e0), max(family.e0)}):
-                packet(self.ring, family.packet, x0, s0, e0, self.wrap)
+            self._check(family)
+
+    def _check(self, family: Family) -> None:
+        """Raise InvalidInput if a family has an impossible case."""
+        for potential in family.potentials:
+            potential.on(self.ring)
+        for x0, s0, e0 in product(family.x0, family.s0, {min(family.e0), max(family.e0)}):
+            packet(self.ring, family.packet, x0, s0, e0, self.wrap)
 
     @property
     def modules(self) -> list[str]:

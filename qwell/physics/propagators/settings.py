@@ -24,13 +24,18 @@ _OWN: dict[str, str | Method] = {
     "space-splitting": "qwell.physics.propagators.space_splitting:space_splitting",
     "eigen": "qwell.physics.propagators.eigen:eigen",
     "truncated-eigen": "qwell.physics.propagators.eigen:truncated_eigen",
+    "split-operator-4": "qwell.physics.propagators.driven:fourth_order",
+    "magnus": "qwell.physics.propagators.driven:fourth_order",
 }
 METHODS: Family[str | Method] = Family("propagators", _OWN)
 HAMILTONIANS = ("spectral", "lattice")
 BOUNDED = ("chebyshev", "truncated-eigen")  # methods whose error has a bound that can be chosen
+CONTROLLED = ("split-operator-4", "magnus")  # methods of fourth order whose steps follow a tolerance
+DRIVEN = (*CONTROLLED, "split-operator")  # methods for potentials that change with time
 SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
 TOLERANCES = {"float64": 1e-11, "float32": 1e-6}
+ESTIMATED = {"float64": 1e-9, "float32": 1e-6}  # of CONTROLLED
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class Propagation:
             if value not in allowed:
                 raise InvalidInput(unknown(name, value, allowed))
         if self.tolerance is None:
-            object.__setattr__(self, "tolerance", TOLERANCES[self.precision])
+            own = ESTIMATED if self.method in CONTROLLED else TOLERANCES
+            object.__setattr__(self, "tolerance", own[self.precision])
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
             if number is None or not (math.isfinite(number) and number > 0):
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")
@@ -86,7 +92,7 @@ class Propagation:
             raise InvalidInput(
                 f"device is {self.device!r} and the propagator {self.method}; eigen runs on cuda, all on cpu"
             )
-        if self.method not in SUBSTEPS:
+        if self.method not in SUBSTEPS and not (self.method in CONTROLLED and self.substep is not None):
             if self.substep is not None:
                 raise InvalidInput(f"{self.method} takes no substeps; leave --substep out")
         elif self.substep is None:

@@ -1,0 +1,126 @@
+"""Wave functions in potentials that change with time, and with open ends; the steps follow a tolerance.
+
+Every few frames, more often than the drives change, a frame is made twice: with n steps and with m = ⌈n/2⌉.
+With order p the error of the better one is about ‖ψ_n − ψ_m‖/((n/m)^p − 1). Where that is more than a frame's
+share of the tolerance, the frames since the last check are made again with more steps; where it is far less,
+fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
+above, as long as the errors of frames not looked at are not larger than those of their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from qwell.errors import InvalidInput
+from qwell.physics.absorbers import Absorber
+from qwell.physics.drives import Drive
+from qwell.physics.propagators.landscape import Landscape
+from qwell.physics.propagators.magnus import Magnus
+from qwell.physics.propagators.settings import Propagation
+from qwell.physics.propagators.splittings import Splitting
+from qwell.physics.ring import Ring
+from qwell.physics.waves import as_parts
+
+Stepper = Callable[[np.ndarray, float, float, int], np.ndarray]  # (ψ, t, Δt, steps) → ψ(t + Δt)
+LEAST = 2e-14  # error a frame below which rounding hides it
+MOST_STEPS = 2**14  # a frame
+CHECKED = 16  # frames at most from one check to the next
+FIRST = 2  # steps a frame to begin with
+
+
+def evolve(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+    drives: Sequence[Drive] = (),
+    absorber: Absorber | None = None,
+) -> tuple[Complex[np.ndarray, "n frames points"], Float[np.ndarray, "n"]]:
+    """ψ(0), ψ(Δt) … ψ(frames·Δt) of wave functions in V(x, t) − iW(x), and estimates of their errors.
+
+    Arguments:
+        psi: (n, N) complex.
+        potential: V(x) without drives, (n, N) Hartree.
+        ring: the box.
+        how: "magnus" or "split-operator-4" with its tolerance or substep, or "split-operator".
+        drives: one a wave function, or one for all; none for static potentials.
+        absorber: of open ends.
+
+    Returns: (n, frames + 1, N) complex in the precision asked for, and (n,): the estimate of ‖error‖ at the
+    last frame, rounding aside.
+
+    Raises InvalidInput if the tolerance takes too many steps, or a method does not know drives.
+    """
+    drives = list(drives) or [Drive()]
+    drives = drives * len(psi) if len(drives) == 1 else drives
+    land = Landscape(ring, potential, drives, absorber)
+    step = _stepper(land, how)
+    out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
+    out[:, 0] = psi
+    errors = np.zeros(len(psi))
+    every = int(min(max(land.shortest / how.dt, 1), CHECKED))
+    steps, order = how.substeps if how.substep else FIRST, getattr(step, "order", 4)
+    share = max((how.tolerance or 0.0) / how.frames, LEAST)
+    done = 0
+    while done < how.frames:
+        stop = min(done + every, how.frames)
+        for f in range(done, stop):
+            out[:, f + 1] = step(out[:, f], f * how.dt, how.dt, steps)
+        found = _estimate(step, out[:, stop - 1].astype(complex), (stop - 1) * how.dt, how.dt, steps, order)
+        found *= np.sqrt(ring.dx)
+        worst = float(found.max())
+        if how.substep is None:
+            if worst > share:
+                steps = _more(steps, worst / share, order, how)
+                continue
+            wanted = int(np.ceil(steps * max(1.5 * worst / share, 1e-9) ** (1 / order)))
+            steps_next = max(min(steps, wanted), (steps + 1) // 2, 1)
+        else:
+            steps_next = steps
+        errors += found * (stop - done)
+        done, steps = stop, steps_next
+    return out, errors
+
+
+def _estimate(step: Stepper, psi: np.ndarray, t: float, dt: float, steps: int, order: int) -> np.ndarray:
+    """Σ|error|² under the root, (n,), of so many steps for one frame from ψ; in float64."""
+    better, worse = (steps, (steps + 1) // 2) if steps > 1 else (2, 1)
+    difference = step(psi, t, dt, better) - step(psi, t, dt, worse)
+    size: np.ndarray = np.sqrt((np.abs(difference) ** 2).sum(axis=1)) / ((better / worse) ** order - 1)
+    return size * (better / steps) ** order
+
+
+def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
+    """Steps a frame with which an error that is `ratio` times too large is small enough."""
+    wanted = max(int(np.ceil(steps * min(1.1 * ratio ** (1 / order), 4.0))), steps + 1)
+    if wanted > MOST_STEPS:
+        raise InvalidInput(
+            f"{how.method} would take more than {MOST_STEPS:,} steps a frame for a tolerance of"
+            f" {how.tolerance:g}; raise --tolerance, or lower --dt"
+        )
+    return wanted
+
+
+def _stepper(land: Landscape, how: Propagation) -> Stepper:
+    if how.method == "magnus":
+        return Magnus(land, how.hamiltonian)
+    orders = {"split-operator": 2, "split-operator-4": 4}
+    if how.method not in orders:
+        raise InvalidInput(
+            f"{how.method} is for potentials that do not change; choose --propagator magnus,"
+            " split-operator-4 or split-operator"
+        )
+    return Splitting(land, how.hamiltonian, orders[how.method])
+
+
+def fourth_order(
+    psi: Complex[np.ndarray, "n points"],
+    potential: Float[np.ndarray, "n points"],
+    ring: Ring,
+    how: Propagation,
+) -> Float[np.ndarray, "n {how.frames}+1 points 2"]:
+    """Frames (n, frames + 1, N, 2) in static potentials (n, N), as the other methods; see `propagate`."""
+    return as_parts(evolve(psi, potential, ring, how)[0])

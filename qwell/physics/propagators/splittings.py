@@ -1,0 +1,136 @@
+"""Products of e^{−iV c} and e^{−iT c} in a potential that changes with time, of second and fourth order.
+
+A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one coordinate
+more, which the kinetic part moves, so that the potential of stage j is that at t_j = t + (b_1 + … + b_{j−1}) δ.
+
+    2  Strang's, a = ½, ½ and b = 1
+    4  S. Blanes and P. C. Moan, J. Comput. Appl. Math. 142, 313 (2002), S₆ of order 4
+
+The absorbing potential −iW belongs to V.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Complex
+
+from qwell.physics.compiled import compiled
+from qwell.physics.propagators.landscape import Landscape
+from qwell.physics.propagators.settings import kinetic_energy
+
+_A = (0.0792036964311957, 0.353172906049774, -0.0420650803577195)
+_B = (0.209515106613362, -0.143851773179818)
+SCHEMES: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    2: ((0.5, 0.5), (1.0,)),
+    4: (
+        (*_A, 1 - 2 * sum(_A), *_A[::-1]),
+        (*_B, 0.5 - sum(_B), 0.5 - sum(_B), *_B[::-1]),
+    ),
+}
+_PI = (3.141592653589793, 1.2246467991473532e-16)  # π in two parts
+_SIN = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
+_COS = tuple((-1) ** k / math.factorial(2 * k) for k in range(11))
+
+
+@compiled()
+def _kick(
+    u: np.ndarray, v: np.ndarray, w: np.ndarray, step: float, cosine: np.ndarray, sine: np.ndarray
+) -> None:
+    """u ← e^{−i (V − iW) step} u, all (n, N), u as pairs (n, N, 2); sine and cosine are room for (N,).
+
+    sin and cos are Taylor's polynomials on [−π/2, π/2], to rounding: loops that are compiled to vectors.
+    """
+    for i in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            angle = step * v[i, j]
+            turns = np.floor(angle / _PI[0] + 0.5)
+            r = (angle - turns * _PI[0]) - turns * _PI[1]
+            sign = 1.0 - 2.0 * (turns - 2.0 * np.floor(0.5 * turns))
+            q = r * r
+            s = _SIN[10]
+            s = s * q + _SIN[9]
+            s = s * q + _SIN[8]
+            s = s * q + _SIN[7]
+            s = s * q + _SIN[6]
+            s = s * q + _SIN[5]
+            s = s * q + _SIN[4]
+            s = s * q + _SIN[3]
+            s = s * q + _SIN[2]
+            s = s * q + _SIN[1]
+            s = s * q + _SIN[0]
+            c = _COS[10]
+            c = c * q + _COS[9]
+            c = c * q + _COS[8]
+            c = c * q + _COS[7]
+            c = c * q + _COS[6]
+            c = c * q + _COS[5]
+            c = c * q + _COS[4]
+            c = c * q + _COS[3]
+            c = c * q + _COS[2]
+            c = c * q + _COS[1]
+            c = c * q + _COS[0]
+            cosine[j] = sign * c
+            sine[j] = sign * r * s
+        if len(w):
+            for j in range(u.shape[1]):
+                size = np.exp(-step * w[j])
+                cosine[j] *= size
+                sine[j] *= size
+        for j in range(u.shape[1]):
+            a, b = u[i, j, 0], u[i, j, 1]
+            u[i, j, 0] = cosine[j] * a + sine[j] * b
+            u[i, j, 1] = cosine[j] * b - sine[j] * a
+
+
+class Splitting:
+    """ψ from t to t + Δt in so many steps; see `Stepper` in `driven.py`.
+
+    Arguments:
+        land: the potentials.
+        hamiltonian: see `Propagation`.
+        order: of SCHEMES.
+    """
+
+    def __init__(self, land: Landscape, hamiltonian: str, order: int) -> None:
+        self.land, self.order = land, order
+        self._a, self._b = SCHEMES[order]
+        self._starts = np.concatenate([[0.0], np.cumsum(self._b)])[:-1]  # of the stages, the last left out
+        self._kinetic = kinetic_energy(land.ring, hamiltonian)
+        self._room = np.empty((2, land.ring.points))
+        self._factors: dict[tuple[float, str], list[np.ndarray]] = {}
+
+    def __call__(
+        self, psi: Complex[np.ndarray, "n points"], t: float, dt: float, steps: int
+    ) -> Complex[np.ndarray, "n points"]:
+        """The wave functions at t + Δt."""
+        step = dt / steps
+        times = t + step * (np.arange(steps)[:, None] + self._starts).ravel()
+        v = self.land.at(np.append(times, t + dt))  # (stages, n, N)
+        u = psi.copy()
+        per = len(self._b)
+        for stage in range(steps * per):
+            j = stage % per
+            whole = self._a[j] if stage == 0 or j else self._a[0] + self._a[-1]
+            self._potential(u, v[stage], whole * step)
+            u = scipy.fft.fft(u, overwrite_x=True)
+            u *= self._of(step, u.dtype)[j]
+            u = scipy.fft.ifft(u, overwrite_x=True)
+        self._potential(u, v[-1], self._a[-1] * step)
+        return u
+
+    def _potential(self, u: np.ndarray, v: np.ndarray, step: float) -> None:
+        pairs = u.view(u.real.dtype).reshape(*u.shape, 2)
+        _kick(pairs, v, self.land.absorbing, step, self._room[0], self._room[1])
+
+    def _of(self, step: float, dtype: np.dtype) -> list[np.ndarray]:
+        """e^{−iT b_j δ} of all stages, kept."""
+        key = (step, str(dtype))
+        if key not in self._factors:
+            if len(self._factors) > 16:
+                self._factors.clear()
+            distinct = {b: np.exp(-1j * self._kinetic * b * step).astype(dtype) for b in self._b}
+            self._factors[key] = [distinct[b] for b in self._b]
+        return self._factors[key]
