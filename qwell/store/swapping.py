@@ -17,6 +17,7 @@ from qwell.errors import TransferError
 from qwell.store.places import RENAMES, Place
 from qwell.store.refusals import is_refused_condition
 
+SFTP = ("ssh", "sftp")
 LOCKED_FOR = 30  # seconds after which a lock is that of a process that died
 LIMIT = 2**16  # bytes of such a file
 
@@ -101,7 +102,7 @@ def _lock_of(place: Place, name: str) -> Iterator[str]:
     finally:
         with suppress(Exception):  # it goes by itself, later; or it is another's by now
             place.fs.rm_file(token)
-            place.fs.rmdir(lock)
+            _remove_empty(place, lock)
 
 
 def _sign(place: Place, lock: str, token: str) -> None:
@@ -110,5 +111,13 @@ def _sign(place: Place, lock: str, token: str) -> None:
         place.fs.pipe_file(token, b"")
     except Exception:
         with suppress(Exception):
-            place.fs.rmdir(lock)
+            _remove_empty(place, lock)
         raise
+
+
+def _remove_empty(place: Place, folder: str) -> None:
+    """Remove a directory, unless something is in it."""
+    if place.protocol in SFTP:  # whose `rmdir` does nothing
+        place.fs.rm(folder)
+    else:
+        place.fs.rmdir(folder)

@@ -175,6 +175,9 @@ def test_versions_lie_beside_each_other(
     assert content(tmp_path / stored.name) == content(newer)
     assert push(stored, url, force=True).sent == 0  # it is still there
     assert find(url)[1].digest == first
+    place = place_at(url)
+    place.fs.invalidate_cache()
+    assert not place.fs.exists(place.at(f"{POINTER}.lock"))  # who pushes next need not wait until it is old
 
 
 def test_a_place_on_this_machine_opens_by_its_path(
