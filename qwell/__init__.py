@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time names come 
     from qwell.models.jets import derivatives as derivatives
     from qwell.models.jets import hessian_vector as hessian_vector
     from qwell.models.layers import Network as Network
+    from qwell.models.propagate import propagate as propagate
     from qwell.models.registry import create_model as create_model
     from qwell.models.registry import list_models as list_models
     from qwell.models.registry import load_pretrained as load_pretrained
@@ -57,6 +58,7 @@ _PUBLIC = {
     "loader": "qwell.train.loader",
     "rollout": "qwell.train.rollout",
     "Network": "qwell.models.layers",
+    "propagate": "qwell.models.propagate",
     "register_kernel": "qwell.plugins",
     "register_model": "qwell.plugins",
     "register_packet": "qwell.plugins",

@@ -65,6 +65,10 @@ SECTIONS = {
             "qwell.cli.qtrain_potential:potential",
             "Find V and E with (−½∇² + V)ψ = Eψ, given ψ, and V at one point.",
         ),
+        "control": (
+            "qwell.cli.qtrain_control:control",
+            "Find the drive that takes a wave packet to a target state, by gradients through its motion.",
+        ),
         "derivatives": (
             "qwell.cli.qtrain_variational:derivatives",
             "Time derivatives of networks, ours and by automatic differentiation.",

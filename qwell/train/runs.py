@@ -18,7 +18,7 @@ from qwell.models.registry import CONFIG, WEIGHTS, pretrained, read_config
 from qwell.train.directory import Run
 from qwell.train.sharing import fetch
 
-STUDIES = ("potential", "variational", "introspect")  # commands whose runs answer one question
+STUDIES = ("potential", "variational", "introspect", "control")  # commands whose runs answer one question
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -196,13 +196,13 @@ class DrivenRecipe(TrajectoriesRecipe):
         if "potential" in self.keep:
             values[EVERY] = driven
         if "observables" in self.keep:
-            found = [
-                self._observables(f, d, v) for f, d, v in zip(frames, driven, potential, strict=True)
-            ]
+            found = [self._observables(f, d, v) for f, d, v in zip(frames, driven, potential, strict=True)]
             values |= {name: [one[name] for one in found] for name in found[0]}
         return values
 
-    def _observables(self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray) -> dict[str, np.ndarray]:
+    def _observables(
+        self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Of one simulation, by the names of the fields."""
         how, ring, psi = self.propagation, self.ring, frames.astype(complex)
         found = observe(psi, driven, self.times, ring, how.hamiltonian, self.detectors)

@@ -30,7 +30,9 @@ def name_of(place: int, number: str = "") -> str:
 
 def _numbers(term: Term) -> dict[str, float]:
     """The numbers of a term, with what counts for the duration; the envelope as its place in ENVELOPES."""
-    n = {k: v for k, v in term.complete.items() if type(v) in (int, float) and k not in ("cycles", "duration")}
+    n = {
+        k: v for k, v in term.complete.items() if type(v) in (int, float) and k not in ("cycles", "duration")
+    }
     if "envelope" in term.complete:
         n["envelope"] = list(ENVELOPES).index(term.complete["envelope"])
     if np.isfinite(term.duration):

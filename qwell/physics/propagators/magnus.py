@@ -94,7 +94,12 @@ def _on_lattice(
 
 @compiled()
 def _gather(
-    kinetic: np.ndarray, d: np.ndarray, g: np.ndarray, cur: np.ndarray, old: np.ndarray, out: np.ndarray,
+    kinetic: np.ndarray,
+    d: np.ndarray,
+    g: np.ndarray,
+    cur: np.ndarray,
+    old: np.ndarray,
+    out: np.ndarray,
     c: float,
 ) -> None:
     """old ← −i (kinetic + d cur − i g cur) + old, out ← out + c · old; all (n, N, 2), d (n, N), g (N,)."""
