@@ -39,8 +39,8 @@ from qwell.studies.control.config import TASKS, ControlConfig
 def control(out: Path | None, **options: Any) -> None:
     """Find the drive that takes a wave packet to a target state, by gradients through its motion.
 
-    Writes a run: signal.csv with the control u(t), report.md, and a figure of the control, the motion under it
-    and the search. Exact motion is the judge, whatever the search went by.
+    Writes a run: signal.csv with the control u(t), report.md, and a figure of the control, of the motion
+    under it and of the search. Exact motion is the judge, whatever the search went by.
     """
     from qwell.studies.control.report import control_of
     from qwell.train.runs import Run, run_path

@@ -45,7 +45,7 @@ def propagate(
     start: float = 0.0,
     parameters: Sequence[Tensor] | None = None,
     tolerance: float = 1e-10,
-) -> Complex[Tensor, "*b frames+1 n"]:
+) -> Complex[Tensor, "*b {frames}+1 n"]:
     """ψ(0), ψ(Δt) … ψ(frames·Δt) of wave functions in V(x) + D(x, t), differentiable.
 
     Gradients reach `psi`, `potential` and the parameters of the drive. The memory of forward and backward

@@ -20,9 +20,15 @@ PRODUCTS = {
     "dynamics": TRAINED,
     "potential": ("report.json", "sweep.json", "noise.json"),
     "variational": ("report.json",),
+    "control": ("report.json",),
     "introspect": ("report.json", "translator.json"),
 }
-MEASURES = ("validation_nmse", "validation_mae", "loss")  # of which the first that a run has counts
+MEASURES = (
+    "validation_nmse",
+    "validation_mae",
+    "infidelity",
+    "loss",
+)  # of which the first that a run has counts
 
 
 @dataclass(frozen=True)

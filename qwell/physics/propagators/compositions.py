@@ -48,11 +48,11 @@ class Composition:
     """One step: `kicks` b (s + 1,) by V at the `times` (s + 1,), with `drifts` a (s,) by T between them; all
     in units of the step."""
 
-    kicks: Float[np.ndarray, "s+1"]
-    drifts: Float[np.ndarray, "s"]
+    kicks: Float[np.ndarray, "kicks"]
+    drifts: Float[np.ndarray, "drifts"]
 
     @property
-    def times(self) -> Float[np.ndarray, "s+1"]:
+    def times(self) -> Float[np.ndarray, "kicks"]:
         return np.append(0.0, np.cumsum(self.drifts))
 
     def repeated(self, steps: int) -> Composition:
@@ -74,5 +74,5 @@ def composition(order: int, hamiltonian: str) -> Composition:
 
 def _palindrome(first: tuple[float, ...], odd: bool) -> Float[np.ndarray, "entries"]:
     """The whole row with the sum 1, of its first entries: one more in the middle (odd), or two equal ones."""
-    rest = 1 - 2 * sum(first)
+    rest = 1.0 - 2 * sum(first)
     return np.array([*first, *([rest] if odd else [rest / 2] * 2), *first[::-1]])

@@ -20,7 +20,7 @@ from qwell.studies.control.tasks import Control, Task, task_of
 from qwell.studies.finding import Finding
 from qwell.studies.probes.emulator import load_emulator
 from qwell.train.config import known
-from qwell.train.runs import Run, trained_on
+from qwell.train.runs import Run, load_model, trained_on
 
 SHOWN = 1e-6  # error of the motion in figures
 FRAMES = 200  # of the figure and the file
@@ -33,7 +33,8 @@ def control_of(config: ControlConfig, run: Run | None = None) -> tuple[Found, Fi
         config: how, resolved.
         run: gets metrics and `signal.csv`, if given.
 
-    Raises InvalidInput for a run that is no emulator on the ring, or whose frames do not make up the duration.
+    Raises InvalidInput for a run that is no emulator on the ring, or whose frames do not make up the
+    duration.
     """
     task, motion = _asked(config)
     found = search(config, task, motion)
@@ -58,10 +59,11 @@ def _asked(config: ControlConfig) -> tuple[Task, Motion | None]:
     """The task, and the motion to search by if it is an emulator's."""
     if not config.on:
         return task_of(config.task), None
+    if not isinstance(load_model(config.on, task="dynamics"), RingEmulator):
+        raise InvalidInput(f"{config.on} sees windows; give an emulator on the ring, emulator_unitary say")
     ring, how = setting_of(trained_on(config.on).get("recipe", {}))
     model, v_scale = load_emulator(config.on, ring, how)
-    if not isinstance(model, RingEmulator):
-        raise InvalidInput(f"{config.on} sees windows; give an emulator on the ring, emulator_unitary say")
+    assert isinstance(model, RingEmulator)
     task = task_of(config.task, ring)
     return task, emulated(task, model, how.dt, v_scale, known(config.duration))
 

@@ -112,7 +112,7 @@ def search(config: ControlConfig, task: Task, motion: Motion | None = None) -> F
         (gradient,) = torch.autograd.grad(loss, [control.sines])
         return loss.item(), gradient.numpy()
 
-    with stage("control", config.iterations, "iterations") as done:
+    with stage("iterations", config.iterations) as done:
 
         def after(intermediate_result: object) -> None:
             history.append(float(intermediate_result.fun))  # type: ignore[attr-defined]

@@ -1,16 +1,16 @@
 """Tasks of control: a potential with one knob u, where a wave packet begins, and where it should end.
 
-    transport  V = −20 exp(−(x − u)²/8)            u, the trap's place, goes from −5 to 5; ground state to ground
-                                                   state: 21 times the packet's standard deviation
-    split      V = x²/2 + u exp(−2x²)              u, the height of a barrier, goes from 0 to 20; ground state to
-                                                   ground state, in two halves
-    excite     V = x⁴/4 − u x                       u, a field, begins and ends at 0; ground state to the first
-                                                   excited one
-    tunnel     V = 3 (x²/4 − 1)² − u x             u, a field, begins and ends at 0; the state on the left to the
-                                                   one on the right, (φ₀ ∓ φ₁)/√2
+    transport  V = −20 exp(−(x − u)²/8)     the trap's place u goes from −5 to 5, 21 standard deviations of
+                                            the packet; ground state to ground state
+    split      V = x²/2 + u exp(−2x²)       the height u of a barrier goes from 0 to 20; ground state to
+                                            ground state, which has two halves
+    excite     V = x⁴/4 − u x               the field u begins and ends at 0; ground state to first excited
+    tunnel     V = 3 (x²/4 − 1)² − u x      the field u begins and ends at 0; the state in the left well to
+                                            that in the right one, (φ₀ ∓ φ₁)/√2
 
-x is measured from the middle of a ring; all in atomic units. u(t) = plain course + deviation: the course is
-u₀ + (u₁ − u₀)(10s³ − 15s⁴ + 6s⁵), s = t/T, and the deviation d(t) = Σ_k c_k sin(kπs) is scaled so that |d| < bound.
+x is measured from the middle of a ring; all in atomic units. u(t) is a plain course and a deviation: the
+course is u₀ + (u₁ − u₀)(10s³ − 15s⁴ + 6s⁵), s = t/T; the deviation d = Σ_k c_k sin(kπs), scaled so that
+|d| < bound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -158,9 +157,3 @@ class Control(nn.Module):
         with torch.no_grad():
             times = torch.linspace(0, self.duration, 10 * FINE * len(self.sines) + 1, dtype=torch.float64)
             return float((self.signal(times) - self.course(times)).abs().max())
-
-
-def frames_of(values: Tensor) -> np.ndarray:
-    """Numbers without their history."""
-    found: np.ndarray = values.detach().numpy()
-    return found
