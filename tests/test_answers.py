@@ -52,6 +52,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "qtrain rollout": EMULATOR,
     "qtrain variational": ("--potential", "harmonic", "--adam-steps", 3, "--optimizer", "adam"),
     "qtrain derivatives": (),
+    "qtrain control": ("--iterations", 1),
     "qtrain potential": ("--system", "oscillator-0", "--adam-steps", 3, "--newton-steps", 0),
     "qtrain introspect": ("--data", "densities.zarr"),
     "qtrain probe learning-curves": ("run",),

@@ -78,6 +78,7 @@ ALWAYS = {
     "qtrain variational": f"--potential --layers --seed --seeds {WRITTEN}",
     "qtrain potential": "--system --data --file --noise --method --field --recipe --r0 --samples --seed"
     f" --seeds {WRITTEN}",
+    "qtrain control": f"--task --duration --bound --modes --iterations --goal --seed --on {WRITTEN}",
     "qtrain derivatives": f"--sizes --orders --batch --patience --threads {WRITTEN}",
     **{f"qtrain reproduce {name}": "--scale --out --dry-run" for name in PAPERS_DONE},
 }  # fmt: skip
