@@ -150,7 +150,8 @@ class DrivenRecipe(TrajectoriesRecipe):
         kind, potential, numbers = self.case(split, row)
         v = potential.on(self.ring)
         if kind == GROUND:
-            return eigenstates(v, self.ring, self.propagation.hamiltonian, 1)[1][0].astype(complex), v
+            states = eigenstates(v, self.ring, self.propagation.hamiltonian, max(self.levels, 1))[1]
+            return states[0].astype(complex), v
         return packet(self.ring, kind, *numbers, self.wrap), v
 
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:

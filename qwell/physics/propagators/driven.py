@@ -4,7 +4,8 @@ Every few frames, more often than the drives change, a frame is made twice: with
 With order p the error of the better one is about ‖ψ_n − ψ_m‖/((n/m)^p − 1). Where that is more than a frame's
 share of the tolerance, the frames since the last check are made again with more steps; where it is far less,
 fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
-above, as long as the errors of frames not looked at are not larger than those of their neighbours.
+above, as long as the errors of frames not looked at are not larger than those of their neighbours. In
+absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come out again.
 """
 
 from __future__ import annotations
@@ -63,14 +64,18 @@ def evolve(
     errors = np.zeros(len(psi))
     every = int(min(max(land.shortest / how.dt, 1), CHECKED))
     steps, order = how.substeps if how.substep else FIRST, getattr(step, "order", 4)
+    weight = np.full(ring.points, ring.dx)
+    if absorber is not None:
+        weight *= absorber.comes_back(ring) ** 2
     share = max((how.tolerance or 0.0) / how.frames, LEAST)
     done = 0
     while done < how.frames:
         stop = min(done + every, how.frames)
         for f in range(done, stop):
             out[:, f + 1] = step(out[:, f], f * how.dt, how.dt, steps)
-        found = _estimate(step, out[:, stop - 1].astype(complex), (stop - 1) * how.dt, how.dt, steps, order)
-        found *= np.sqrt(ring.dx)
+        found = _estimate(
+            step, out[:, stop - 1].astype(complex), (stop - 1) * how.dt, how.dt, steps, order, weight
+        )
         worst = float(found.max())
         if how.substep is None:
             if worst > share:
@@ -85,11 +90,13 @@ def evolve(
     return out, errors
 
 
-def _estimate(step: Stepper, psi: np.ndarray, t: float, dt: float, steps: int, order: int) -> np.ndarray:
-    """Σ|error|² under the root, (n,), of so many steps for one frame from ψ; in float64."""
+def _estimate(
+    step: Stepper, psi: np.ndarray, t: float, dt: float, steps: int, order: int, weight: np.ndarray
+) -> np.ndarray:
+    """(Σ weight |error|²)^½, (n,), of so many steps for one frame from ψ; in float64."""
     better, worse = (steps, (steps + 1) // 2) if steps > 1 else (2, 1)
     difference = step(psi, t, dt, better) - step(psi, t, dt, worse)
-    size: np.ndarray = np.sqrt((np.abs(difference) ** 2).sum(axis=1)) / ((better / worse) ** order - 1)
+    size: np.ndarray = np.sqrt(np.abs(difference) ** 2 @ weight) / ((better / worse) ** order - 1)
     return size * (better / steps) ** order
 
 
