@@ -98,14 +98,15 @@ class Term:
         if self.kind not in KINDS:
             raise InvalidInput(unknown("drive", self.kind, KINDS))
         known = KINDS[self.kind]
+        for name in self.numbers if self.kind != "move" else ():
+            if name not in known:
+                raise InvalidInput(f"{self.kind}: {unknown('number', name, known)}")
         if missing := [name for name, value in known.items() if value is ... and name not in self.numbers]:
             raise InvalidInput(
                 f"{self.kind} needs {' and '.join(missing)} as well: write"
                 f" {':'.join([self.kind, *(f'{n}=…' for n, v in known.items() if v is ...)])}"
             )
         for name, value in self.numbers.items():
-            if name not in known and self.kind != "move":
-                raise InvalidInput(f"{self.kind}: {unknown('number', name, known)}")
             if name not in (*WORDS, "values") and not _is_number(value):
                 raise InvalidInput(f"{name} of drive {self.kind!r} is {value!r}; expected a finite number")
         self._check()

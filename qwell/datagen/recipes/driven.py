@@ -113,6 +113,11 @@ class DrivenRecipe(TrajectoriesRecipe):
         return [d for f in self._families if isinstance(f, DrivenFamily) for d in f.drives]
 
     @property
+    def draws(self) -> bool:
+        """Whether random numbers decide cases, besides those for validation."""
+        return any(isinstance(family, DrivenFamily) and family.drawn for family in self._families)
+
+    @property
     def rows_by_split(self) -> dict[str, int]:
         """Simulations in each split."""
         tests = sum(len(family) for family in self.tests)
@@ -189,7 +194,8 @@ class DrivenRecipe(TrajectoriesRecipe):
             "norm_drift": self._norm_drift(norms),
             "edge_momentum": self._edge(frames),
         }
-        values |= {name: np.array([case[2][i] for case in cases]) for i, name in enumerate(NUMBERS)}
+        packets = [self._packet_numbers(case, p) for case, p in zip(cases, psi, strict=True)]
+        values |= dict(zip(NUMBERS, np.array(packets).T, strict=True))
         values |= numbers_of(self.drives, drives) | signals_of(self.drives, drives, self.times)
         if "psi" in self.keep:
             values["psi"] = as_parts(frames)
@@ -202,6 +208,14 @@ class DrivenRecipe(TrajectoriesRecipe):
             ]
             values |= {name: [one[name] for one in found] for name in found[0]}
         return values
+
+    def _packet_numbers(self, case: Case, psi: np.ndarray) -> tuple[float, float, float]:
+        """x0, s0 and e0 of a packet; of an eigenstate its mean, its standard deviation, and 0."""
+        if case[0] != GROUND:
+            return case[2]
+        weight = np.abs(psi) ** 2 * self.ring.dx
+        mean = weight @ self.ring.x
+        return float(mean), float(np.sqrt(weight @ (self.ring.x - mean) ** 2)), 0.0
 
     def _observables(self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray) -> dict[str, np.ndarray]:
         """Of one simulation, by the names of the fields."""
