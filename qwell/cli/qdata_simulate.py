@@ -94,7 +94,7 @@ window_options = stacked(
 @option(
     DrivenFamily,
     "drawn",
-    help="Number of simulations drawn at random between the packets and drives given, instead of all of these.",
+    help="Number of simulations to draw at random between the packets and drives given, instead of all.",
 )
 @click.option(
     "--absorb",

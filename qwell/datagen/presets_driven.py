@@ -118,7 +118,9 @@ def drives_of(terms: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Drive, ..
             raise InvalidInput(f"a number of the drive {kind!r} is an empty list; give at least one value")
         fixed = {k: v for k, v in numbers.items() if k not in lists}
         alternatives.append(
-            [Term(kind, {**fixed, **dict(zip(lists, some, strict=True))}) for some in product(*lists.values())]
+            [
+                Term(kind, {**fixed, **dict(zip(lists, some, strict=True))})
+                for some in product(*lists.values())
+            ]
         )
     return tuple(Drive(tuple(some)) for some in product(*alternatives))
-

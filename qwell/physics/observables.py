@@ -1,12 +1,12 @@
 """What is measured of wave functions on their way, so that these need not be kept.
 
-    norm        Σ|ψ|² dx
-    position    ⟨x⟩ = Σ x|ψ|² dx / norm,  0 ≤ x < L
-    momentum    ⟨p⟩ = Σ p(k)|ψ̂|² / Σ|ψ̂|², p = k, or sin(k dx)/dx on the lattice
-    energy      ⟨T + V(x, t)⟩ / norm
-    flux        j = Im ψ* ∂ψ/∂x at a point, on the lattice of the bond that begins there
-    population  |⟨φ_j|ψ⟩|² of the eigenstates φ_j of T + V(x), without the drive
-    spectrum    |∫ w(t) d(t) e^{iωt} dt|² of the dipole d = ⟨x⟩ − L/2, w = Hann's window sin²(πt/T)
+norm        Σ|ψ|² dx
+position    ⟨x⟩ = Σ x|ψ|² dx / norm,  0 ≤ x < L
+momentum    ⟨p⟩ = Σ p(k)|ψ̂|² / Σ|ψ̂|², p = k, or sin(k dx)/dx on the lattice
+energy      ⟨T + V(x, t)⟩ / norm
+flux        j = Im ψ* ∂ψ/∂x at a point, on the lattice of the bond that begins there
+population  |⟨φ_j|ψ⟩|² of the eigenstates φ_j of T + V(x), without the drive
+spectrum    |∫ w(t) d(t) e^{iωt} dt|² of the dipole d = ⟨x⟩ − L/2, w = Hann's window sin²(πt/T)
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def eigenstates(
 
 
 @lru_cache(maxsize=32)
-def _eigenstates(potential: bytes, ring: Ring, hamiltonian: str, levels: int) -> tuple[np.ndarray, np.ndarray]:
+def _eigenstates(
+    potential: bytes, ring: Ring, hamiltonian: str, levels: int
+) -> tuple[np.ndarray, np.ndarray]:
     kinetic = circulant(np.fft.ifft(kinetic_energy(ring, hamiltonian)).real)
     energies, vectors = eigh(
         kinetic + np.diag(np.frombuffer(potential)), subset_by_index=(0, levels - 1), check_finite=False

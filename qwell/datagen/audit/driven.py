@@ -54,7 +54,9 @@ def check_driven(data: Dataset, recipe: DrivenRecipe) -> Iterator[str]:
             yield from (f"{name} shard {i}: {line}" for line in _norms(rows, recipe))
             for k in range(len(rows["potential"])):
                 row = {field_name: values[k] for field_name, values in rows.items()}
-                yield from (f"{name} simulation {start + k}: {line}" for line in _row(row, recipe, name, start + k))
+                yield from (
+                    f"{name} simulation {start + k}: {line}" for line in _row(row, recipe, name, start + k)
+                )
 
 
 def _norms(rows: Mapping[str, np.ndarray], recipe: DrivenRecipe) -> Iterator[str]:
@@ -91,9 +93,7 @@ def _row(row: Mapping[str, np.ndarray], recipe: DrivenRecipe, split: str, number
         yield "the drive is not that of the recipe"
 
 
-def simulate_again(
-    data: Dataset, recipe: DrivenRecipe, samples: int, seed: int
-) -> tuple[int, float, float]:
+def simulate_again(data: Dataset, recipe: DrivenRecipe, samples: int, seed: int) -> tuple[int, float, float]:
     """Make a seeded random sample again, as it was made and by another integrator of half the tolerance.
 
     Returns: how many simulations; the largest difference of a value of any field, in units of the largest of

@@ -1,4 +1,4 @@
-"""Recipes of driven trajectories: wave packets in potentials that change with time, with open ends if asked."""
+"""Recipes of driven trajectories: wave packets in potentials that change with time, with open ends or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from qwell import plugins
 from qwell.datagen.recipes.driven_families import Case, DrivenFamily, families_from
 from qwell.datagen.recipes.driven_fields import (
-    EVERY,
     KEEP,
     coordinates_of,
     fields_of,
@@ -35,6 +34,7 @@ from qwell.physics.propagators.driven import evolve
 from qwell.physics.propagators.settings import DRIVEN, Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
+from qwell.store.driven import EVERY
 from qwell.store.schema import SPLITS, Field, Plan
 from qwell.store.windows import Curriculum
 
@@ -203,9 +203,7 @@ class DrivenRecipe(TrajectoriesRecipe):
         if "potential" in self.keep:
             values[EVERY] = driven
         if "observables" in self.keep:
-            found = [
-                self._observables(f, d, v) for f, d, v in zip(frames, driven, potential, strict=True)
-            ]
+            found = [self._observables(f, d, v) for f, d, v in zip(frames, driven, potential, strict=True)]
             values |= {name: [one[name] for one in found] for name in found[0]}
         return values
 
@@ -217,7 +215,9 @@ class DrivenRecipe(TrajectoriesRecipe):
         mean = weight @ self.ring.x
         return float(mean), float(np.sqrt(weight @ (self.ring.x - mean) ** 2)), 0.0
 
-    def _observables(self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray) -> dict[str, np.ndarray]:
+    def _observables(
+        self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Of one simulation, by the names of the fields."""
         how, ring, psi = self.propagation, self.ring, frames.astype(complex)
         found = observe(psi, driven, self.times, ring, how.hamiltonian, self.detectors)
@@ -257,8 +257,8 @@ class DrivenRecipe(TrajectoriesRecipe):
         share: np.ndarray = (weight[..., fast].sum(axis=2) / weight.sum(axis=2)).max(axis=1)
         if share.max() > MOST_AT_EDGE:
             raise InvalidInput(
-                f"a share of {share.max():.1e} of a wave packet is driven to momenta that the mesh hardly has;"
-                " raise --points, or drive it less"
+                f"a share of {share.max():.1e} of a wave packet is driven to momenta that the mesh hardly"
+                " has; raise --points, or drive it less"
             )
         return share
 
@@ -274,7 +274,7 @@ class DrivenRecipe(TrajectoriesRecipe):
         return replace(plan, coordinates=(*plan.coordinates, *more))
 
     def accuracy(self) -> dict[str, Any] | None:
-        """The tolerance that the steps follow, and which share of waves of some momenta the ends send back."""
+        """The tolerance of the steps, and which share of waves of some momenta the ends send back."""
         said: dict[str, Any] = {}
         if self.propagation.substep is None:
             said["tolerance"] = self.propagation.tolerance

@@ -11,13 +11,14 @@ from qwell.physics.observables import PER_FRAME, frequencies
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import PARTS
+from qwell.store.driven import EVERY
 from qwell.store.schema import Coordinate, Field
 
 KEEP = ("psi", "observables", "potential")
-EVERY = "potential_driven"  # V(x, t) at the frames
 LENGTH, ENERGY, TIME, RATE = "bohr", "hartree", "hbar/hartree", "hartree/hbar"
 UNITS = {
-    "frequency": RATE, "rate": "hartree^2/hbar^2", "phase": "1", "start": TIME, "duration": TIME, "step": TIME,
+    "frequency": RATE, "rate": "hartree^2/hbar^2", "phase": "1",
+    "start": TIME, "duration": TIME, "step": TIME,
     "from": LENGTH, "to": LENGTH, "width": LENGTH, "period": LENGTH, "height": ENERGY,
     "envelope": f"0-{len(ENVELOPES) - 1}",
 }  # fmt: skip
@@ -30,7 +31,9 @@ def name_of(place: int, number: str = "") -> str:
 
 def _numbers(term: Term) -> dict[str, float]:
     """The numbers of a term, with what counts for the duration; the envelope as its place in ENVELOPES."""
-    n = {k: v for k, v in term.complete.items() if type(v) in (int, float) and k not in ("cycles", "duration")}
+    n = {
+        k: v for k, v in term.complete.items() if type(v) in (int, float) and k not in ("cycles", "duration")
+    }
     if "envelope" in term.complete:
         n["envelope"] = list(ENVELOPES).index(term.complete["envelope"])
     if np.isfinite(term.duration):

@@ -1,7 +1,8 @@
 """Products of e^{−iV c} and e^{−iT c} in a potential that changes with time, of second and fourth order.
 
-A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one coordinate
-more, which the kinetic part moves, so that the potential of stage j is that at t_j = t + (b_1 + … + b_{j−1}) δ.
+A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one
+coordinate more, which the kinetic part moves, so that the potential of stage j is that at
+t_j = t + (b_1 + … + b_{j−1}) δ.
 
 Of second order is Strang's, a = ½, ½ and b = 1. Those of fourth order are two of S. Blanes and P. C. Moan,
 J. Comput. Appl. Math. 142, 313 (2002): S₆ on the lattice; and SRKN₆ᵇ where T is quadratic in the momentum, so
