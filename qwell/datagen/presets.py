@@ -153,7 +153,8 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
         recipe: to be changed; its packets and potentials stay.
         changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`
             or of `DrivenRecipe`; `seed` is of the latter. A new method takes its own substep, and a new
-            precision its own tolerance, unless they are given; the method "auto" is the one that takes less time.
+            precision its own tolerance, unless they are given; the method "auto" is the one that takes less
+            time.
     """
     how = _own(Propagation, changes)
     if auto := how.get("method") == AUTO:

@@ -247,7 +247,7 @@ class Windows:
     def of(cls, data: Dataset, split: str = LEARNED, curriculum: Curriculum | None = None) -> Windows:
         """Read all trajectories of a split into memory; the curriculum is the data set's unless given."""
         part = data.require("trajectories")[split]
-        psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
+        psi = np.empty((len(part), *part.shape_of("psi")), np.float32)
         part["psi"].read_into(0, len(part), psi)
         curriculum = curriculum or Curriculum.of(data)
         potential, touched = potentials_of(data, split), touched_of(data, split)
@@ -291,8 +291,8 @@ def statistics(
     """
     part = data.require("trajectories")[split]
     curriculum = curriculum or Curriculum.of(data)
-    frames = part.fields["psi"].shape[0]
-    times, edges = curriculum.counts(frames, part.fields["psi"].shape[1])
+    frames = part.shape_of("psi")[0]
+    times, edges = curriculum.counts(frames, part.shape_of("psi")[1])
     touching, all_touching = [], []
     for i, potential in enumerate(touched_of(data, split)):
         touches = curriculum.touches(potential)

@@ -48,7 +48,7 @@ def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[
         free = not is_driven(data) and not part["potential"][:].any()
         decided = {"channels": 2 if free else 3, "history": curriculum.history, "width": curriculum.width}
     elif entry.config is UnitaryConfig:
-        decided = {"points": part.fields["psi"].shape[1]}
+        decided = {"points": part.shape_of("psi")[1]}
     else:
         decided = {}
     return {**decided, **options}
@@ -67,7 +67,7 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     if entry.config is not WindowConfig:
         return {"batch": batch or RINGS, "updates": RING_UPDATES, "first_rate": entry.first_rate}
     part, batch = training_split(data), batch or WINDOWS
-    times, edges = Curriculum.of(data).counts(*part.fields["psi"].shape[:2])
+    times, edges = Curriculum.of(data).counts(*part.shape_of("psi")[:2])
     epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
     windows = len(part) * times * edges
     if batch > windows:
@@ -100,7 +100,7 @@ def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None)
     if config.start_from:
         begun_with(config)
     part = training_split(data)
-    if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
+    if history_of(model) + config.rollout > part.shape_of("psi")[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
