@@ -37,7 +37,7 @@ def distance(a: np.ndarray, b: np.ndarray, ring: Ring = RING) -> np.ndarray:
 def test_the_driven_oscillator_is_a_displaced_gaussian(method: str) -> None:
     """ψ = φ₀(u − q) e^{ip(u − q) + iγ}, q'' = −ω₀² q + E, p = q', γ' = p²/2 − ω₀²q²/2 + E q − ω₀/2: to 1e-9
     over 50 time units."""
-    w0, w, amplitude, start = 0.5, 0.8, 0.3, 1.5
+    w0, w, amplitude, start = 0.5, 0.3, 0.2, 1.5
     ring = Ring(30.0, 64)
     u = ring.x - ring.box / 2
     c = amplitude / (w0**2 - w**2)
@@ -57,7 +57,7 @@ def test_the_driven_oscillator_is_a_displaced_gaussian(method: str) -> None:
         return gauss * np.exp(1j * (p(t) * (u - q(t)) + phase))
 
     v = Potential("harmonic", {"frequency": w0}).on(ring)[None]
-    how = Propagation(method, dt=0.5, frames=100, tolerance=3e-10)
+    how = Propagation(method, dt=0.5, frames=100, tolerance=5e-10)
     frames = evolve(exact(0)[None], v, ring, how, [drive("dipole", amplitude=amplitude, frequency=w)])[0][0]
     for frame in (1, 40, 80, 100):
         assert np.abs(frames[frame] - exact(frame * 0.5)).max() < 1e-9
@@ -65,14 +65,14 @@ def test_the_driven_oscillator_is_a_displaced_gaussian(method: str) -> None:
 
 def floquet(energies: np.ndarray, force: np.ndarray, frequency: float, times: np.ndarray) -> np.ndarray:
     """Populations of levels that begin in the lowest, (T, levels), under H = E + F cos ωt, by Shirley's
-    infinite matrix (Phys. Rev. 138, B979 (1965)): H_F = E_a δ + n ω δ + ½ F δ_{n,n'±1}, −12 ≤ n ≤ 12."""
-    levels, n = len(energies), np.arange(-12, 13)
+    infinite matrix (Phys. Rev. 138, B979 (1965)): H_F = E_a δ + n ω δ + ½ F δ_{n,n'±1}, −6 ≤ n ≤ 6."""
+    levels, n = len(energies), np.arange(-6, 7)
     whole = np.kron(np.diag(n * frequency), np.eye(levels)) + np.kron(np.eye(len(n)), np.diag(energies))
     whole += np.kron(np.eye(len(n), k=1) + np.eye(len(n), k=-1), force / 2)
     quasi, modes = np.linalg.eigh(whole)
     modes = modes.reshape(len(n), levels, -1)  # harmonic, level, mode
     amplitude = np.array(
-        [np.einsum("nam,n,m,m->a", modes, np.exp(1j * n * frequency * t), np.exp(-1j * quasi * t), modes[12, 0])
+        [np.tensordot(np.exp(1j * n * frequency * t), modes, 1) @ (np.exp(-1j * quasi * t) * modes[6, 0])
          for t in times]
     )  # fmt: skip
     return np.abs(amplitude) ** 2
@@ -82,18 +82,18 @@ def test_a_double_well_follows_floquets_theory_and_in_the_weak_limit_that_of_two
     ring = Ring(12.0, 48)
     u = ring.x - ring.box / 2
     v = 0.05 * (u**2 - 3.0) ** 2
-    energies, states = eigenstates(v, ring, "spectral", 14)
+    energies, states = eigenstates(v, ring, "spectral", 10)
     dipole = states @ (u[:, None] * states.T) * ring.dx
     gap = energies[1] - energies[0]
     assert energies[2] - energies[1] > 1.2 * gap
     off = []
     for amplitude in (0.02, 0.01):
-        how = Propagation("magnus", dt=1.0, frames=200, tolerance=1e-8)
+        how = Propagation("split-operator-4", dt=1.0, frames=150, tolerance=1e-7)
         frames = evolve(states[:1].astype(complex), v[None], ring, how,
                         [drive("dipole", amplitude=amplitude, frequency=gap)])[0][0]  # fmt: skip
-        found, times = populations(frames, states, ring), np.arange(201.0)
+        found, times = populations(frames, states, ring), np.arange(151.0)
         all_levels = floquet(energies, -amplitude * dipole, gap, times)
-        np.testing.assert_allclose(found, all_levels, atol=1e-7)
+        np.testing.assert_allclose(found, all_levels, atol=1e-6)
         two = floquet(energies[:2], -amplitude * dipole[:2, :2], gap, times)
         off.append(np.abs(found[:, :2] - two)[:100].max())
         assert found[:, 1].max() > 0.5  # much of a Rabi cycle

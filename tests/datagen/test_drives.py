@@ -63,13 +63,19 @@ def test_shaking_moves_a_smooth_potential_exactly() -> None:
 
 
 def test_a_barrier_moves_along_its_path() -> None:
-    one = drive("move", **{"from": 10.0, "to": 30.0, "start": 1.0, "duration": 4.0, "height": 2.0, "width": 6.0})
+    one = drive(
+        "move", **{"from": 10.0, "to": 30.0, "start": 1.0, "duration": 4.0, "height": 2.0, "width": 6.0}
+    )
     centre = one.signals(TIMES)[:, 0]
     assert centre[0] == 10 and centre[-1] == 30 and (np.diff(centre) >= 0).all()
     assert centre[np.searchsorted(TIMES, 3.0)] == pytest.approx(20)
     middle = one.on(RING, NOTHING, np.array([3.0]))[0]
-    assert RING.x[middle.argmax()] == pytest.approx(20, abs=RING.dx) and middle.max() == pytest.approx(2, abs=1e-2)
-    square = drive("move", **{"from": 10, "to": 30, "duration": 4, "shape": "rectangle", "height": 1, "width": 5})
+    assert RING.x[middle.argmax()] == pytest.approx(20, abs=RING.dx) and middle.max() == pytest.approx(
+        2, abs=1e-2
+    )
+    square = drive(
+        "move", **{"from": 10, "to": 30, "duration": 4, "shape": "rectangle", "height": 1, "width": 5}
+    )
     assert set(np.unique(square.on(RING, NOTHING, TIMES))) == {0.0, 1.0}
 
 
@@ -97,7 +103,11 @@ def test_drives_round_trip_and_bad_ones_are_told() -> None:
         ("dipole", {"amplitude": 1, "frequency": 1, "envelope": "sin2"}, "duration"),
         ("dipole", {"amplitude": 1, "frequency": 1, "envelope": "sin3", "cycles": 2}, "sin2"),
         ("dipole", {"amplitude": 1, "frequency": 1, "cycles": 2}, "belong to an envelope"),
-        ("dipole", {"amplitude": 1, "frequency": 0, "envelope": "sin2", "cycles": 2}, "frequency, which is 0"),
+        (
+            "dipole",
+            {"amplitude": 1, "frequency": 0, "envelope": "sin2", "cycles": 2},
+            "frequency, which is 0",
+        ),
         ("move", {"from": 1, "to": 2, "duration": -1.0}, "positive"),
         ("formula", {"v": "__import__('os')"}, "not allowed"),
         ("file", {"values": [[1.0]], "step": 0.1}, "two rows"),
