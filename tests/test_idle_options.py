@@ -26,7 +26,7 @@ ALWAYS = {
     "qdata densities": "--n --validation --test --potential --cells --cell --energy --slope --current --noise"
     f" --seed {MAKING}",
     "qdata simulate": "--preset --box --points --dt --frames --propagator --hamiltonian --precision --dtype"
-    f" --validation --history --window --times --edges {MAKING}",
+    f" --absorb --keep --levels --drawn --validation --history --window --times --edges {MAKING}",
     "qdata import": f"--densities --dtype --validation --resume --force --license --author {WRITTEN}",
     "qdata finalise": "--json",
     "qdata info": "--json",
@@ -119,6 +119,7 @@ IDLE = {
         }.items()},
         "--wb": "--wb 5",
         "--tolerance": "--propagator eigen --tolerance 1e-9",
+        "--drive": "--preset pulses --drive dipole:amplitude=1:frequency=1",
         "--weight": "--x0 10 --weight 5",
         "--v-scale": "--preset paper-free --v-scale 5",
         "--substep": "--substep 0.01",

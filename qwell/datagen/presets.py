@@ -32,6 +32,7 @@ E0 = tuple(float(e) for e in range(1, 10))
 LATTICE = Propagation(hamiltonian="lattice")
 DRIVEN_SETTINGS = ("drawn", "absorber", "keep", "levels")  # that only driven simulations have
 AUTO = "auto"  # the propagator that takes less time; recipes name the one that this was
+SOME_TIMES = 200  # at which driven potentials are looked at
 WIDTHS = (7.0,)  # of barriers, Bohr
 
 RECTANGULAR = (
@@ -151,8 +152,9 @@ def adapted(recipe: TrajectoriesRecipe, changes: Mapping[str, Any]) -> Trajector
     Arguments:
         recipe: to be changed; its packets and potentials stay.
         changes: by the names of the fields of `Ring`, `Propagation`, `Curriculum` and `TrajectoriesRecipe`
-            or of `DrivenRecipe`; `seed` is of the latter. A new method takes its own substep, and a new precision its own
-            tolerance, unless they are given; the method "auto" is the one that takes less time.
+            or of `DrivenRecipe`; `seed` is of the latter. A new method takes its own substep, and a new
+            precision its own tolerance, unless they are given; the method "auto" is the one that takes less
+            time.
     """
     how = _own(Propagation, changes)
     if auto := how.get("method") == AUTO:
@@ -199,7 +201,7 @@ def grid(
             raise InvalidInput("--hb and --potential are two ways to say which potentials; give one of them")
         potentials = tuple(_rectangle(h, w) for h in hb for w in wb)
     potentials, ring = potentials or (Potential(),), Ring(**_own(Ring, settings))
-    scale = _largest(potentials, ring) if v_scale is None else v_scale
+    scale = _largest(potentials, ring, drives, settings) if v_scale is None else v_scale
     if method not in (AUTO, *METHODS):
         raise InvalidInput(unknown("propagator", method, (AUTO, *METHODS)))
     driven = bool(drives) or any(settings.get(name) is not None for name in DRIVEN_SETTINGS)
@@ -227,6 +229,12 @@ def _windows(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in _own(Curriculum, values).items() if name != "seed"}
 
 
-def _largest(potentials: tuple[Potential, ...], ring: Ring) -> float:
-    """max |V| over potentials on a ring, Hartree; 1 if all are free."""
-    return float(max(np.abs(v.on(ring)).max() for v in potentials)) or 1.0
+def _largest(
+    potentials: tuple[Potential, ...], ring: Ring, drives: tuple[Drive, ...], settings: Mapping[str, Any]
+) -> float:
+    """max |V| over potentials on a ring, at some of the times if they are driven, Hartree; 1 if all are 0."""
+    how = Propagation(**{name: settings[name] for name in ("dt", "frames") if name in settings})
+    times = np.linspace(0.0, how.dt * how.frames, SOME_TIMES)
+    fields = [v.on(ring) for v in potentials]
+    driven = [drive.on(ring, v, times) for v in fields for drive in drives]
+    return float(max(np.abs(v).max() for v in [*fields, *driven])) or 1.0

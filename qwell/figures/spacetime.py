@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from qwell.errors import InvalidInput
 from qwell.figures.canvas import canvas, lay_out
@@ -36,6 +37,16 @@ def draw_spacetime(
     )
     axes.set(xlabel=LENGTH, ylabel=TIME)
     axes.figure.colorbar(image, ax=axes, label=label)
+
+
+def draw_moving(axes: Axes, x: np.ndarray, potential: np.ndarray) -> Line2D:
+    """V(x, t) at the first frame on an axis of its own at the right; returns the line, to be moved."""
+    right = axes.twinx()
+    (line,) = right.plot(x, potential[0], color="0.5", lw=1)
+    right.set_ylabel("V(x, t)  [hartree]", color="0.4")
+    highest = float(np.abs(potential).max()) or 1.0
+    right.set_ylim(-1.1 * highest, 1.1 * highest)
+    return line
 
 
 def draw_potential(axes: Axes, x: np.ndarray, potential: np.ndarray, colour: str = "0.6") -> None:
@@ -101,7 +112,8 @@ def film(
     """Write a film of one simulation: |ψ|, Re ψ, and the potential.
 
     Arguments:
-        x: (points,); times: (frames,); psi: (frames, points) complex; potential: (points,), hartree.
+        x: (points,); times: (frames,); psi: (frames, points) complex; potential: (points,), hartree, or
+            (frames, points) if it changes with time.
         path: ends in .gif, or in .mp4, which needs ffmpeg.
         fps: pictures a second.
 
@@ -118,7 +130,9 @@ def film(
     highest = np.abs(psi).max()
     axes.set(xlim=(x[0], x[-1]), ylim=(-1.05 * highest, 1.05 * highest), xlabel=LENGTH)
     axes.set_ylabel("Re ψ, |ψ|  [bohr$^{-1/2}$]")
-    draw_potential(axes, x, potential)
+    line = draw_moving(axes, x, potential) if potential.ndim == 2 else None
+    if line is None:
+        draw_potential(axes, x, potential)
     (real,) = axes.plot(x, psi[0].real, color="C0", lw=0.8, label="Re ψ")
     (size,) = axes.plot(x, np.abs(psi[0]), color="C3", lw=1.3, label="|ψ|")
     axes.legend(frameon=False, loc="upper right")
@@ -126,7 +140,9 @@ def film(
     lay_out(figure)
     writer = writers[path.suffix](fps=fps)
     with whole_file(path) as temporary, writer.saving(figure, str(temporary), dpi=100):
-        for t, wave in track(list(zip(times, psi, strict=True)), "pictures"):
+        for i, (t, wave) in enumerate(track(list(zip(times, psi, strict=True)), "pictures")):
+            if line is not None:
+                line.set_ydata(potential[i])
             real.set_ydata(wave.real)
             size.set_ydata(np.abs(wave))
             clock.set_text(f"{title},  t = {t:.1f} ħ/hartree")

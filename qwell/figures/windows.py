@@ -32,9 +32,10 @@ def windows_figure(
 
     Arguments:
         x: (points,); times: (frames,).
-        psi: (frames, points) complex; potential: (points,), hartree.
+        psi: (frames, points) complex; potential: (frames, points), hartree.
         chosen: first frame and left edge of the windows, (windows, 2).
-        touches: whether the window at each left edge holds a point with V ≠ 0, (points,).
+        touches: whether the window at each first frame and left edge holds a point with V ≠ 0,
+            (frames, points).
         shape: frames that are seen, and points, of a window.
         v_scale: the potential is divided by it.
     """
@@ -43,14 +44,14 @@ def windows_figure(
     draw_spacetime(space, x, times, np.abs(psi), "|ψ|  [bohr$^{-1/2}$]")
     dx, dt = x[1] - x[0], times[1] - times[0]
     for frame, left in chosen[:DRAWN]:
-        style = TOUCHING if touches[left] else FREE
+        style = TOUCHING if touches[frame, left] else FREE
         corner = (x[left] - dx / 2, times[frame] - dt / 2)
         space.add_patch(Rectangle(corner, width * dx, (history + 1) * dt, fill=False, **style))
     shown = min(DRAWN, len(chosen))
     space.set_title(f"{shown} of {len(chosen):,} windows; orange: touch the potential")
     middle = (x[chosen[:, 1]] - x[0] + width * dx / 2) % (len(x) * dx) + x[0]
     counts.hist(middle, bins=50, range=(x[0], x[0] + len(x) * dx), color="C0")
-    share = touches[chosen[:, 1]].mean()
+    share = touches[chosen[:, 0], chosen[:, 1]].mean()
     counts.set(xlabel="middle of the window, " + LENGTH, ylabel="windows chosen")
     counts.set_title(f"{100 * share:.0f} % touch the potential; {100 * touches.mean():.0f} % of all do")
     _one(waves, psi, potential / v_scale, _telling(chosen, touches, psi), shape)
@@ -60,7 +61,8 @@ def windows_figure(
 
 def _telling(chosen: np.ndarray, touches: np.ndarray, psi: np.ndarray) -> np.ndarray:
     """Of the windows that touch the potential, or of all if none does, one with much of the wave in it."""
-    some = chosen[touches[chosen[:, 1]]] if touches[chosen[:, 1]].any() else chosen
+    touching = touches[chosen[:, 0], chosen[:, 1]]
+    some = chosen[touching] if touching.any() else chosen
     best: np.ndarray = some[np.abs(psi[some[:, 0], some[:, 1]]).argmax()]
     return best
 
@@ -77,7 +79,7 @@ def _one(axes: Axes, psi: np.ndarray, v: np.ndarray, window: np.ndarray, shape: 
             told = f"{name}, {label}" if label else None
             axes.plot(np.arange(width), part[first + t, points], color=colour, label=told, **style)
     right = axes.twinx()
-    right.step(np.arange(width), v[points], where="mid", color="0.5", label="V/v_scale")
+    right.step(np.arange(width), v[first + history, points], where="mid", color="0.5", label="V/v_scale")
     right.set(ylabel="V/v_scale", ylim=(-1.05, 1.05))
     axes.set(xlabel="point of the window", ylabel="ψ  [bohr$^{-1/2}$]")
     axes.set_title(f"one window: frames {first} … {first + history}, from point {left}")

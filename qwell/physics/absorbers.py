@@ -22,6 +22,7 @@ from qwell.errors import InvalidInput
 from qwell.physics.ring import Ring
 
 POWER = 3
+FASTEST = 60.0  # k·width of the fastest waves that the layer is made for
 FINENESS = 60  # points a wavelength of Numerov's rule: an error of 1e-6
 MOST_POINTS = 2**18
 
@@ -63,6 +64,15 @@ class Absorber:
         """The points of the mesh beside the layers, left and right, where the flux out is measured."""
         left = math.ceil(self.width / ring.dx)
         return left, ring.points - left
+
+    def comes_back(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
+        """exp(−∫ W dx/k) from x to the edge of the layer, (N,): what is left of an amplitude that leaves the
+        layer from there with the momentum k = 60/width, four times the least that the layer is made for."""
+        distance = np.minimum(ring.x, ring.box - ring.x)
+        depth = np.maximum(1 - distance / self.width, 0.0)
+        path = self.strength * self.width * depth ** (POWER + 1) / (POWER + 1)
+        left: np.ndarray = np.exp(-path * self.width / FASTEST)
+        return left
 
     def returned(self, momenta: Float[np.ndarray, "k"]) -> Float[np.ndarray, "k"]:
         """The share of |ψ|² that comes back into the box, by either end, for waves of momenta k > 0, (k,)."""

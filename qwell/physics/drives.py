@@ -59,6 +59,8 @@ ENVELOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sech": lambda s: 1 / np.cosh(np.minimum(np.abs(8 * (s - 0.5)), 700.0)),
     "double": lambda s: _within(s, np.sin(2 * np.pi * s) ** 2),
 }
+# Where along an envelope or path, as s, its second or third derivative jumps; elsewhere it is analytic.
+_JOINTS = {"sin2": (0.0, 1.0), "double": (0.0, 0.5, 1.0), "flat": (0.0, 0.25, 0.75, 1.0), "path": (0.0, 1.0)}
 _PULSE: dict[str, Any] = {"phase": 0.0, "envelope": "none", "start": 0.0, "duration": None, "cycles": None}
 # Kind → its numbers with their defaults; ... must be given. Of `move` those of the shape come in addition.
 KINDS: dict[str, dict[str, Any]] = {
@@ -95,17 +97,20 @@ class Term:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.numbers.items()}
+        object.__setattr__(self, "numbers", plain)
         if self.kind not in KINDS:
             raise InvalidInput(unknown("drive", self.kind, KINDS))
         known = KINDS[self.kind]
+        for name in self.numbers if self.kind != "move" else ():
+            if name not in known:
+                raise InvalidInput(f"{self.kind}: {unknown('number', name, known)}")
         if missing := [name for name, value in known.items() if value is ... and name not in self.numbers]:
             raise InvalidInput(
                 f"{self.kind} needs {' and '.join(missing)} as well: write"
                 f" {':'.join([self.kind, *(f'{n}=…' for n, v in known.items() if v is ...)])}"
             )
         for name, value in self.numbers.items():
-            if name not in known and self.kind != "move":
-                raise InvalidInput(f"{self.kind}: {unknown('number', name, known)}")
             if name not in (*WORDS, "values") and not _is_number(value):
                 raise InvalidInput(f"{name} of drive {self.kind!r} is {value!r}; expected a finite number")
         self._check()
@@ -154,6 +159,13 @@ class Term:
         last = 0.0 if not n.get("rate") else abs(n["rate"]) * min(n["start"] + self.duration, 1e3)
         fastest = abs(n.get("frequency", 0.0)) + last
         return min(self.duration / 8, 1 / fastest if fastest else math.inf)
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        """Times at which it is less smooth than elsewhere, as far as that is known."""
+        n = self.complete
+        where = _JOINTS.get("path" if self.kind == "move" else n.get("envelope", ""), ())
+        return tuple(n["start"] + s * self.duration for s in where)
 
     @cached_property
     def _formula(self) -> Formula:
@@ -277,6 +289,11 @@ class Drive:
     def shortest(self) -> float:
         """The time over which it changes, about; 0 if that is not known."""
         return min((term.shortest for term in self.terms), default=math.inf)
+
+    @property
+    def joints(self) -> tuple[float, ...]:
+        """Times at which it is less smooth than elsewhere, as far as that is known."""
+        return tuple(t for term in self.terms for t in term.joints)
 
     def to_json(self) -> list[dict[str, Any]]:
         """As plain JSON; `from_json` is the inverse."""

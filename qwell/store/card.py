@@ -99,6 +99,9 @@ CONTENT = {
     " measured and nothing is personal.",
     "trajectories": "Wave packets were propagated in the potentials that the recipe names. Nothing is random"
     " but the choice of the simulations for validation, nothing is measured and nothing is personal.",
+    "driven": "Wave packets were propagated in potentials that change with time as the recipe says"
+    " (`families` and `tests`, with their `drives`). Numbers are drawn at random where `drawn`"
+    " is not 0, and for validation; nothing is measured and nothing is personal.",
     "densities": "Potentials are random, one number a cell; densities were computed. Nothing is measured and"
     " nothing is personal.",
     "import": "Potentials were brought in from a file (`source` in the recipe), with its energies or with"

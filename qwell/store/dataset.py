@@ -52,11 +52,16 @@ class Split:
         name = self._files.root.name.removesuffix(".shards")
         return "" if name == self.digest[:32] else name
 
-    def __getitem__(self, field: str) -> FieldArray:
+    def shape_of(self, field: str) -> tuple[int, ...]:
+        """The shape of a field's rows; InvalidInput if there is no such field."""
         if field not in self.fields:
             raise InvalidInput(
                 f"{self._files.root} has no field {field!r} in {self.name}; it has {', '.join(self.fields)}"
             )
+        return self.fields[field].shape
+
+    def __getitem__(self, field: str) -> FieldArray:
+        self.shape_of(field)
         if field not in self._arrays:
             self._arrays[field] = FieldArray(
                 self._plan.storage, self._files, self.name, self.fields[field], self.layout

@@ -253,7 +253,12 @@ def same_draws(parts: Sequence[Dataset]) -> list[str]:
     ]
 
 
-_DRAWN = {"spectra": SPLITS, "densities": SPLITS, "trajectories": ("validation",)}  # the rest is no chance
+_DRAWN = {
+    "spectra": SPLITS,
+    "densities": SPLITS,
+    "trajectories": ("validation",),
+    "driven": SPLITS,
+}  # fmt: skip  (the rest is no chance)
 
 
 def _draws(recipe: Mapping[str, Any]) -> set[tuple[str, int]]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from qwell.errors import InvalidInput
 from qwell.store.dataset import Dataset
+from qwell.store.driven import potentials_of, touched_of
 from qwell.store.schema import PART_AXIS, SPLITS
 
 RE_IM = len(PART_AXIS.values)  # numbers of a wave function at a point
@@ -100,23 +101,28 @@ class Curriculum:
         return max(int(self.times * starts), 1), max(int(self.edges * points), 1)
 
     def touches(self, potential: np.ndarray) -> np.ndarray:
-        """Whether the window at each left edge holds a point with V ≠ 0; (N,) bool from (N,)."""
-        ends = np.concatenate([[0], np.cumsum(np.tile(potential != 0, 2))])
-        left = np.arange(len(potential))
-        return np.asarray(ends[left + self.width] > ends[left])
+        """Whether the window at each left edge holds a point with V ≠ 0; (…, N) bool from (…, N)."""
+        there = np.concatenate([potential != 0] * 2, axis=-1)
+        ends = np.concatenate([np.zeros_like(there[..., :1], int), np.cumsum(there, axis=-1)], axis=-1)
+        left = np.arange(potential.shape[-1])
+        return np.asarray(ends[..., left + self.width] > ends[..., left])
 
     def choose(self, split: str, simulation: int, potential: np.ndarray, frames: int) -> np.ndarray:
         """The windows of one simulation, (n, 2) int32: first frame and left edge, in no particular order.
 
+        A potential (frames, N) that changes with time touches a window by what it is at the first frame.
+
         Drawing without replacement with weights w is keeping the smallest of Exp(1)/w
         (Efraimidis and Spirakis, Inf. Process. Lett. 97, 181 (2006)).
         """
-        times, edges = self.counts(frames, len(potential))
+        points = potential.shape[-1]
+        times, edges = self.counts(frames, points)
         key = (SPLITS.index(split), simulation)
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=key)))
         chosen = rng.permutation(frames - self.history - 1)[:times]
-        weights = np.where(self.touches(potential), self.weight, 1.0).astype(np.float32)
-        keys = rng.standard_exponential((times, len(potential)), dtype=np.float32) / weights
+        touches = self.touches(potential if potential.ndim == 1 else potential[chosen])
+        weights = np.where(touches, self.weight, 1.0).astype(np.float32)
+        keys = rng.standard_exponential((times, points), dtype=np.float32) / weights
         left = np.argpartition(keys, edges - 1, axis=1)[:, :edges]
         return np.stack([np.repeat(chosen, edges), left.ravel()], axis=1).astype(np.int32)
 
@@ -165,7 +171,7 @@ def gather(
 
     Arguments:
         psi: (simulations, frames, N, 2) float32, contiguous.
-        potential: (simulations, N) float32, divided by v_scale already.
+        potential: (simulations, N) float32, divided by v_scale already; or (simulations, frames, N).
         simulation, start, left: which, (b,) each.
 
     Returns: (b, history + 1, width, 3) float32.
@@ -180,12 +186,18 @@ def gather(
         if wrapped:
             where = (edge[:, None] + np.arange(curriculum.width)) % points
             part = psi[s[:, None, None], times[:, :, None], where[:, None, :]]
-            out[rows, ..., RE_IM] = potential[s[:, None], where][:, None, :]
+            if potential.ndim == 3:
+                out[rows, ..., RE_IM] = potential[s[:, None, None], times[:, :, None], where[:, None, :]]
+            else:
+                out[rows, ..., RE_IM] = potential[s[:, None], where][:, None, :]
         else:
             part = _runs(psi, curriculum.width)[s[:, None], times, edge[:, None]]
             part = part.view(np.float32).reshape(len(rows), frames, curriculum.width, RE_IM)
-            v = _runs(potential[:, None, :, None], curriculum.width)[s, 0, edge].view(np.float32)
-            out[rows, ..., RE_IM] = v.reshape(len(rows), 1, curriculum.width)
+            if potential.ndim == 3:
+                v = _runs(potential[..., None], curriculum.width)[s[:, None], times, edge[:, None]]
+            else:
+                v = _runs(potential[:, None, :, None], curriculum.width)[s, 0, edge]
+            out[rows, ..., RE_IM] = v.view(np.float32).reshape(len(rows), -1, curriculum.width)
         out[rows, ..., :RE_IM] = part
     return out
 
@@ -207,10 +219,11 @@ class Windows:
 
     Arguments:
         psi: (simulations, frames, N, 2) float32, contiguous, in memory or memory-mapped.
-        potential: (simulations, N), Hartree.
+        potential: (simulations, N), or (simulations, frames, N) if it changes with time, Hartree.
         curriculum: which windows.
         split: what the trajectories are of; part of the seed.
         simulations: their numbers in the split; by default 0, 1, 2 …
+        touched: where there is a potential to touch, in one of these shapes; by default the potential.
     """
 
     def __init__(
@@ -220,23 +233,25 @@ class Windows:
         curriculum: Curriculum,
         split: str = LEARNED,
         simulations: np.ndarray | None = None,
+        touched: np.ndarray | None = None,
     ) -> None:
         if psi.dtype != np.float32 or not psi.flags.c_contiguous:
             raise InvalidInput("windows are gathered from contiguous float32 trajectories")
         self.psi, self.curriculum = psi, curriculum
         self.potential = np.ascontiguousarray(potential / curriculum.v_scale, dtype=np.float32)
         numbers = np.arange(len(psi)) if simulations is None else simulations
-        pairs = zip(numbers, potential, strict=True)
+        pairs = zip(numbers, potential if touched is None else touched, strict=True)
         self.index = np.stack([curriculum.choose(split, int(i), v, psi.shape[1]) for i, v in pairs])
 
     @classmethod
     def of(cls, data: Dataset, split: str = LEARNED, curriculum: Curriculum | None = None) -> Windows:
         """Read all trajectories of a split into memory; the curriculum is the data set's unless given."""
         part = data.require("trajectories")[split]
-        psi = np.empty((len(part), *part.fields["psi"].shape), np.float32)
+        psi = np.empty((len(part), *part.shape_of("psi")), np.float32)
         part["psi"].read_into(0, len(part), psi)
         curriculum = curriculum or Curriculum.of(data)
-        return cls(psi, part["potential"][:], curriculum, split)
+        potential, touched = potentials_of(data, split), touched_of(data, split)
+        return cls(psi, potential, curriculum, split, touched=touched)
 
     def __len__(self) -> int:
         count: int = self.index.shape[0] * self.index.shape[1]
@@ -276,12 +291,13 @@ def statistics(
     """
     part = data.require("trajectories")[split]
     curriculum = curriculum or Curriculum.of(data)
-    frames = part.fields["psi"].shape[0]
-    times, edges = curriculum.counts(frames, part.fields["psi"].shape[1])
+    frames = part.shape_of("psi")[0]
+    times, edges = curriculum.counts(frames, part.shape_of("psi")[1])
     touching, all_touching = [], []
-    for i, potential in enumerate(part["potential"][:]):
+    for i, potential in enumerate(touched_of(data, split)):
         touches = curriculum.touches(potential)
-        touching.append(touches[curriculum.choose(split, i, potential, frames)[:, 1]].mean())
+        start, left = curriculum.choose(split, i, potential, frames).T
+        touching.append((touches[left] if touches.ndim == 1 else touches[start, left]).mean())
         all_touching.append(touches.mean())
     return {
         "windows": len(part) * times * edges,

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 
 from qwell.errors import DatasetKindError, InvalidInput, WriteError
 from qwell.figures.canvas import check_format, save
+from qwell.figures.driven import driven_page
 from qwell.figures.samples import densities_page, sample_page
 from qwell.figures.spacetime import film, trajectories_page
 from qwell.figures.windows import windows_figure
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.physics.waves import as_complex
 from qwell.store.dataset import Dataset
+from qwell.store.driven import EVERY, is_driven, potentials_of, touched_of
 from qwell.store.windows import Curriculum
 from qwell.studies.finding import check_index
 
@@ -58,9 +60,13 @@ def film_of(
     if not 0 <= row < len(part) or every < 1 or fps < 1:
         raise InvalidInput(f"row is {row}; {data.path} has rows 0 to {len(part) - 1} of {split}")
     psi = as_complex(part["psi"][row][::every])
+    potential = (
+        potentials_of(data, split, slice(row, row + 1))[0] if is_driven(data) else part["potential"][row]
+    )
+    potential = potential[::every] if potential.ndim == 2 else potential
     times = data.coordinates["time"][::every]
     path = path or Path(f"{data.stem}-{row}.gif")
-    film(data.coordinates["x"], times, psi, part["potential"][row], f"{data.name}: {split} {row}", path, fps)
+    film(data.coordinates["x"], times, psi, potential, f"{data.name}: {split} {row}", path, fps)
     return path
 
 
@@ -76,15 +82,16 @@ def windows_of(data: Dataset, split: str, curriculum: Curriculum, row: int = 0) 
     """
     check_index(row, data.require("trajectories"), split)
     part, c = data[split], curriculum
-    psi, potential = as_complex(part["psi"][row]), part["potential"][row]
-    chosen = c.choose(split, row, potential, len(psi))
+    psi, one = as_complex(part["psi"][row]), slice(row, row + 1)
+    potential, touched = (f(data, split, one)[0] for f in (potentials_of, touched_of))
+    chosen = c.choose(split, row, touched, len(psi))
     return windows_figure(
         data.coordinates["x"],
         data.coordinates["time"],
         psi,
-        potential,
+        np.broadcast_to(potential, psi.shape),
         np.random.default_rng(c.seed).permutation(chosen),
-        c.touches(potential),
+        np.broadcast_to(c.touches(touched), psi.shape),
         (c.history, c.width),
         c.v_scale,
         f"{data.stem} {split} {row}: windows of {c.history} + 1 frames × {c.width} points",
@@ -130,6 +137,8 @@ def _densities(data: Dataset, split: str, rows: slice) -> Figure:
 
 def _trajectories(data: Dataset, split: str, rows: slice) -> Figure:
     part, (ring, how) = data[split], setting_of(data.origin)
+    if data.origin.get("recipe") == "driven":
+        return _driven(data, split, rows)
     potential = part["potential"][rows]
     psi = as_complex(part["psi"][rows])
     numbers = zip(*(part[name][rows] for name in ("x0", "s0", "e0", "height", "width")), strict=True)
@@ -143,5 +152,18 @@ def _trajectories(data: Dataset, split: str, rows: slice) -> Figure:
             f"{split} {rows.start + i}: X0 {x0:.3g}, S0 {s0:.3g}, E0 {e0:.3g}, V {h:.3g} over {w:.3g}"
             for i, (x0, s0, e0, h, w) in enumerate(numbers)
         ],
+        f"{data.name}: {how.method}, {how.hamiltonian} Hamiltonian",
+    )
+
+
+def _driven(data: Dataset, split: str, rows: slice) -> Figure:
+    part, (_, how) = data[split], setting_of(data.origin)
+    fields = {name: part[name][rows] for name in part.fields if name not in ("psi", EVERY)}
+    density = np.abs(as_complex(part["psi"][rows])) ** 2 if "psi" in part.fields else None
+    return driven_page(
+        data.coordinates,
+        fields,
+        density,
+        [f"{split} {i}" for i in range(rows.start, rows.stop)],
         f"{data.name}: {how.method}, {how.hamiltonian} Hamiltonian",
     )

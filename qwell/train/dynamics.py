@@ -16,6 +16,7 @@ from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig, change_mesh
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
+from qwell.store.driven import is_driven, potentials_of, static_only
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of, settings_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
@@ -44,10 +45,10 @@ def fitting_options(model: str, data: Dataset, options: dict[str, Any]) -> dict[
     entry, part = entry_of(model), training_split(data)
     if entry.config is WindowConfig:
         curriculum = Curriculum.of(data)
-        free = not part["potential"][:].any()
+        free = not is_driven(data) and not part["potential"][:].any()
         decided = {"channels": 2 if free else 3, "history": curriculum.history, "width": curriculum.width}
     elif entry.config is UnitaryConfig:
-        decided = {"points": part.fields["psi"].shape[1]}
+        decided = {"points": part.shape_of("psi")[1]}
     else:
         decided = {}
     return {**decided, **options}
@@ -66,7 +67,7 @@ def recipe_of(model: str, data: Dataset, batch: int | None, options: dict[str, A
     if entry.config is not WindowConfig:
         return {"batch": batch or RINGS, "updates": RING_UPDATES, "first_rate": entry.first_rate}
     part, batch = training_split(data), batch or WINDOWS
-    times, edges = Curriculum.of(data).counts(*part.fields["psi"].shape[:2])
+    times, edges = Curriculum.of(data).counts(*part.shape_of("psi")[:2])
     epochs = EPOCHS if decided["channels"] == 3 else FREE_EPOCHS
     windows = len(part) * times * edges
     if batch > windows:
@@ -99,7 +100,7 @@ def begin(config: DynamicsConfig, path: str | Path, data: Dataset | None = None)
     if config.start_from:
         begun_with(config)
     part = training_split(data)
-    if history_of(model) + config.rollout > part.fields["psi"].shape[0]:
+    if history_of(model) + config.rollout > part.shape_of("psi")[0]:
         raise InvalidInput(
             f"rollout is {config.rollout}; {data.path} has only {part.fields['psi'].shape[0]} frames"
         )
@@ -194,6 +195,7 @@ def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: t
         "batch": known(config.batch), "seed": config.seed, "device": device, "tier": config.stream
     }  # fmt: skip
     if isinstance(model, RingEmulator):
+        static_only(data, f"{config.model}, an emulator on the ring,")
         return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
     shape = {"history": model.config.history, "width": model.config.width}
     return WindowStream(
@@ -234,7 +236,8 @@ def train_dynamics(
             return {}
         model.eval()
         part, v_scale = data["validation"], Curriculum.of(data).v_scale
-        psi, potential = part["psi"][:VALIDATED], part["potential"][:VALIDATED]
+        psi = part["psi"][:VALIDATED]
+        potential = potentials_of(data, "validation", slice(0, len(psi)))
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, config.rollout))
         return {
             "validation_mae": float(compared.mae.mean()),

@@ -61,19 +61,26 @@ def rollout(
     Arguments:
         model: of the task "dynamics", in eval mode.
         seed: (cases, history, n, 2), true.
-        potential: (cases, n), V/v_scale.
+        potential: (cases, n), V/v_scale; or (cases, history + frames, n) for emulators that see windows,
+            where it changes with time.
         frames: to predict.
         fused: let models keep what does not change from frame to frame; the same numbers to rounding.
         keep_norm: bring every predicted frame to the norm of the last true one before going on with it.
 
     Returns: (cases, frames, n, 2) float32.
 
-    Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
+    Raises InvalidInput if emulators on the ring are asked to keep the norm, which is left to them, or get
+    potentials that change with time.
     """
     parameter = next(model.parameters())
     start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
     v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
     if isinstance(model, RingEmulator):
+        if v.ndim == 3:
+            raise InvalidInput(
+                f"{model.registry_name} is on the ring and takes V(x); potentials that change with time are"
+                " for emulators that see windows"
+            )
         if keep_norm:
             raise InvalidInput(
                 f"keeping the norm is for emulators that see windows; {model.registry_name} is on the ring"
@@ -82,7 +89,7 @@ def rollout(
     assert isinstance(model, WindowEmulator)
     norm = start[:, -1].flatten(1).norm(dim=1) if keep_norm else None
     step: FusedGRU | Plain
-    if fused and isinstance(model, GRUEmulator) and not model.config.normalised:
+    if fused and v.ndim == 2 and isinstance(model, GRUEmulator) and not model.config.normalised:
         step = FusedGRU(model, start, v, norm)
     else:
         step = Plain(model, start, v, norm)
@@ -105,7 +112,7 @@ def predict_frames(
     Arguments:
         model: of the task "dynamics", in eval mode; v_scale: its potentials are divided by it.
         psi: true frames (cases, at least history + frames, n, 2).
-        potential: (cases, n), hartree.
+        potential: (cases, n), hartree; or (cases, at least history + frames, n).
         keep_norm: see `rollout`.
 
     Raises InvalidInput if there are too few frames, or a potential that the model cannot see.
@@ -118,6 +125,8 @@ def predict_frames(
         )
     if isinstance(model, WindowEmulator) and model.config.channels == 2 and potential.any():
         raise InvalidInput("this emulator has no channel for potentials; give free trajectories")
+    if potential.ndim == 3:
+        potential = potential[:, : history + frames]
     found = rollout(model, psi[:, :history], potential / v_scale, frames, keep_norm=keep_norm)
     truth = psi[:, history : history + frames]
     return as_complex(found, np.complex64), as_complex(truth, np.complex64)
@@ -151,14 +160,18 @@ class Plain:
     def __init__(self, model: WindowEmulator, start: Tensor, potential: Tensor, norm: Tensor | None) -> None:
         self.model, self.frames, self.norm = model, start.clone(), norm
         c = model.config
-        self.potential = (
-            potential[:, None, :, None].expand(-1, c.history, -1, -1) if c.channels == 3 else None
-        )
+        static = potential if potential.ndim == 3 else potential[:, None].expand(-1, c.history, -1)
+        self.potential = static[..., None] if c.channels == 3 else None
         self.weights = weights_of(c.width).to(start)
+        self.first, self.history = 0, c.history
 
     def advance(self) -> Tensor:
         """The next frame, (cases, n, 2)."""
-        seen = self.frames if self.potential is None else torch.cat([self.frames, self.potential], dim=-1)
+        seen = self.frames
+        if self.potential is not None:
+            first = min(self.first, self.potential.shape[1] - self.history)  # 0 where V does not change
+            seen = torch.cat([seen, self.potential[:, first : first + self.history]], dim=-1)
+        self.first += 1
         windows = windows_of(seen, self.model.config.width)  # (cases, h, n, w, c)
         found = self.model(windows.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(seen), -1))
         frame = with_norm(average(found, self.weights), self.norm)

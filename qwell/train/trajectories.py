@@ -14,6 +14,7 @@ from qwell.errors import InvalidInput
 from qwell.models.emulators import size_of
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
+from qwell.store.driven import potentials_of, touched_of
 from qwell.store.records import Records
 from qwell.store.windows import LEARNED, ORDERED, Curriculum, Order, Windows, gather
 from qwell.train.stream import fits_in_memory
@@ -108,8 +109,8 @@ class WindowStream(TrajectoryStream):
         tier: str = "auto",
         noise: float = 0.0,
     ) -> None:
-        psi, potential = trajectories_of(data, tier, device), data[LEARNED]["potential"][:]
-        self.windows = Windows(psi, potential, curriculum)
+        psi, potential = trajectories_of(data, tier, device), potentials_of(data, LEARNED)
+        self.windows = Windows(psi, potential, curriculum, touched=touched_of(data, LEARNED))
         super().__init__(data, len(self.windows), batch, seed, device)
         self.channels, self.history, self.noise = channels, curriculum.history, noise
         shape = (batch, curriculum.history + 1, curriculum.width, PARTS + 1)
@@ -133,7 +134,10 @@ class WindowStream(TrajectoryStream):
             times = index[1][:, None, None] + torch.arange(c.history + 1, device=self.device)[:, None]
             where = (index[2][:, None] + torch.arange(c.width, device=self.device)) % psi.shape[2]
             self._frames[..., :PARTS] = psi[index[0][:, None, None], times, where[:, None]]
-            self._frames[..., PARTS] = potential[index[0][:, None], where][:, None]
+            if potential.ndim == 3:
+                self._frames[..., PARTS] = potential[index[0][:, None, None], times, where[:, None]]
+            else:
+                self._frames[..., PARTS] = potential[index[0][:, None], where][:, None]
         seen, target = self._frames[:, :-1, :, : self.channels], self._frames[:, -1, :, :PARTS]
         if self.noise:
             seen[..., :PARTS] += self._noise(seen)
@@ -148,6 +152,8 @@ class WindowStream(TrajectoryStream):
 
 class SegmentStream(TrajectoryStream):
     """Pieces of trajectories: ψ (b, unroll + 1, n) complex64 and V/v_scale (b, n).
+
+    Of driven trajectories V/v_scale is (b, unroll + 1, n), at the frames of ψ.
 
     Arguments:
         data, batch, seed, device: see `TrajectoryStream`.
@@ -167,16 +173,16 @@ class SegmentStream(TrajectoryStream):
         v_scale: float,
         tier: str = "auto",
     ) -> None:
-        part, psi = data[LEARNED], trajectories_of(data, tier, device)
+        psi = trajectories_of(data, tier, device)
         self._psi = as_complex(psi, np.complex64)
-        self._potential = (part["potential"][:] / v_scale).astype(np.float32)
+        self._potential = (potentials_of(data, LEARNED) / v_scale).astype(np.float32)
         self._starts, self._unroll = psi.shape[1] - unroll, unroll
         if self._starts < 1:
             raise InvalidInput(f"unroll is {unroll}; {data.path} has {psi.shape[1]} frames")
-        super().__init__(data, len(part) * self._starts, batch, seed, device)
+        super().__init__(data, len(psi) * self._starts, batch, seed, device)
 
     def __next__(self) -> tuple[Tensor, ...]:
         simulation, start = np.divmod(self._next_rows(), self._starts)
-        psi = self._psi[simulation[:, None], start[:, None] + np.arange(self._unroll + 1)]
-        potential = torch.from_numpy(self._potential[simulation])
-        return torch.from_numpy(psi).to(self.device), potential.to(self.device)
+        which = simulation[:, None], start[:, None] + np.arange(self._unroll + 1)
+        potential = self._potential[which if self._potential.ndim == 3 else simulation]
+        return torch.from_numpy(self._psi[which]).to(self.device), torch.from_numpy(potential).to(self.device)

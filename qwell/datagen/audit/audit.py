@@ -22,13 +22,17 @@ def audit(data: Dataset, samples: int = 1000, seed: int = 0) -> Audit:
 
     Arguments:
         data: of any kind; of kinds without numbers to check nothing is said.
-        samples: rows a split to make again; of trajectories at most 8.
+        samples: rows a split to make again; of trajectories at most 8, of driven ones 4.
         seed: of the choice.
     """
     if data.kind == "spectra":
         from qwell.datagen.audit.spectra import audit_spectra
 
         return Audit(*audit_spectra(data, samples, seed))
+    if data.kind == "trajectories" and data.recipe.get("recipe") == "driven":
+        from qwell.datagen.audit.driven import audit_driven
+
+        return Audit(*audit_driven(data, samples, seed))
     if data.kind == "trajectories":
         from qwell.datagen.audit.trajectories import audit_trajectories
 

@@ -61,6 +61,10 @@ def _read(name: str, plan: Plan) -> Recipe:
         from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
 
         return TrajectoriesRecipe.from_json(plan.recipe)
+    if name == "driven":
+        from qwell.datagen.recipes.driven import DrivenRecipe
+
+        return DrivenRecipe.from_json(plan.recipe)
     if name == "densities":
         from qwell.datagen.recipes.densities import DensitiesRecipe
 

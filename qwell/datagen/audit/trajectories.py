@@ -8,7 +8,7 @@ import numpy as np
 
 from qwell.datagen.recipes.trajectories import TrajectoriesRecipe
 from qwell.physics.propagators.family import propagate
-from qwell.physics.propagators.settings import Propagation
+from qwell.physics.propagators.settings import CONTROLLED, Propagation
 from qwell.physics.waves import as_complex
 from qwell.progress import track
 from qwell.store.dataset import Dataset
@@ -26,6 +26,7 @@ def audit_trajectories(data: Dataset, samples: int, seed: int) -> tuple[list[str
         return problems, {}, ""
     how = recipe.propagation
     allowed = how.norm_tolerance + STORED_ROUNDING[recipe.dtype]
+    allowed += (how.tolerance or 0.0) if how.method in CONTROLLED else 0.0
     count, again, exact, back = simulate_again(data, recipe, min(samples, MOST_SIMULATIONS), seed)
     if again > allowed:
         problems.append(f"wave functions deviate from those made again by {again:.1e}")

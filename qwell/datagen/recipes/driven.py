@@ -1,4 +1,4 @@
-"""Recipes of driven trajectories: wave packets in potentials that change with time, with open ends if asked."""
+"""Recipes of driven trajectories: wave packets in potentials that change with time, with open ends or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from qwell import plugins
 from qwell.datagen.recipes.driven_families import Case, DrivenFamily, families_from
 from qwell.datagen.recipes.driven_fields import (
-    EVERY,
     KEEP,
     coordinates_of,
     fields_of,
@@ -35,6 +34,7 @@ from qwell.physics.propagators.driven import evolve
 from qwell.physics.propagators.settings import DRIVEN, Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
+from qwell.store.driven import EVERY
 from qwell.store.schema import SPLITS, Field, Plan
 from qwell.store.windows import Curriculum
 
@@ -113,6 +113,11 @@ class DrivenRecipe(TrajectoriesRecipe):
         return [d for f in self._families if isinstance(f, DrivenFamily) for d in f.drives]
 
     @property
+    def draws(self) -> bool:
+        """Whether random numbers decide cases, besides those for validation."""
+        return any(isinstance(family, DrivenFamily) and family.drawn for family in self._families)
+
+    @property
     def rows_by_split(self) -> dict[str, int]:
         """Simulations in each split."""
         tests = sum(len(family) for family in self.tests)
@@ -150,7 +155,8 @@ class DrivenRecipe(TrajectoriesRecipe):
         kind, potential, numbers = self.case(split, row)
         v = potential.on(self.ring)
         if kind == GROUND:
-            return eigenstates(v, self.ring, self.propagation.hamiltonian, 1)[1][0].astype(complex), v
+            states = eigenstates(v, self.ring, self.propagation.hamiltonian, max(self.levels, 1))[1]
+            return states[0].astype(complex), v
         return packet(self.ring, kind, *numbers, self.wrap), v
 
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
@@ -188,7 +194,8 @@ class DrivenRecipe(TrajectoriesRecipe):
             "norm_drift": self._norm_drift(norms),
             "edge_momentum": self._edge(frames),
         }
-        values |= {name: np.array([case[2][i] for case in cases]) for i, name in enumerate(NUMBERS)}
+        packets = [self._packet_numbers(case, p) for case, p in zip(cases, psi, strict=True)]
+        values |= dict(zip(NUMBERS, np.array(packets).T, strict=True))
         values |= numbers_of(self.drives, drives) | signals_of(self.drives, drives, self.times)
         if "psi" in self.keep:
             values["psi"] = as_parts(frames)
@@ -199,6 +206,14 @@ class DrivenRecipe(TrajectoriesRecipe):
             found = [self._observables(f, d, v) for f, d, v in zip(frames, driven, potential, strict=True)]
             values |= {name: [one[name] for one in found] for name in found[0]}
         return values
+
+    def _packet_numbers(self, case: Case, psi: np.ndarray) -> tuple[float, float, float]:
+        """x0, s0 and e0 of a packet; of an eigenstate its mean, its standard deviation, and 0."""
+        if case[0] != GROUND:
+            return case[2]
+        weight = np.abs(psi) ** 2 * self.ring.dx
+        mean = weight @ self.ring.x
+        return float(mean), float(np.sqrt(weight @ (self.ring.x - mean) ** 2)), 0.0
 
     def _observables(
         self, frames: np.ndarray, driven: np.ndarray, static: np.ndarray
@@ -242,8 +257,8 @@ class DrivenRecipe(TrajectoriesRecipe):
         share: np.ndarray = (weight[..., fast].sum(axis=2) / weight.sum(axis=2)).max(axis=1)
         if share.max() > MOST_AT_EDGE:
             raise InvalidInput(
-                f"a share of {share.max():.1e} of a wave packet is driven to momenta that the mesh hardly has;"
-                " raise --points, or drive it less"
+                f"a share of {share.max():.1e} of a wave packet is driven to momenta that the mesh hardly"
+                " has; raise --points, or drive it less"
             )
         return share
 
@@ -259,7 +274,7 @@ class DrivenRecipe(TrajectoriesRecipe):
         return replace(plan, coordinates=(*plan.coordinates, *more))
 
     def accuracy(self) -> dict[str, Any] | None:
-        """The tolerance that the steps follow, and which share of waves of some momenta the ends send back."""
+        """The tolerance of the steps, and which share of waves of some momenta the ends send back."""
         said: dict[str, Any] = {}
         if self.propagation.substep is None:
             said["tolerance"] = self.propagation.tolerance

@@ -58,7 +58,7 @@ class DrivenFamily(Family):
         terms = []
         for place, term in enumerate(one.terms):
             numbers = dict(term.numbers)
-            for name, value in numbers.items():
+            for name, value in sorted(numbers.items()):  # in one order, however a recipe was written down
                 if name not in (*WORDS, "values"):
                     values = [drive.terms[place].numbers[name] for drive in alike]
                     drawn = float(rng.uniform(min(values), max(values)))

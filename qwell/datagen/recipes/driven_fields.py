@@ -11,13 +11,14 @@ from qwell.physics.observables import PER_FRAME, frequencies
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import PARTS
+from qwell.store.driven import EVERY
 from qwell.store.schema import Coordinate, Field
 
 KEEP = ("psi", "observables", "potential")
-EVERY = "potential_driven"  # V(x, t) at the frames
 LENGTH, ENERGY, TIME, RATE = "bohr", "hartree", "hbar/hartree", "hartree/hbar"
 UNITS = {
-    "frequency": RATE, "rate": "hartree^2/hbar^2", "phase": "1", "start": TIME, "duration": TIME, "step": TIME,
+    "frequency": RATE, "rate": "hartree^2/hbar^2", "phase": "1",
+    "start": TIME, "duration": TIME, "step": TIME,
     "from": LENGTH, "to": LENGTH, "width": LENGTH, "period": LENGTH, "height": ENERGY,
     "envelope": f"0-{len(ENVELOPES) - 1}",
 }  # fmt: skip

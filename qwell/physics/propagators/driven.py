@@ -1,14 +1,16 @@
 """Wave functions in potentials that change with time, and with open ends; the steps follow a tolerance.
 
-Every few frames, more often than the drives change, a frame is made twice: with n steps and with m = ⌈n/2⌉.
-With order p the error of the better one is about ‖ψ_n − ψ_m‖/((n/m)^p − 1). Where that is more than a frame's
-share of the tolerance, the frames since the last check are made again with more steps; where it is far less,
-fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
-above, as long as the errors of frames not looked at are not larger than those of their neighbours.
+Every few frames, more often than the drives change, and where they are not smooth, a frame is made twice:
+with n steps and with 2n. With order p the error of the former is about ‖ψ_n − ψ_2n‖/(1 − 2^{−p}). Where that
+is more than a frame's share of the tolerance, the frames since the last check are made again with more steps;
+where it is far less, fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
+above, as long as the errors of frames not looked at are not larger than those of their neighbours. In
+absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come out again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,7 +29,7 @@ from qwell.physics.waves import as_parts
 Stepper = Callable[[np.ndarray, float, float, int], np.ndarray]  # (ψ, t, Δt, steps) → ψ(t + Δt)
 LEAST = 2e-14  # error a frame below which rounding hides it
 MOST_STEPS = 2**14  # a frame
-CHECKED = 16  # frames at most from one check to the next
+CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with
 
 
@@ -61,16 +63,20 @@ def evolve(
     out = np.empty((len(psi), how.frames + 1, ring.points), how.complex)
     out[:, 0] = psi
     errors = np.zeros(len(psi))
-    every = int(min(max(land.shortest / how.dt, 1), CHECKED))
+    every = int(min(max(min(land.shortest, CHECKED[1]) / how.dt, 1), CHECKED[0]))
     steps, order = how.substeps if how.substep else FIRST, getattr(step, "order", 4)
+    weight = np.full(ring.points, ring.dx)
+    if absorber is not None:
+        weight *= absorber.comes_back(ring) ** 2
+    rough = sorted({math.floor(t / how.dt) + 1 for drive in drives for t in drive.joints})
     share = max((how.tolerance or 0.0) / how.frames, LEAST)
     done = 0
     while done < how.frames:
-        stop = min(done + every, how.frames)
+        stop = min(done + every, next((f for f in rough if f > done), how.frames), how.frames)
         for f in range(done, stop):
             out[:, f + 1] = step(out[:, f], f * how.dt, how.dt, steps)
-        found = _estimate(step, out[:, stop - 1].astype(complex), (stop - 1) * how.dt, how.dt, steps, order)
-        found *= np.sqrt(ring.dx)
+        before = out[:, stop - 1].astype(complex)
+        found = _estimate(step, before, (stop - 1) * how.dt, how.dt, steps, order, weight)
         worst = float(found.max())
         if how.substep is None:
             if worst > share:
@@ -85,12 +91,13 @@ def evolve(
     return out, errors
 
 
-def _estimate(step: Stepper, psi: np.ndarray, t: float, dt: float, steps: int, order: int) -> np.ndarray:
-    """Σ|error|² under the root, (n,), of so many steps for one frame from ψ; in float64."""
-    better, worse = (steps, (steps + 1) // 2) if steps > 1 else (2, 1)
-    difference = step(psi, t, dt, better) - step(psi, t, dt, worse)
-    size: np.ndarray = np.sqrt((np.abs(difference) ** 2).sum(axis=1)) / ((better / worse) ** order - 1)
-    return size * (better / steps) ** order
+def _estimate(
+    step: Stepper, psi: np.ndarray, t: float, dt: float, steps: int, order: int, weight: np.ndarray
+) -> np.ndarray:
+    """(Σ weight |error|²)^½, (n,), of so many steps for one frame from ψ; in float64."""
+    difference = step(psi, t, dt, steps) - step(psi, t, dt, 2 * steps)
+    size: np.ndarray = np.sqrt(np.abs(difference) ** 2 @ weight) / (1 - 2.0**-order)
+    return size
 
 
 def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +37,7 @@ class Landscape:
             out[:, i] = drive.on(self.ring, v, times)
         return out
 
-    @property
+    @cached_property
     def absorbing(self) -> Float[np.ndarray, "any"]:
         """W, (N,), or (0,) if nothing absorbs."""
         return np.zeros(0) if self.absorber is None else self.absorber.on(self.ring)

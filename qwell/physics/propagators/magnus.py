@@ -13,6 +13,7 @@ max W, and S_k grow like ρ^k, ρ = γ + √(1 + γ²), γ = max W/R; the terms 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +25,7 @@ from qwell.physics.compiled import compiled
 from qwell.physics.propagators.landscape import Landscape
 from qwell.physics.propagators.settings import kinetic_energy
 
+Exponential = Callable[[np.ndarray, np.ndarray, float, float, float], np.ndarray]  # of ψ, V, Ē, R, t
 LEFT_OUT = {"float64": 1e-16, "float32": 1e-8}  # of the sum of an exponential
 _NODES = 0.5 + np.array([-1, 1]) * np.sqrt(3) / 6
 _ALPHA, _BETA = 0.25 + np.sqrt(3) / 6, 0.25 - np.sqrt(3) / 6
@@ -36,7 +38,8 @@ def _coefficients(z: float, growth: float, precision: str) -> np.ndarray:
     k = np.arange(int(z + 60 + 20 * z ** (1 / 3)))
     terms = np.where(k == 0, 1, 2) * jv(k, z)
     tail = np.cumsum((np.abs(terms) * growth**k)[::-1])[::-1]
-    return terms[: max(int(np.argmax(tail <= LEFT_OUT[precision])), 2)].astype(precision)
+    kept: np.ndarray = terms[: max(int(np.argmax(tail <= LEFT_OUT[precision])), 2)].astype(precision)
+    return kept
 
 
 @compiled()
@@ -142,7 +145,7 @@ class Magnus:
         v = 2 * np.stack([_ALPHA * v[:, 0] + _BETA * v[:, 1], _BETA * v[:, 0] + _ALPHA * v[:, 1]], axis=1)
         low, high = v.min(), v.max() + self._kinetic.max()
         radius, centre = _rounded((high - low) / 2), (high + low) / 2
-        exponential = self._lattice if self.hamiltonian == "lattice" else self._spectral
+        exponential: Exponential = self._lattice if self.hamiltonian == "lattice" else self._spectral
         u = psi.copy()
         for potential in v.reshape(-1, *psi.shape):
             u = exponential(u, potential, centre, radius, step / 2)
@@ -173,7 +176,8 @@ class Magnus:
         d = (2 * (v - centre) / radius).astype(real)
         g = (2 * self.land.absorbing / radius).astype(real)
         factor = (2 * self._kinetic / radius).astype(real)
-        out, old, cur = weights[0] * u, np.zeros_like(u), u.copy()
+        out: np.ndarray = weights[0] * u
+        old, cur = np.zeros_like(u), u.copy()
 
         def advance(cur: np.ndarray, old: np.ndarray, c: float) -> None:
             moved = scipy.fft.fft(cur)

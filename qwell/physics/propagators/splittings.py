@@ -1,12 +1,12 @@
 """Products of e^{−iV c} and e^{−iT c} in a potential that changes with time, of second and fourth order.
 
-A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one coordinate
-more, which the kinetic part moves, so that the potential of stage j is that at t_j = t + (b_1 + … + b_{j−1}) δ.
+A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one
+coordinate more, which the kinetic part moves, so that the potential of stage j is that at
+t_j = t + (b_1 + … + b_{j−1}) δ.
 
-    2  Strang's, a = ½, ½ and b = 1
-    4  S. Blanes and P. C. Moan, J. Comput. Appl. Math. 142, 313 (2002), S₆ of order 4
-
-The absorbing potential −iW belongs to V.
+Of second order is Strang's, a = ½, ½ and b = 1. Those of fourth order are two of S. Blanes and P. C. Moan,
+J. Comput. Appl. Math. 142, 313 (2002): S₆ on the lattice; and SRKN₆ᵇ where T is quadratic in the momentum, so
+that [V, [V, [V, T]]] = 0. The absorbing potential −iW belongs to V.
 """
 
 from __future__ import annotations
@@ -21,15 +21,28 @@ from qwell.physics.compiled import compiled
 from qwell.physics.propagators.landscape import Landscape
 from qwell.physics.propagators.settings import kinetic_energy
 
-_A = (0.0792036964311957, 0.353172906049774, -0.0420650803577195)
-_B = (0.209515106613362, -0.143851773179818)
-SCHEMES: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    2: ((0.5, 0.5), (1.0,)),
-    4: (
-        (*_A, 1 - 2 * sum(_A), *_A[::-1]),
-        (*_B, 0.5 - sum(_B), 0.5 - sum(_B), *_B[::-1]),
+Scheme = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _symmetric(a: tuple[float, ...], b: tuple[float, ...]) -> Scheme:
+    """A scheme of six stages from its first three a and its first two b."""
+    b = (*b, 0.5 - sum(b))
+    return (*a, 1 - 2 * sum(a), *a[::-1]), (*b, *b[::-1])
+
+
+# (order, Hamiltonian) → a and b
+_STRANG: Scheme = ((0.5, 0.5), (1.0,))
+SCHEMES: dict[tuple[int, str], Scheme] = {
+    (2, "lattice"): _STRANG,
+    (2, "spectral"): _STRANG,
+    (4, "lattice"): _symmetric(
+        (0.0792036964311957, 0.353172906049774, -0.0420650803577195), (0.209515106613362, -0.143851773179818)
+    ),
+    (4, "spectral"): _symmetric(
+        (0.0829844064174052, 0.396309801498368, -0.0390563049223486), (0.245298957184271, 0.604872665711080)
     ),
 }
+KEPT = 64  # arrays of factors that do not change from step to step
 _PI = (3.141592653589793, 1.2246467991473532e-16)  # π in two parts
 _SIN = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
 _COS = tuple((-1) ** k / math.factorial(2 * k) for k in range(11))
@@ -37,9 +50,11 @@ _COS = tuple((-1) ** k / math.factorial(2 * k) for k in range(11))
 
 @compiled()
 def _kick(
-    u: np.ndarray, v: np.ndarray, w: np.ndarray, step: float, cosine: np.ndarray, sine: np.ndarray
+    u: np.ndarray, v: np.ndarray, damping: np.ndarray, step: float, cosine: np.ndarray, sine: np.ndarray
 ) -> None:
-    """u ← e^{−i (V − iW) step} u, all (n, N), u as pairs (n, N, 2); sine and cosine are room for (N,).
+    """u ← damping e^{−iV step} u, V (n, N), u as pairs (n, N, 2); sine and cosine are room for (N,).
+
+    damping: e^{−W step}, (N,), or (0,) for 1.
 
     sin and cos are Taylor's polynomials on [−π/2, π/2], to rounding: loops that are compiled to vectors.
     """
@@ -74,11 +89,10 @@ def _kick(
             c = c * q + _COS[0]
             cosine[j] = sign * c
             sine[j] = sign * r * s
-        if len(w):
+        if len(damping):
             for j in range(u.shape[1]):
-                size = np.exp(-step * w[j])
-                cosine[j] *= size
-                sine[j] *= size
+                cosine[j] *= damping[j]
+                sine[j] *= damping[j]
         for j in range(u.shape[1]):
             a, b = u[i, j, 0], u[i, j, 1]
             u[i, j, 0] = cosine[j] * a + sine[j] * b
@@ -91,16 +105,17 @@ class Splitting:
     Arguments:
         land: the potentials.
         hamiltonian: see `Propagation`.
-        order: of SCHEMES.
+        order: 2 or 4.
     """
 
     def __init__(self, land: Landscape, hamiltonian: str, order: int) -> None:
         self.land, self.order = land, order
-        self._a, self._b = SCHEMES[order]
+        self._a, self._b = SCHEMES[order, hamiltonian]
         self._starts = np.concatenate([[0.0], np.cumsum(self._b)])[:-1]  # of the stages, the last left out
         self._kinetic = kinetic_energy(land.ring, hamiltonian)
         self._room = np.empty((2, land.ring.points))
         self._factors: dict[tuple[float, str], list[np.ndarray]] = {}
+        self._damping: dict[float, np.ndarray] = {}
 
     def __call__(
         self, psi: Complex[np.ndarray, "n points"], t: float, dt: float, steps: int
@@ -123,13 +138,17 @@ class Splitting:
 
     def _potential(self, u: np.ndarray, v: np.ndarray, step: float) -> None:
         pairs = u.view(u.real.dtype).reshape(*u.shape, 2)
-        _kick(pairs, v, self.land.absorbing, step, self._room[0], self._room[1])
+        if step not in self._damping:
+            if len(self._damping) > KEPT:
+                self._damping.clear()
+            self._damping[step] = np.exp(-step * self.land.absorbing)
+        _kick(pairs, v, self._damping[step], step, self._room[0], self._room[1])
 
     def _of(self, step: float, dtype: np.dtype) -> list[np.ndarray]:
         """e^{−iT b_j δ} of all stages, kept."""
         key = (step, str(dtype))
         if key not in self._factors:
-            if len(self._factors) > 16:
+            if len(self._factors) > KEPT:
                 self._factors.clear()
             distinct = {b: np.exp(-1j * self._kinetic * b * step).astype(dtype) for b in self._b}
             self._factors[key] = [distinct[b] for b in self._b]

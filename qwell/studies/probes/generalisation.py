@@ -23,6 +23,7 @@ from qwell.physics.propagators.settings import Propagation, setting_of
 from qwell.physics.ring import Ring
 from qwell.progress import track
 from qwell.store.dataset import Dataset
+from qwell.store.driven import static_only
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.emulator import learned, load_emulator
@@ -155,6 +156,7 @@ def packets(
         frames: predicted.
         anyway: see `rollouts`.
     """
+    static_only(data, "this probe")
     ring, made = setting_of(data.origin)
     model, v_scale = load_emulator(path, ring, made, anyway=anyway)
     how = Propagation(hamiltonian=made.hamiltonian, dt=made.dt, frames=history_of(model) + frames - 1)
@@ -230,6 +232,7 @@ def hyper(
     """
     rows: list[list[Cell]] = []
     measured: dict[tuple[int, ...], list[tuple[float, float]]] = {}
+    static_only(data, "this probe")
     for path in track(paths, "emulators"):
         model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
         options = _comparable(path, paths[0], model, next(iter(measured), None))

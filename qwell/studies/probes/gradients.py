@@ -20,6 +20,7 @@ from qwell.models.emulators import WindowEmulator
 from qwell.physics.propagators.settings import setting_of
 from qwell.physics.waves import PARTS
 from qwell.store.dataset import Dataset
+from qwell.store.driven import static_only
 from qwell.store.windows import Curriculum, gather
 from qwell.studies.finding import Cell, Finding
 from qwell.studies.probes.asked import OfTrajectories
@@ -92,6 +93,7 @@ def gradients(
 
     Raises InvalidInput for an emulator on the ring, which is linear by construction.
     """
+    static_only(data, "this probe")
     model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
     if not isinstance(model, WindowEmulator):
         raise InvalidInput(

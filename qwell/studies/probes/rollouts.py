@@ -14,6 +14,7 @@ from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
+from qwell.store.driven import static_only
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.emulator import learned, load_emulator
@@ -121,6 +122,7 @@ def rollouts(
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
     for one in data:
+        static_only(one, "a rollout")
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
@@ -227,6 +229,7 @@ def emulators(
     for path in track(paths, "emulators"):
         parts, free = {}, []
         for one in data:
+            static_only(one, "a comparison of rollouts")
             model, v_scale = load_emulator(path, *setting_of(one.origin), anyway=anyway)
             part = one[split]
             free.append(~part["potential"][:].any(axis=1))

@@ -1,0 +1,184 @@
+"""Potentials that change with time, open ends, and what is measured on the way: formulas and limits."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from qwell.errors import InvalidInput
+from qwell.physics.absorbers import Absorber
+from qwell.physics.barriers import Potential
+from qwell.physics.drives import ENVELOPES, Drive, Term
+from qwell.physics.observables import eigenstates, frequencies, observe, populations, spectrum
+from qwell.physics.packets import packet
+from qwell.physics.propagators.driven import evolve
+from qwell.physics.propagators.settings import Propagation, energy
+from qwell.physics.ring import Ring
+
+RING = Ring(40.0, 128)
+TIMES = np.linspace(0, 10, 41)
+V = Potential("gaussian", {"height": -3.0, "width": 8.0}).on(RING)
+NOTHING = np.zeros(RING.points)
+
+
+def drive(kind: str, **numbers: object) -> Drive:
+    return Drive((Term(kind, numbers),))
+
+
+def test_a_dipole_is_the_field_times_the_distance() -> None:
+    one = drive("dipole", amplitude=2, frequency=1.5, phase=0.3, envelope="sin2", cycles=2, start=1.0)
+    duration = 2 * 2 * math.pi / 1.5
+    s = (TIMES - 1) / duration
+    field = np.where((s >= 0) & (s <= 1), 2 * np.sin(np.pi * s) ** 2 * np.cos(1.5 * TIMES + 0.3), 0)
+    np.testing.assert_allclose(one.signals(TIMES)[:, 0], field, atol=1e-14)
+    np.testing.assert_allclose(one.on(RING, V, TIMES), V - field[:, None] * (RING.x - 20), atol=1e-12)
+    assert one.is_field and not drive("shake", amplitude=1, frequency=1).is_field
+
+
+def test_no_envelope_means_one_and_a_chirp_without_rate_is_a_dipole() -> None:
+    plain = drive("dipole", amplitude=0.7, frequency=0.9)
+    np.testing.assert_allclose(plain.signals(TIMES)[:, 0], 0.7 * np.cos(0.9 * TIMES))
+    chirp = drive("chirp", amplitude=0.7, frequency=0.9, rate=0.0)
+    np.testing.assert_array_equal(chirp.on(RING, V, TIMES), plain.on(RING, V, TIMES))
+    faster = drive("chirp", amplitude=1, frequency=0.9, rate=0.2).signals(TIMES)[:, 0]
+    np.testing.assert_allclose(faster, np.cos(0.9 * TIMES + 0.1 * TIMES**2))
+
+
+@pytest.mark.parametrize("name", [n for n in ENVELOPES if n != "none"])
+def test_envelopes_rise_to_one_and_fall(name: str) -> None:
+    s = np.linspace(-2, 3, 5001)
+    e = ENVELOPES[name](s)
+    assert e.max() == pytest.approx(1, abs=1e-6) and e.min() >= 0 and np.abs(np.diff(e)).max() < 0.02
+    np.testing.assert_allclose(e, e[::-1], atol=1e-12)
+    assert e[0] < 1e-7 and e[-1] < 1e-7
+
+
+def test_shaking_moves_a_smooth_potential_exactly() -> None:
+    moved = drive("shake", amplitude=1.3, frequency=0.8, phase=0.4).on(RING, V, TIMES)
+    for t, v in zip(TIMES, moved, strict=True):
+        a = 1.3 * math.cos(0.8 * t + 0.4)
+        there = Potential("gaussian", {"height": -3.0, "width": 8.0, "centre": 20 + a}).on(RING)
+        np.testing.assert_allclose(v, there, atol=1e-10)
+
+
+def test_a_barrier_moves_along_its_path() -> None:
+    one = drive(
+        "move", **{"from": 10.0, "to": 30.0, "start": 1.0, "duration": 4.0, "height": 2.0, "width": 6.0}
+    )
+    centre = one.signals(TIMES)[:, 0]
+    assert centre[0] == 10 and centre[-1] == 30 and (np.diff(centre) >= 0).all()
+    assert centre[np.searchsorted(TIMES, 3.0)] == pytest.approx(20)
+    middle = one.on(RING, NOTHING, np.array([3.0]))[0]
+    assert RING.x[middle.argmax()] == pytest.approx(20, abs=RING.dx) and middle.max() == pytest.approx(
+        2, abs=1e-2
+    )
+    square = drive(
+        "move", **{"from": 10, "to": 30, "duration": 4, "shape": "rectangle", "height": 1, "width": 5}
+    )
+    assert set(np.unique(square.on(RING, NOTHING, TIMES))) == {0.0, 1.0}
+
+
+def test_formulas_and_files_are_what_they_say() -> None:
+    one = drive("formula", v="0.1*(x-20)**2*cos(2*t)")
+    expected = 0.1 * (RING.x - 20) ** 2 * np.cos(2 * TIMES[:, None])
+    np.testing.assert_allclose(one.on(RING, V, TIMES), V + expected, atol=1e-12)
+    rows = np.sin(np.arange(101)[:, None] * 0.1) * V
+    file = drive("file", values=rows.tolist(), step=0.1)
+    np.testing.assert_allclose(file.on(RING, V, TIMES), V * (1 + np.sin(TIMES[:, None])), atol=3e-5)
+    with pytest.raises(InvalidInput, match="up to t = 10"):
+        file.on(RING, V, np.array([10.5]))
+    both = Drive((*one.terms, *drive("dipole", amplitude=1, frequency=1).terms))
+    assert both.signals(TIMES).shape == (41, 1) and both.shortest == 0
+
+
+def test_drives_round_trip_and_bad_ones_are_told() -> None:
+    one = Drive((Term("dipole", {"amplitude": 2, "frequency": 1.5}), Term("formula", {"v": "x * t"})))
+    assert Drive.from_json(json.loads(json.dumps(one.to_json()))) == one
+    for kind, numbers, said in (
+        ("dipol", {}, "did you mean 'dipole'"),
+        ("dipole", {"amplitude": 1}, "needs frequency"),
+        ("dipole", {"amplitude": 1, "frequncy": 1}, "did you mean 'frequency'"),
+        ("dipole", {"amplitude": "x", "frequency": 1}, "finite number"),
+        ("dipole", {"amplitude": 1, "frequency": 1, "envelope": "sin2"}, "duration"),
+        ("dipole", {"amplitude": 1, "frequency": 1, "envelope": "sin3", "cycles": 2}, "sin2"),
+        ("dipole", {"amplitude": 1, "frequency": 1, "cycles": 2}, "belong to an envelope"),
+        (
+            "dipole",
+            {"amplitude": 1, "frequency": 0, "envelope": "sin2", "cycles": 2},
+            "frequency, which is 0",
+        ),
+        ("move", {"from": 1, "to": 2, "duration": -1.0}, "positive"),
+        ("formula", {"v": "__import__('os')"}, "not allowed"),
+        ("file", {"values": [[1.0]], "step": 0.1}, "two rows"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            Term(kind, numbers)
+    with pytest.raises(InvalidInput, match="not finite"):
+        drive("formula", v="1/t").on(RING, V, np.zeros(1))
+    for bad in (3, [3], [{"kind": 3}], "dipole"):
+        with pytest.raises(InvalidInput):
+            Drive.from_json(bad)
+
+
+@pytest.mark.parametrize("momentum", [1.0, 2.0, 4.0])
+def test_open_ends_send_back_less_than_1e_4_over_a_factor_of_four_in_momentum(momentum: float) -> None:
+    """Measured with a packet that runs into one of them, and as the closed form of the layer says."""
+    ring = Ring(80.0, 512)
+    absorber = Absorber(15.0, 3.3)
+    psi = packet(ring, "gaussian", 40.0, 5.0, momentum**2 / 2)[None]
+    how = Propagation("split-operator-4", dt=0.5, frames=int(130 / momentum), tolerance=1e-7)
+    frames = evolve(psi, np.zeros((1, 512)), ring, how, absorber=absorber)[0][0]
+    times = np.arange(len(frames)) * how.dt
+    seen = observe(frames, np.zeros(frames.shape), times, ring, "spectral", absorber.detectors(ring))
+    assert seen["norm"][-1] < 1e-4 and absorber.returned(np.array([momentum]))[0] < 1e-5
+    assert (np.diff(seen["norm"]) < 1e-12).all()
+    assert seen["transmitted_right"][-1] == pytest.approx(1, abs=1e-4)
+    assert seen["transmitted_left"][-1] == pytest.approx(0, abs=1e-4)
+
+
+def test_what_a_layer_sends_back_falls_with_its_width_and_rises_where_it_is_too_thin() -> None:
+    k = np.array([1.0, 2.0, 4.0])
+    thin, thick = Absorber(8.0, 3.3).returned(k), Absorber(15.0, 3.3).returned(k)
+    assert (thick < thin).all() and thin.max() > 1e-4
+    assert Absorber(15.0, 0.01).returned(k).min() > 0.5
+    with pytest.raises(InvalidInput, match="less than half"):
+        Absorber(30.0).on(RING)
+    with pytest.raises(InvalidInput, match="positive"):
+        Absorber(-1.0)
+    with pytest.raises(InvalidInput, match="width and strength"):
+        Absorber.from_json({"wide": 3})
+
+
+@pytest.mark.parametrize("hamiltonian", ["spectral", "lattice"])
+def test_observables_of_a_moving_packet(hamiltonian: str) -> None:
+    """Mean momentum and energy of a Gaussian, Ehrenfest's d⟨x⟩/dt = ⟨p⟩, and probability that is not lost."""
+    ring = Ring(60.0, 512)
+    psi = packet(ring, "gaussian", 25.0, 2.0, 2.0)[None]
+    how = Propagation("magnus", hamiltonian, dt=0.05, frames=160)
+    frames, times = evolve(psi, np.zeros((1, 512)), ring, how)[0][0], np.arange(161) * 0.05
+    seen = observe(frames, np.zeros(frames.shape), times, ring, hamiltonian, (200, 300))
+    assert seen["momentum"][0] == pytest.approx(2.0, rel=1e-9 if hamiltonian == "spectral" else 1e-2)
+    if hamiltonian == "spectral":
+        assert seen["energy"][0] == pytest.approx(2 + 1 / 32, rel=1e-9)
+    np.testing.assert_allclose(np.gradient(seen["position"], times)[1:-1], seen["momentum"][1:-1], rtol=1e-3)
+    np.testing.assert_allclose(seen["energy"], energy(frames, np.zeros(512), ring, hamiltonian))
+    first = 201 if hamiltonian == "lattice" else 200  # a bond begins at its point
+    inside = (np.abs(frames[:, first:301]) ** 2).sum(axis=1) * ring.dx
+    if hamiltonian == "lattice":
+        left = inside[0] - inside
+        np.testing.assert_allclose(seen["transmitted_left"] + seen["transmitted_right"], left, atol=2e-5)
+        assert np.abs(left).max() > 0.3
+
+
+def test_populations_and_spectrum_of_two_levels() -> None:
+    """Of (φ₀ + φ₁)/√2 both are one half, and the dipole oscillates with E₁ − E₀."""
+    energies, states = eigenstates(V, RING, "spectral", 3)
+    np.testing.assert_allclose(states @ states.T * RING.dx, np.eye(3), atol=1e-12)
+    psi = (states[0] + states[1])[None] / math.sqrt(2)
+    how = Propagation("magnus", dt=0.2, frames=600)
+    frames = evolve(psi.astype(complex), V[None], RING, how)[0][0]
+    np.testing.assert_allclose(populations(frames, states, RING), [[0.5, 0.5, 0]] * 601, atol=1e-9)
+    seen = observe(frames, np.broadcast_to(V, frames.shape), np.arange(601) * 0.2, RING, "spectral", (1, 2))
+    power, omega = spectrum(seen["position"], RING, 0.2), frequencies(601, 0.2)
+    assert omega[power.argmax()] == pytest.approx(energies[1] - energies[0], abs=omega[1])
