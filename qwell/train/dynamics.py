@@ -16,7 +16,7 @@ from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, UnitaryConfig, change_mesh
 from qwell.models.registry import create_model, entry_of, save_pretrained
 from qwell.store.dataset import Dataset, Split
-from qwell.store.driven import is_driven, potentials_of, static_only
+from qwell.store.driven import is_driven, potentials_of
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of, settings_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
@@ -140,13 +140,14 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
     """⟨|prediction − truth|²⟩/2 over all frames of segments, each predicted from the one predicted before.
 
     Arguments:
-        psi: (b, unroll + 1, n) complex, compared on the mesh of the model; potential: (b, n).
+        psi: (b, unroll + 1, n) complex, compared on the mesh of the model.
+        potential: (b, n); or (b, unroll, n), between the frames, where it changes with time.
     """
     psi = change_mesh(psi, model.mesh)
-    prepared, now = model.prepare(potential), psi[:, 0]
+    fixed, now = model.prepare(potential) if potential.ndim == 2 else None, psi[:, 0]
     total = torch.zeros((), device=psi.device)
-    for frame in psi[:, 1:].unbind(1):
-        now = model.advance(now, prepared)
+    for number, frame in enumerate(psi[:, 1:].unbind(1)):
+        now = model.advance(now, fixed or model.prepare(potential[:, number]))
         total = total + torch.view_as_real(now - frame).square().mean()
     return total / (psi.shape[1] - 1)
 
@@ -195,7 +196,6 @@ def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: t
         "batch": known(config.batch), "seed": config.seed, "device": device, "tier": config.stream
     }  # fmt: skip
     if isinstance(model, RingEmulator):
-        static_only(data, f"{config.model}, an emulator on the ring,")
         return SegmentStream(data, unroll=config.unroll, v_scale=curriculum.v_scale, **common)
     shape = {"history": model.config.history, "width": model.config.width}
     return WindowStream(

@@ -14,7 +14,7 @@ from torch import Tensor
 from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator, WindowEmulator
 from qwell.models.layers import Network
-from qwell.models.propagating import RingEmulator, change_mesh
+from qwell.models.propagating import RingEmulator, between_frames, change_mesh
 from qwell.physics.waves import PARTS, as_complex
 from qwell.progress import track
 
@@ -61,26 +61,19 @@ def rollout(
     Arguments:
         model: of the task "dynamics", in eval mode.
         seed: (cases, history, n, 2), true.
-        potential: (cases, n), V/v_scale; or (cases, history + frames, n) for emulators that see windows,
-            where it changes with time.
+        potential: (cases, n), V/v_scale; or (cases, history + frames, n) where it changes with time.
         frames: to predict.
         fused: let models keep what does not change from frame to frame; the same numbers to rounding.
         keep_norm: bring every predicted frame to the norm of the last true one before going on with it.
 
     Returns: (cases, frames, n, 2) float32.
 
-    Raises InvalidInput if emulators on the ring are asked to keep the norm, which is left to them, or get
-    potentials that change with time.
+    Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
     """
     parameter = next(model.parameters())
     start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
     v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
     if isinstance(model, RingEmulator):
-        if v.ndim == 3:
-            raise InvalidInput(
-                f"{model.registry_name} is on the ring and takes V(x); potentials that change with time are"
-                " for emulators that see windows"
-            )
         if keep_norm:
             raise InvalidInput(
                 f"keeping the norm is for emulators that see windows; {model.registry_name} is on the ring"
@@ -135,13 +128,14 @@ def predict_frames(
 def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int) -> np.ndarray:
     points = start.shape[2]
     psi = change_mesh(torch.view_as_complex(start[:, -1].contiguous()), model.mesh)
-    prepared = model.prepare(potential)
+    fixed = model.prepare(potential) if potential.ndim == 2 else None
+    moving = between_frames(potential) if fixed is None else potential
     out = torch.empty(len(psi), frames, points, dtype=psi.dtype, device=psi.device)
     together = max(1, TOGETHER // len(psi))
     for first in track(range(0, frames, together), "blocks of frames"):
         block = []
-        for _ in range(first, min(first + together, frames)):
-            psi = model.advance(psi, prepared)
+        for frame in range(first, min(first + together, frames)):
+            psi = model.advance(psi, fixed or model.prepare(moving[:, frame]))
             block.append(psi)
         out[:, first : first + together] = change_mesh(torch.stack(block, 1), points)
     return torch.view_as_real(out).cpu().numpy()

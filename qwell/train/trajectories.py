@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.models.emulators import size_of
+from qwell.models.propagating import between_frames
 from qwell.physics.waves import PARTS, as_complex
 from qwell.store.dataset import Dataset
 from qwell.store.driven import potentials_of, touched_of
@@ -153,7 +154,7 @@ class WindowStream(TrajectoryStream):
 class SegmentStream(TrajectoryStream):
     """Pieces of trajectories: ψ (b, unroll + 1, n) complex64 and V/v_scale (b, n).
 
-    Of driven trajectories V/v_scale is (b, unroll + 1, n), at the frames of ψ.
+    Of driven trajectories V/v_scale is (b, unroll, n), between the frames of ψ.
 
     Arguments:
         data, batch, seed, device: see `TrajectoryStream`.
@@ -175,7 +176,8 @@ class SegmentStream(TrajectoryStream):
     ) -> None:
         psi = trajectories_of(data, tier, device)
         self._psi = as_complex(psi, np.complex64)
-        self._potential = (potentials_of(data, LEARNED) / v_scale).astype(np.float32)
+        potential = torch.from_numpy((potentials_of(data, LEARNED) / v_scale).astype(np.float32))
+        self._potential = between_frames(potential) if potential.ndim == 3 else potential
         self._starts, self._unroll = psi.shape[1] - unroll, unroll
         if self._starts < 1:
             raise InvalidInput(f"unroll is {unroll}; {data.path} has {psi.shape[1]} frames")
@@ -183,6 +185,10 @@ class SegmentStream(TrajectoryStream):
 
     def __next__(self) -> tuple[Tensor, ...]:
         simulation, start = np.divmod(self._next_rows(), self._starts)
-        which = simulation[:, None], start[:, None] + np.arange(self._unroll + 1)
-        potential = self._potential[which if self._potential.ndim == 3 else simulation]
-        return torch.from_numpy(self._psi[which]).to(self.device), torch.from_numpy(potential).to(self.device)
+        times = start[:, None] + np.arange(self._unroll + 1)
+        psi = torch.from_numpy(self._psi[simulation[:, None], times])
+        if self._potential.ndim == 3:
+            potential = self._potential[simulation[:, None], times[:, :-1]]
+        else:
+            potential = self._potential[simulation]
+        return psi.to(self.device), potential.to(self.device)

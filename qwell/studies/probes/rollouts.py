@@ -14,7 +14,7 @@ from qwell.models.layers import Network
 from qwell.physics.propagators.settings import energy, setting_of
 from qwell.progress import track
 from qwell.store.dataset import Dataset
-from qwell.store.driven import static_only
+from qwell.store.driven import is_driven, potentials_of
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.emulator import learned, load_emulator
@@ -55,17 +55,20 @@ def _cases(
         predicted, truth: (cases, frames, n) complex.
         compared: the two, frame by frame.
     """
-    part, (ring, how) = data[split], setting_of(data.origin)
+    part, (ring, how), driven = data[split], setting_of(data.origin), is_driven(data)
     cases = []
     for i, potential in enumerate(part["potential"][:]):
-        start = energy(truth[i, :1], potential, ring, how.hamiltonian)[0]
-        drift = np.abs(energy(predicted[i, ::20], potential, ring, how.hamiltonian) / start - 1).max()
-        errors = np.abs(sides(predicted[i], potential, ring.dx) - sides(truth[i], potential, ring.dx)).max(0)
+        drift, errors = np.nan, np.full(2, np.nan)  # in a potential that changes the energy does too
+        if not driven:
+            start = energy(truth[i, :1], potential, ring, how.hamiltonian)[0]
+            drift = np.abs(energy(predicted[i, ::20], potential, ring, how.hamiltonian) / start - 1).max()
+            errors = sides(predicted[i], potential, ring.dx) - sides(truth[i], potential, ring.dx)
+            errors = np.abs(errors).max(0)
         cases.append(
             {
                 "data": data.name,
                 "row": i,
-                **{name: float(part[name][i]) for name in NUMBERS},
+                **{name: float(part[name][i]) for name in NUMBERS if name in part.fields},
                 "mae": float(compared.mae[i].mean()),
                 "mae_parts": float(compared.mae_parts[i].mean()),
                 "C": float(compared.correlation[i].mean()),
@@ -122,7 +125,6 @@ def rollouts(
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
     for one in data:
-        static_only(one, "a rollout")
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
@@ -130,7 +132,8 @@ def rollouts(
     last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for one in data:
         psi, potential = one[split]["psi"][:], one[split]["potential"][:]
-        predicted, truth = predict_frames(model, v_scale, psi, potential, frames, keep_norm)
+        waves = psi, potentials_of(one, split)
+        predicted, truth = predict_frames(model, v_scale, *waves, frames, keep_norm)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared)
         named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
@@ -229,11 +232,10 @@ def emulators(
     for path in track(paths, "emulators"):
         parts, free = {}, []
         for one in data:
-            static_only(one, "a comparison of rollouts")
             model, v_scale = load_emulator(path, *setting_of(one.origin), anyway=anyway)
             part = one[split]
-            free.append(~part["potential"][:].any(axis=1))
-            waves = part["psi"][:], part["potential"][:]
+            waves = part["psi"][:], potentials_of(one, split)
+            free.append(~waves[1].any(axis=tuple(range(1, waves[1].ndim))))
             pair = predict_frames(model, v_scale, *waves, frames, keep_norm)
             parts[one.stem] = waves_compared(*pair)
             if len(parts) == 1:
