@@ -4,8 +4,9 @@
 
 An electron in the ground state of one of two Gaussian wells (depths 3 and 4 Hartree, width 8 Bohr; box 60
 Bohr, 256 points, open ends) is driven by a pulse. Networks learn from Gaussian and sin² pulses (96
-simulations of 200 frames of .1 ħ/Hartree), and are asked about flat, sech and double ones (24 of 200 frames, 8 of 2,000).
-Beside them stands a fit of linear maps, one set for each of the two wells, with the field as a known number:
+simulations of 200 frames of .1 ħ/Hartree), and are asked about flat, sech and double ones (24 of 200 frames,
+8 of 2,000). Beside them stands a fit of linear maps, one set for each of the two wells, with the field as a
+known number:
 
     c(t + Δt) = (A + E B + E² C) c(t),   E halfway,
 
