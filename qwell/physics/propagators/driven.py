@@ -3,9 +3,10 @@
 Every few frames, more often than the drives change, and where they are not smooth, a frame is made twice:
 with n steps and with 2n. With order p the error of the former is about ‖ψ_n − ψ_2n‖/(1 − 2^{−p}). Where that
 is more than a frame's share of the tolerance, the frames since the last check are made again with more steps;
-where it is far less, fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
-above, as long as the errors of frames not looked at are not larger than those of their neighbours. In
-absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come out again.
+where it is far less, fewer are taken from then on. The errors of the frames are added up: what is returned is
+an estimate from above, as long as the errors of frames not looked at are not larger than those of their
+neighbours. In absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come
+out again.
 """
 
 from __future__ import annotations

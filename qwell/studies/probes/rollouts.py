@@ -121,8 +121,7 @@ def rollouts(
 
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
-    for one in data:
-        static_only(one, "a rollout")
+    for one in [static_only(each, "a rollout") for each in data]:
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
     cases: list[dict[str, Any]] = []
