@@ -6,7 +6,7 @@ The ground state of a Gaussian well, 4 Hartree deep, is driven by a sin² pulse 
 0.5, frequency 1) on a closed ring of 100 Bohr; frames every 0.1. Everybody solves the same Hamiltonian, our
 lattice or our spectral one; scipy's right-hand side has the FFT for the latter, which QuTiP and dynamiqs
 would need a dense matrix for: they are left out there. `error` is the L2 norm of ψ − ψ_exact at the last
-frame, ψ_exact by another integrator of ours at a tolerance of 1e-12. Every program is run at several
+frame, ψ_exact by another integrator of ours at a tolerance of 1e-10. Every program is run at several
 tolerances, and what it would take for an error of 1e-6 is read off between them, on logarithmic scales.
 `--peers` is a folder that QuTiP and dynamiqs are installed in (`pip install --target`), if they are not at
 hand.
@@ -170,7 +170,7 @@ def main() -> None:
 def _compare(case: Case, rows: dict[str, float | str]) -> None:
     many = np.repeat(case.psi[None], 8, axis=0), np.repeat(case.potential[None], 8, axis=0)
     method = {"lattice": "split-operator-4", "spectral": "magnus"}[case.hamiltonian]
-    fine = Propagation(method, case.hamiltonian, DT, FRAMES, 1e-12)
+    fine = Propagation(method, case.hamiltonian, DT, FRAMES, 1e-10)
     exact = evolve(many[0][:1], many[1][:1], case.ring, fine, [case.drive])[0][0, -1]
 
     def error(psi: np.ndarray) -> float:

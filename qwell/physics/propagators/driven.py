@@ -28,7 +28,7 @@ from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
 
 Stepper = Callable[[np.ndarray, float, float, int], np.ndarray]  # (ψ, t, Δt, steps) → ψ(t + Δt)
-LEAST = 2e-14  # error a frame below which rounding hides it
+LEAST = 1e-13  # error a frame below which rounding hides it: no tolerance asks for less
 MOST_STEPS = 2**14  # a frame
 CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with
