@@ -12,7 +12,14 @@ ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", pytest.param("docs/tutorial.md", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        pytest.param("docs/tutorial.md", marks=pytest.mark.slow),
+        pytest.param("docs/driven.md", marks=pytest.mark.slow),
+    ],
+)
 def test_every_block_runs(page: str, tmp_path: Path) -> None:
     pytest.importorskip("xarray")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -26,7 +26,7 @@ ALWAYS = {
     "qdata densities": "--n --validation --test --potential --cells --cell --energy --slope --current --noise"
     f" --seed {MAKING}",
     "qdata simulate": "--preset --box --points --dt --frames --propagator --hamiltonian --precision --dtype"
-    f" --absorb --keep --levels --drawn --validation --history --window --times --edges {MAKING}",
+    f" --validation --history --window --times --edges {MAKING}",
     "qdata import": f"--densities --dtype --validation --resume --force --license --author {WRITTEN}",
     "qdata finalise": "--json",
     "qdata info": "--json",
@@ -120,6 +120,10 @@ IDLE = {
         "--wb": "--wb 5",
         "--tolerance": "--propagator eigen --tolerance 1e-9",
         "--drive": "--preset pulses --drive dipole:amplitude=1:frequency=1",
+        "--drawn": "--preset pulses --drawn 5",
+        "--absorb": "--preset demo --absorb width=15:strength=3.3",
+        "--keep": "--preset demo --keep psi",
+        "--levels": "--preset demo --levels 2",
         "--weight": "--x0 10 --weight 5",
         "--v-scale": "--preset paper-free --v-scale 5",
         "--substep": "--substep 0.01",
@@ -196,6 +200,8 @@ MORE = [
     ("qtrain potential --system oscillator-0 --row 77 --derivative nonsense", "--row"),
     ("qdata simulate --preset paper-tests-free --seed 1", "--seed"),
     ("qdata simulate --potential free --wb 3", "--wb"),
+    ("qdata simulate --packet ground --x0 20 --drive dipole:amplitude=1:frequency=1", "--x0"),
+    ("qdata simulate --propagator magnus --substep 0.05 --tolerance 1e-6", "--tolerance"),
 ]
 
 

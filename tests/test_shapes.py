@@ -29,6 +29,8 @@ OPEN = {
     "qwell.models.layers.Network.__call__",
     "qwell.models.registry.create_model", "qwell.physics.compiled.compiled",
     "qwell.physics.barriers.Potential.from_json", "qwell.physics.formula.Formula.__call__",
+    "qwell.physics.absorbers.Absorber.from_json", "qwell.physics.drives.Term.from_json",
+    "qwell.physics.drives.Drive.from_json",
     "qwell.physics.propagators.settings.Propagation.from_json", "qwell.physics.ring.Ring.from_json",
 }  # fmt: skip
 

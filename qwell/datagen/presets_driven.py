@@ -111,6 +111,8 @@ def drives_of(terms: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Drive, ..
 
     Raises InvalidInput for a term that is impossible.
     """
+    if not terms:
+        return ()
     alternatives = []
     for kind, numbers in terms:
         lists = {k: v for k, v in numbers.items() if isinstance(v, list | tuple) and k != "values"}

@@ -198,7 +198,7 @@ class Term:
         signal: np.ndarray = n["amplitude"] * ENVELOPES[n["envelope"]](s) * np.cos(phase)
         return signal
 
-    def added(self, ring: Ring, times: Float[np.ndarray, "times"]) -> np.ndarray:
+    def added(self, ring: Ring, times: Float[np.ndarray, "times"]) -> Float[np.ndarray, "#times #points"]:
         """What it adds to V, (T, N) or what broadcasts to it; nothing of `shake`, which moves what is there.
 
         Raises InvalidInput for values that are not finite, or times that a file does not reach.

@@ -31,13 +31,14 @@ def is_driven(data: Dataset) -> bool:
     return next(_terms(data.origin), None) is not None
 
 
-def static_only(data: Dataset, what: str) -> None:
-    """Raise InvalidInput for driven trajectories, where something takes static potentials."""
+def static_only(data: Dataset, what: str) -> Dataset:
+    """The same trajectories; InvalidInput if they are driven, where something takes static potentials."""
     if is_driven(data):
         raise InvalidInput(
             f"{data.path} has potentials that change with time, and {what} takes V(x); give trajectories"
             " that are not driven"
         )
+    return data
 
 
 def potentials_of(data: Dataset, split: str, rows: slice = slice(None)) -> np.ndarray:

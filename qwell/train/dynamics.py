@@ -235,9 +235,8 @@ def train_dynamics(
         if "validation" not in data.splits:
             return {}
         model.eval()
-        part, v_scale = data["validation"], Curriculum.of(data).v_scale
-        psi = part["psi"][:VALIDATED]
-        potential = potentials_of(data, "validation", slice(0, len(psi)))
+        v_scale, some = Curriculum.of(data).v_scale, slice(0, VALIDATED)
+        psi, potential = data["validation"]["psi"][some], potentials_of(data, "validation", some)
         compared = waves_compared(*predict_frames(model, v_scale, psi, potential, config.rollout))
         return {
             "validation_mae": float(compared.mae.mean()),

@@ -1,4 +1,4 @@
-"""Data sets of driven trajectories: made alike however they are made, verified, and what networks see of them."""
+"""Data sets of driven trajectories: the same bytes however they are made, their checks, and their windows."""
 
 import json
 from dataclasses import replace

@@ -13,7 +13,7 @@ from qwell.physics.packets import ENVELOPES, packet
 from qwell.physics.propagators import chebyshev, eigen, terms
 from qwell.physics.propagators.eigen import eigen_on
 from qwell.physics.propagators.family import propagate
-from qwell.physics.propagators.settings import METHODS, Propagation, energy, kinetic_energy
+from qwell.physics.propagators.settings import CONTROLLED, METHODS, Propagation, energy, kinetic_energy
 from qwell.physics.propagators.terms import error_bound
 from qwell.physics.ring import Ring
 
@@ -217,6 +217,8 @@ def test_norm_is_conserved_and_time_runs_backwards(method: str, precision: str) 
     how = Propagation(method, "lattice", frames=20, precision=precision)
     made = propagate(psi, potential, SMALL, how)
     tolerance = 1e-11 if precision == "float64" else max(3e-5, how.norm_tolerance - 2e-4)
+    if precision == "float32" and method in CONTROLLED:  # which take many steps at the edges of barriers
+        tolerance = how.norm_tolerance
     norm = (np.abs(waves(made)) ** 2).sum(axis=2) * SMALL.dx
     np.testing.assert_allclose(norm, 1, atol=tolerance)
     back = propagate(waves(made)[:, -1].conj(), potential, SMALL, how)
@@ -351,7 +353,7 @@ def test_impossible_potentials(shape: str, numbers: dict[str, object]) -> None:
 def test_every_shape_was_tried() -> None:
     assert set(SHAPES) == {
         "free", "rectangle", "rectangles", "steps", "half-circle", "ramp", "triangle", "trapezoid",
-        "quadratic", "random", "values",
+        "quadratic", "random", "gaussian", "harmonic", "lattice", "values",
     }  # fmt: skip
 
 

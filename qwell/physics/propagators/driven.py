@@ -3,9 +3,10 @@
 Every few frames, more often than the drives change, and where they are not smooth, a frame is made twice:
 with n steps and with 2n. With order p the error of the former is about ‖ψ_n − ψ_2n‖/(1 − 2^{−p}). Where that
 is more than a frame's share of the tolerance, the frames since the last check are made again with more steps;
-where it is far less, fewer are taken from then on. The errors of the frames are added up: what is returned is an estimate from
-above, as long as the errors of frames not looked at are not larger than those of their neighbours. In
-absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come out again.
+where it is far less, fewer are taken from then on. The errors of the frames are added up: what is returned is
+an estimate from above, as long as the errors of frames not looked at are not larger than those of their
+neighbours. In absorbing layers an error at x counts by the share of it, `Absorber.comes_back`, that can come
+out again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
 
 Stepper = Callable[[np.ndarray, float, float, int], np.ndarray]  # (ψ, t, Δt, steps) → ψ(t + Δt)
-LEAST = 2e-14  # error a frame below which rounding hides it
+LEAST = 1e-13  # error a frame below which rounding hides it: no tolerance asks for less
 MOST_STEPS = 2**14  # a frame
 CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -23,12 +22,18 @@ class Landscape:
         potential: V(x), (n, N) float64.
         drives: one a wave function.
         absorber: of all; None if the ends are not open.
+        absorbing: W, (N,), or (0,) if nothing absorbs.
     """
 
     ring: Ring
-    potential: np.ndarray
+    potential: Float[np.ndarray, "n points"]
     drives: Sequence[Drive]
     absorber: Absorber | None = None
+    absorbing: Float[np.ndarray, "any"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        layer = np.zeros(0) if self.absorber is None else self.absorber.on(self.ring)
+        object.__setattr__(self, "absorbing", layer)
 
     def at(self, times: Float[np.ndarray, "times"]) -> Float[np.ndarray, "times n points"]:
         """V at these times, (T, n, N)."""
@@ -36,11 +41,6 @@ class Landscape:
         for i, (v, drive) in enumerate(zip(self.potential, self.drives, strict=True)):
             out[:, i] = drive.on(self.ring, v, times)
         return out
-
-    @cached_property
-    def absorbing(self) -> Float[np.ndarray, "any"]:
-        """W, (N,), or (0,) if nothing absorbs."""
-        return np.zeros(0) if self.absorber is None else self.absorber.on(self.ring)
 
     @property
     def shortest(self) -> float:

@@ -43,15 +43,18 @@ class Propagation:
     """Frames ψ(0), ψ(Δt) … ψ(frames·Δt), and how they are computed.
 
     Arguments:
-        method: "chebyshev", "split-operator", "space-splitting", "eigen" or "truncated-eigen".
+        method: "chebyshev", "split-operator", "space-splitting", "eigen" or "truncated-eigen"; of these
+            "split-operator", and "split-operator-4" and "magnus", are for potentials that change with time.
         hamiltonian: "spectral", T = k²/2 in Fourier space; or "lattice", second-order differences.
         dt: Δt between frames, atomic units.
         frames: steps Δt; one frame more is kept.
         tolerance: of chebyshev and truncated-eigen: bound on ‖error‖ over all frames, rounding aside; by
-            default 1e-11, and 1e-6 in float32.
+            default 1e-11, and 1e-6 in float32. Of split-operator-4 and magnus what the estimate of ‖error‖
+            may be; by default 1e-9, and 1e-6 in float32.
         precision: "float64" or "float32".
         device: "cpu"; or "cuda", "cuda:1" … for `eigen`, by torch.
-        substep: of the two splitting methods, Δt or a whole part of it; by default 0.01 and 0.0005.
+        substep: of the two splitting methods of second order, Δt or a whole part of it; by default 0.01 and
+            0.0005. Of split-operator-4 and magnus, instead of the tolerance.
 
     Raises:
         InvalidInput: a value out of range, or a method that lacks the Hamiltonian.
@@ -62,7 +65,12 @@ class Propagation:
     dt: float = 0.1
     frames: int = 500
     tolerance: float | None = field(
-        default=None, metadata={"default": "; ".join(f"{v:g} in {k}" for k, v in TOLERANCES.items())}
+        default=None,
+        metadata={
+            "default": "; ".join(
+                f"{TOLERANCES[k]:g} (estimated: {ESTIMATED[k]:g}) in {k}" for k in TOLERANCES
+            )
+        },
     )
     precision: str = "float64"
     substep: float | None = field(

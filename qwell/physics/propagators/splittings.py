@@ -114,7 +114,7 @@ class Splitting:
         self._starts = np.concatenate([[0.0], np.cumsum(self._b)])[:-1]  # of the stages, the last left out
         self._kinetic = kinetic_energy(land.ring, hamiltonian)
         self._room = np.empty((2, land.ring.points))
-        self._factors: dict[tuple[float, str], list[np.ndarray]] = {}
+        self._factors: dict[float, list[np.ndarray]] = {}
         self._damping: dict[float, np.ndarray] = {}
 
     def __call__(
@@ -131,7 +131,7 @@ class Splitting:
             whole = self._a[j] if stage == 0 or j else self._a[0] + self._a[-1]
             self._potential(u, v[stage], whole * step)
             u = scipy.fft.fft(u, overwrite_x=True)
-            u *= self._of(step, u.dtype)[j]
+            np.multiply(u, self._of(step)[j], out=u, casting="same_kind")
             u = scipy.fft.ifft(u, overwrite_x=True)
         self._potential(u, v[-1], self._a[-1] * step)
         return u
@@ -144,12 +144,11 @@ class Splitting:
             self._damping[step] = np.exp(-step * self.land.absorbing)
         _kick(pairs, v, self._damping[step], step, self._room[0], self._room[1])
 
-    def _of(self, step: float, dtype: np.dtype) -> list[np.ndarray]:
-        """e^{−iT b_j δ} of all stages, kept."""
-        key = (step, str(dtype))
-        if key not in self._factors:
+    def _of(self, step: float) -> list[np.ndarray]:
+        """e^{−iT b_j δ} of all stages, kept; in float64, so that no norm drifts by their rounding."""
+        if step not in self._factors:
             if len(self._factors) > KEPT:
                 self._factors.clear()
-            distinct = {b: np.exp(-1j * self._kinetic * b * step).astype(dtype) for b in self._b}
-            self._factors[key] = [distinct[b] for b in self._b]
-        return self._factors[key]
+            distinct = {b: np.exp(-1j * self._kinetic * b * step) for b in self._b}
+            self._factors[step] = [distinct[b] for b in self._b]
+        return self._factors[step]

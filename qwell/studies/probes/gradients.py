@@ -93,8 +93,7 @@ def gradients(
 
     Raises InvalidInput for an emulator on the ring, which is linear by construction.
     """
-    static_only(data, "this probe")
-    model, v_scale = load_emulator(path, *setting_of(data.origin), anyway=anyway)
+    model, v_scale = load_emulator(path, *setting_of(static_only(data, "this probe").origin), anyway=anyway)
     if not isinstance(model, WindowEmulator):
         raise InvalidInput(
             f"{path} sees the whole ring and is linear in ψ by construction; give one of windows"
