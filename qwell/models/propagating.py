@@ -34,7 +34,7 @@ def change_mesh(psi: Complex[Tensor, "*b n"], points: int) -> Complex[Tensor, "*
     return found
 
 
-def between_frames(potential: Float[Tensor, "*b frames n"]) -> Float[Tensor, "*b {frames}-1 n"]:
+def between_frames(potential: Float[Tensor, "*b frames n"]) -> Float[Tensor, "*b middles n"]:
     """V halfway from each frame to the next, of V at the frames: by the cubic through four of them.
 
     (−V₋₁ + 9V₀ + 9V₁ − V₂)/16, with an error of .023 V⁗ Δt⁴; by parabolas in the first and last interval, and

@@ -210,8 +210,16 @@ def test_windows_and_segments_carry_the_potential_of_their_time(home: Path, name
     cpu = torch.device("cpu")
     seen, _ = next(WindowStream(data, batch=8, seed=0, device=cpu, curriculum=c, channels=3))
     assert float(seen[..., 2].diff(dim=1).abs().max()) > 0
-    psi, potential = next(SegmentStream(data, batch=2, seed=0, device=cpu, unroll=3, v_scale=4.0))
-    assert psi.shape == potential.shape == (2, 4, 64)
+    stream = SegmentStream(data, batch=2, seed=0, device=cpu, unroll=3, v_scale=4.0)
+    psi, potential = next(stream)
+    assert psi.shape == (2, 4, 64) and potential.shape == (2, 3, 64)
+    middles = (recipe.times[1:] + recipe.times[:-1]) / 2
+    halfway = np.concatenate(
+        [recipe.drive("train", i).on(recipe.ring, recipe.beginning("train", i)[1], middles)
+         for i in range(count)]
+    )  # fmt: skip
+    for v in potential.flatten(0, 1).numpy():
+        assert np.abs(halfway / 4 - v).max(axis=1).min() < 0.1 * np.abs(v).max()
 
 
 def test_a_moving_potential_that_was_not_kept_is_told(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from qwell.errors import InvalidInput
 from qwell.models.emulators import GRUEmulator
-from qwell.models.propagating import change_mesh
+from qwell.models.propagating import between_frames, change_mesh
 from qwell.models.registry import create_model, list_models
+from qwell.train.rollout import rollout
 
 WINDOWED = ["emulator_linear", "emulator_dense", "emulator_conv", "emulator_gru"]
 
@@ -152,6 +153,36 @@ def test_an_emulator_on_a_coarse_mesh_does_there_what_it_would_do_on_it() -> Non
     on_it = alone(change_mesh(psi, 24), change_mesh(v + 0j, 24).real)
     torch.testing.assert_close(coarse(psi, v), change_mesh(on_it, 64))
     torch.testing.assert_close(on_it.norm(dim=1), change_mesh(psi, 24).norm(dim=1))
+
+
+def test_potentials_halfway_between_frames() -> None:
+    """Exact for cubics in time but at the ends, where parabolas are; of fourth order in the interior."""
+    frames = torch.arange(7, dtype=torch.float64)[:, None]
+    middles = frames[:-1] + 0.5
+    assert torch.allclose(between_frames(frames**2), middles**2)
+    assert torch.allclose(between_frames(frames**3)[1:-1], middles[1:-1] ** 3)
+    assert torch.allclose(between_frames(frames[:2]), middles[:1])
+    errors = [
+        (between_frames(torch.sin(h * frames)) - torch.sin(h * middles))[1:-1].abs().max() for h in (0.2, 0.1)
+    ]
+    assert errors[0] / errors[1] == pytest.approx(16, rel=0.1)
+
+
+def test_a_rollout_follows_a_potential_that_changes() -> None:
+    """Each frame by V halfway to the next; a V that stays is the same as one that is told once."""
+    model = stirred("emulator_unitary", points=64).float().eval()
+    psi, v = ring()
+    seed = torch.view_as_real(psi).float()[:, None].numpy()
+    moving = (v[:, None] * torch.cos(0.3 * torch.arange(6, dtype=torch.float64))[:, None]).float()
+    found = rollout(model, seed, moving.numpy(), 5)
+    now = psi.to(torch.complex64)
+    for frame, middle in enumerate(between_frames(moving).unbind(1)):
+        now = model(now, middle)
+        assert np.abs(found[:, frame] - torch.view_as_real(now).detach().numpy()).max() < 1e-5
+    still = v[:, None].expand(-1, 6, -1).float().numpy()
+    np.testing.assert_allclose(
+        rollout(model, seed, still, 5), rollout(model, seed, v.float().numpy(), 5), atol=1e-6
+    )
 
 
 def test_at_the_beginning_nothing_moves() -> None:
