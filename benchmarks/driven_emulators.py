@@ -76,14 +76,16 @@ def recipes() -> dict[str, DrivenRecipe]:
     return {"learned": learned, "unseen": unseen, "long": long}
 
 
-def trained(data: Dataset, model: str, updates: int, seed: int, folder: Path) -> tuple[Path, float]:
+def trained(
+    data: Dataset, model: str, updates: int, seed: int, folder: Path, **options: bool
+) -> tuple[Path, float]:
     """A model trained on the data set, and the seconds of the processor that took."""
     clock = time.process_time()
     config = DynamicsConfig(
         data=str(data.path), digest=data.digest, model=model, updates=updates, seed=seed, threads=1,
-        evaluate_every=updates, checkpoint_every=updates,
+        evaluate_every=updates, checkpoint_every=updates, options=options,
     )  # fmt: skip
-    run = begin(config, folder / f"{model}-{seed}")
+    run = begin(config, folder / f"{model}{'-open' * bool(options)}-{seed}")
     train_dynamics(run)
     return run.path, time.process_time() - clock
 
@@ -194,18 +196,20 @@ def main() -> None:
         found, which = linear_errors(data["learned"], tests)
         rows["linear maps, chosen"] = which
         tell(rows, "linear maps, one set a well", [found])
-        for model, updates, seeds in (
-            ("emulator_unitary", options.updates, options.seeds),
-            ("emulator_spectral", options.updates, options.seeds),
-            ("emulator_linear", options.window_updates, 1),
-            ("emulator_gru", options.window_updates, 1),
+        for model, updates, seeds, more in (
+            ("emulator_unitary", options.updates, options.seeds, {"open_ends": True}),
+            ("emulator_unitary", options.updates, options.seeds, {}),
+            ("emulator_spectral", options.updates, options.seeds, {}),
+            ("emulator_linear", options.window_updates, 1, {}),
+            ("emulator_gru", options.window_updates, 1, {}),
         ):
             several, seconds = [], []
             for seed in range(seeds):
-                path, spent = trained(data["learned"], model, updates, seed, folder)
+                path, spent = trained(data["learned"], model, updates, seed, folder, **more)
                 several.append(network_errors(path, tests))
                 seconds.append(spent)
-            name = f"{model}, {updates:,} updates, {seeds} seed{'s' * (seeds > 1)}"
+            ends, count = " with open ends" * bool(more), f"{seeds} seed{'s' * (seeds > 1)}"
+            name = f"{model}{ends}, {updates:,} updates, {count}"
             rows[f"{name}: training [CPU s]"] = statistics.fmean(seconds)
             tell(rows, name, several)
     command = f"python benchmarks/driven_emulators.py --seeds {options.seeds} --updates {options.updates}"

@@ -89,6 +89,7 @@ class UnitaryConfig:
     bumps: numbers that a phase in Fourier space is made of.
     breadth: of a bump, in units of the distance of two: broader ones make smoother curves.
     mesh: points on which waves are advanced; 0 stands for those of the ring. Waves too short for it are lost.
+    open_ends: whether each point has a learned factor below 1, for waves that leave in absorbing layers.
     """
 
     points: int = 1024
@@ -96,6 +97,7 @@ class UnitaryConfig:
     bumps: int = 48
     breadth: float = 1.0
     mesh: int = 0
+    open_ends: bool = False
 
     def __post_init__(self) -> None:
         if self.points < 2 or self.points % 2 or self.layers < 1 or self.bumps < 2:
@@ -120,7 +122,8 @@ class UnitaryEmulator(RingEmulator):
     q is the size of a wave number, θ_s(q) = Σ_p θ_sp exp(−((q − κ_p)/bκ_1)²) with bumps κ_p evenly from 0 to
     the largest: smooth, since neighbouring waves should learn from each other, but free to take any form.
     Nothing says that it is a kinetic energy. Wave packets are made of long waves, so that a coarse `mesh` can
-    hold them: V is then the part of it that the mesh can hold.
+    hold them: V is then the part of it that the mesh can hold. With open ends the last factor in space is
+    multiplied by e^{−g(x)²}, g learned: norms fall there, and stay elsewhere.
     """
 
     bumps: Float[Tensor, "bumps m"]
@@ -131,6 +134,7 @@ class UnitaryEmulator(RingEmulator):
         c = config
         self.spread = nn.Parameter(torch.zeros(c.layers, c.bumps))
         self.local = nn.Parameter(torch.zeros(c.layers + 1))
+        self.ends = nn.Parameter(torch.full((self.mesh,), 0.01)) if c.open_ends else None
         self.register_buffer("bumps", worked_out(self._bumps, c.bumps, self.mesh), persistent=False)
 
     @property
@@ -150,8 +154,10 @@ class UnitaryEmulator(RingEmulator):
 
     def prepare(self, potential: Float[Tensor, "b n"]) -> tuple[Complex[Tensor, "..."], ...]:
         angles = self.local[:, None, None] * self._held(potential)
-        waves = self.spread @ self.bumps
-        return torch.polar(torch.ones_like(angles), -angles), torch.polar(torch.ones_like(waves), -waves)
+        waves, size = self.spread @ self.bumps, torch.ones_like(angles)
+        if self.ends is not None:
+            size = torch.cat([size[:-1], size[-1:] * torch.exp(-self.ends.square())])
+        return torch.polar(size, -angles), torch.polar(torch.ones_like(waves), -waves)
 
     def advance(
         self, psi: Complex[Tensor, "b m"], prepared: tuple[Complex[Tensor, "..."], ...]

@@ -219,7 +219,7 @@ def test_windows_and_segments_carry_the_potential_of_their_time(home: Path, name
          for i in range(count)]
     )  # fmt: skip
     for v in potential.flatten(0, 1).numpy():
-        assert np.abs(halfway / 4 - v).max(axis=1).min() < 0.1 * np.abs(v).max()
+        assert np.abs(halfway / 4 - v).max(axis=1).min() < 0.25 * np.abs(v).max()  # neighbours: 0.5 or more
 
 
 def test_a_moving_potential_that_was_not_kept_is_told(tmp_path: Path) -> None:
