@@ -22,6 +22,9 @@ from qwell.physics.ring import Ring
 RING = Ring(40.0, 256)
 WELL = Potential("gaussian", {"height": -3.0, "width": 8.0}).on(RING)
 both = pytest.mark.parametrize("method", CONTROLLED)
+often = pytest.mark.parametrize(
+    "method", ["split-operator-4", pytest.param("magnus", marks=pytest.mark.slow)]
+)
 
 
 def drive(kind: str, **numbers: object) -> Drive:
@@ -33,7 +36,7 @@ def distance(a: np.ndarray, b: np.ndarray, ring: Ring = RING) -> np.ndarray:
     return np.sqrt((np.abs(a - b) ** 2).sum(axis=-1) * ring.dx)
 
 
-@both
+@often
 def test_the_driven_oscillator_is_a_displaced_gaussian(method: str) -> None:
     """ψ = φ₀(u − q) e^{ip(u − q) + iγ}, q'' = −ω₀² q + E, p = q', γ' = p²/2 − ω₀²q²/2 + E q − ω₀/2: to 1e-9
     over 50 time units."""
@@ -126,7 +129,7 @@ def test_the_split_operator_of_second_order_takes_drives_as_well() -> None:
     np.testing.assert_allclose(errors[:-1] / errors[1:], 4, rtol=0.05)
 
 
-@pytest.mark.parametrize("hamiltonian", ["spectral", "lattice"])
+@pytest.mark.parametrize("hamiltonian", ["lattice", pytest.param("spectral", marks=pytest.mark.slow)])
 def test_two_integrators_agree_on_random_pulses(hamiltonian: str) -> None:
     """To 1e-9, of envelopes that are taught and unseen."""
     rng = np.random.default_rng(5)
@@ -144,7 +147,7 @@ def test_two_integrators_agree_on_random_pulses(hamiltonian: str) -> None:
     assert moved.min() > 1e-3
 
 
-@both
+@often
 def test_the_estimated_error_bounds_the_true_one_and_keeps_the_tolerance(method: str) -> None:
     v, psi = WELL[None], packet(RING, "gaussian", 19.0, 1.2, 0.3)[None]
     drives = [drive("dipole", amplitude=1.0, frequency=1.3, envelope="gaussian", duration=8.0)]

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from scipy.special import jv
 
 from qwell.physics.compiled import compiled
@@ -122,7 +122,7 @@ def _gather(
 
 
 class Magnus:
-    """ψ from t to t + Δt in so many steps; see `Stepper` in `driven.py`.
+    """ψ from t to t + Δt in so many steps; V comes from the caller.
 
     Arguments:
         land: the potentials.
@@ -135,13 +135,21 @@ class Magnus:
         self.land, self.hamiltonian = land, hamiltonian
         self._kinetic = kinetic_energy(land.ring, hamiltonian)
 
+    def nodes(self, dt: float, steps: int) -> Float[np.ndarray, "nodes"]:
+        """The times within Δt at which the potential is asked for, two a step."""
+        times: np.ndarray = dt / steps * (np.arange(steps)[:, None] + _NODES).ravel()
+        return times
+
     def __call__(
-        self, psi: Complex[np.ndarray, "n points"], t: float, dt: float, steps: int
+        self,
+        psi: Complex[np.ndarray, "n points"],
+        v: Float[np.ndarray, "nodes n points"],
+        dt: float,
+        steps: int,
     ) -> Complex[np.ndarray, "n points"]:
-        """The wave functions at t + Δt."""
+        """The wave functions after Δt, V at the nodes."""
         step = dt / steps
-        times = t + step * (np.arange(steps)[:, None] + _NODES).ravel()
-        v = self.land.at(times).reshape(steps, 2, *psi.shape)
+        v = v.reshape(steps, 2, *psi.shape)
         v = 2 * np.stack([_ALPHA * v[:, 0] + _BETA * v[:, 1], _BETA * v[:, 0] + _ALPHA * v[:, 1]], axis=1)
         low, high = v.min(), v.max() + self._kinetic.max()
         radius, centre = _rounded((high - low) / 2), (high + low) / 2

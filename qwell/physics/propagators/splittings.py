@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 
 from qwell.physics.compiled import compiled
 from qwell.physics.propagators.landscape import Landscape
@@ -100,7 +100,7 @@ def _kick(
 
 
 class Splitting:
-    """ψ from t to t + Δt in so many steps; see `Stepper` in `driven.py`.
+    """ψ from t to t + Δt in so many steps; V comes from the caller.
 
     Arguments:
         land: the potentials.
@@ -117,13 +117,20 @@ class Splitting:
         self._factors: dict[float, list[np.ndarray]] = {}
         self._damping: dict[float, np.ndarray] = {}
 
+    def nodes(self, dt: float, steps: int) -> Float[np.ndarray, "nodes"]:
+        """The times within Δt at which the potential is asked for, one a stage and the last."""
+        times = dt / steps * (np.arange(steps)[:, None] + self._starts).ravel()
+        return np.append(times, dt)
+
     def __call__(
-        self, psi: Complex[np.ndarray, "n points"], t: float, dt: float, steps: int
+        self,
+        psi: Complex[np.ndarray, "n points"],
+        v: Float[np.ndarray, "nodes n points"],
+        dt: float,
+        steps: int,
     ) -> Complex[np.ndarray, "n points"]:
-        """The wave functions at t + Δt."""
+        """The wave functions after Δt, V at the nodes."""
         step = dt / steps
-        times = t + step * (np.arange(steps)[:, None] + self._starts).ravel()
-        v = self.land.at(np.append(times, t + dt))  # (stages, n, N)
         u = psi.copy()
         per = len(self._b)
         for stage in range(steps * per):
