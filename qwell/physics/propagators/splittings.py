@@ -1,12 +1,6 @@
-"""Products of e^{−iV c} and e^{−iT c} in a potential that changes with time, of second and fourth order.
+"""Products of e^{−iV c} and e^{−iT c} in a potential that changes with time, compiled and batched.
 
-A step δ from t is e^{−iV(t_s) a_s δ} e^{−iT b_s δ} … e^{−iT b_1 δ} e^{−iV(t_1) a_1 δ}: time is one
-coordinate more, which the kinetic part moves, so that the potential of stage j is that at
-t_j = t + (b_1 + … + b_{j−1}) δ.
-
-Of second order is Strang's, a = ½, ½ and b = 1. Those of fourth order are two of S. Blanes and P. C. Moan,
-J. Comput. Appl. Math. 142, 313 (2002): S₆ on the lattice; and SRKN₆ᵇ where T is quadratic in the momentum, so
-that [V, [V, [V, T]]] = 0. The absorbing potential −iW belongs to V.
+The products are those of `compositions.py`. The absorbing potential −iW belongs to V.
 """
 
 from __future__ import annotations
@@ -18,30 +12,10 @@ import scipy.fft
 from jaxtyping import Complex, Float
 
 from qwell.physics.compiled import compiled
+from qwell.physics.propagators.compositions import composition
 from qwell.physics.propagators.landscape import Landscape
 from qwell.physics.propagators.settings import kinetic_energy
 
-Scheme = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def _symmetric(a: tuple[float, ...], b: tuple[float, ...]) -> Scheme:
-    """A scheme of six stages from its first three a and its first two b."""
-    b = (*b, 0.5 - sum(b))
-    return (*a, 1 - 2 * sum(a), *a[::-1]), (*b, *b[::-1])
-
-
-# (order, Hamiltonian) → a and b
-_STRANG: Scheme = ((0.5, 0.5), (1.0,))
-SCHEMES: dict[tuple[int, str], Scheme] = {
-    (2, "lattice"): _STRANG,
-    (2, "spectral"): _STRANG,
-    (4, "lattice"): _symmetric(
-        (0.0792036964311957, 0.353172906049774, -0.0420650803577195), (0.209515106613362, -0.143851773179818)
-    ),
-    (4, "spectral"): _symmetric(
-        (0.0829844064174052, 0.396309801498368, -0.0390563049223486), (0.245298957184271, 0.604872665711080)
-    ),
-}
 KEPT = 64  # arrays of factors that do not change from step to step
 _PI = (3.141592653589793, 1.2246467991473532e-16)  # π in two parts
 _SIN = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
@@ -105,13 +79,14 @@ class Splitting:
     Arguments:
         land: the potentials.
         hamiltonian: see `Propagation`.
-        order: 2 or 4.
+        order: 2, 4 or 6.
     """
 
     def __init__(self, land: Landscape, hamiltonian: str, order: int) -> None:
         self.land, self.order = land, order
-        self._a, self._b = SCHEMES[order, hamiltonian]
-        self._starts = np.concatenate([[0.0], np.cumsum(self._b)])[:-1]  # of the stages, the last left out
+        one = composition(order, hamiltonian)
+        self._a, self._b = one.kicks.tolist(), one.drifts.tolist()
+        self._starts = one.times[:-1]  # of the stages, the last left out
         self._kinetic = kinetic_energy(land.ring, hamiltonian)
         self._room = np.empty((2, land.ring.points))
         self._factors: dict[float, list[np.ndarray]] = {}
