@@ -43,7 +43,7 @@ def control_of(config: ControlConfig, run: Run | None = None) -> tuple[Found, Fi
         signal, course = found.control.signal(times).numpy(), found.control.course(times).numpy()
     if run is not None:
         for iteration, value in enumerate(found.history, start=1):
-            run.log({"iteration": iteration, "infidelity": value})
+            run.log({"update": iteration, "infidelity": value})
         lines = [f"{t:.6g},{u:.12g},{c:.12g}" for t, u, c in zip(times.tolist(), signal, course, strict=True)]
         atomic_write(run.path / "signal.csv", "\n".join(["t,u,course", *lines, ""]).encode())
     density = _motion(task, found.control).abs().square().numpy()
