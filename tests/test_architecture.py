@@ -39,8 +39,8 @@ ALLOWED = {
         "qwell.store", "qwell.physics", "qwell.plugins", "numpy", "starlette", "uvicorn",
     },
     "cli": {
-        "qwell.explore", "qwell.papers", "qwell.studies", "qwell.train", "qwell.datagen", "qwell.models", "qwell.figures",
-        "qwell.store", "qwell.physics", "qwell.plugins", "click", "tqdm", "numpy",
+        "qwell.explore", "qwell.papers", "qwell.studies", "qwell.train", "qwell.datagen", "qwell.models",
+        "qwell.figures", "qwell.store", "qwell.physics", "qwell.plugins", "click", "tqdm", "numpy",
     },
 }  # fmt: skip
 # File → what it alone of its room may import, and only inside functions.

@@ -34,4 +34,4 @@ def explore_what(
 
 def _say(address: str) -> None:
     """The address goes to the terminal as it is: whoever has it can look."""
-    click.echo(f"{address}\nThe page is there until Ctrl-C; only this machine can open it, with that address.")
+    click.echo(f"{address}\nThe page is there until Ctrl-C; only this machine can open it, at that address.")

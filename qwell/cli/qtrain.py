@@ -29,7 +29,7 @@ SECTIONS = {
         ),
         "explore": (
             "qwell.cli.qtrain_explore:explore",
-            "Follow trainings in the browser, and ask networks about potentials and wave packets that you draw.",
+            "Follow trainings in the browser, and ask networks about potentials and packets that you draw.",
         ),
         "evaluate": (
             "qwell.cli.qtrain_eigen:evaluate",

@@ -15,7 +15,7 @@ from qwell.train.directory import EXAMPLES
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @server_options
 def explore(runs: tuple[str, ...], port: int | None, browser: bool | None) -> None:
-    """Follow trainings in the browser, and ask networks about potentials and wave packets that you draw.
+    """Follow trainings in the browser, and ask networks about potentials and packets that you draw.
 
     RUN is a run or a directory of some; runs/ by default. The networks that come with the package, and data
     sets in store/, if there are any, are shown too. The page is for this machine alone.

@@ -1,1 +1,1 @@
-"""The page in the browser: a thin server over functions of the other rooms, and the page itself in `static/`."""
+"""The page in the browser: a thin server over functions of other rooms, and the page itself in `static/`."""

@@ -1,4 +1,4 @@
-"""The routes: each a function of what was opened and what is asked. Everything else is in the other modules."""
+"""The routes: each a function of what was opened and what is asked. All else is in the other modules."""
 
 from __future__ import annotations
 

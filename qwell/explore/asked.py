@@ -1,4 +1,4 @@
-"""What the page asks for, checked once, at the edge: numbers in their range, arrays of a size, known names."""
+"""What the page asks, checked once, at the edge: numbers in their range, arrays of a size, known names."""
 
 from __future__ import annotations
 

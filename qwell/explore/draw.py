@@ -19,6 +19,7 @@ from qwell.physics.potentials import factor, rows
 from qwell.physics.spectrum import eigenstates
 
 MOST_LEVELS = 20
+FINEST = 400  # intervals on which random potentials are drawn: their kernel's matrix is decomposed
 Reply = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
@@ -29,16 +30,19 @@ def potential(opened: Opened, asked: Asked) -> Reply:
     """
     mesh = integer(asked, "mesh", 2, MOST_POINTS - 1, 100)
     if "formula" in asked:
-        return {}, {"potential": by_formula(text(asked, "formula"), mesh, number(asked, "sigma", 0, LARGEST, 100))}
+        return {}, {
+            "potential": by_formula(text(asked, "formula"), mesh, number(asked, "sigma", 0, LARGEST, 100))
+        }
     if "kernel" in asked:
         sigma, length = number(asked, "sigma", 0.0, 1e6), number(asked, "length", 1e-3, 1e3)
         kernel, seed = text(asked, "kernel"), integer(asked, "seed", 0, 2**31)
         nu = number(asked, "nu", 0.1, 50, 1.5) if kernel == "matern" else None
-        return {}, {"potential": rows(_root(kernel, min(mesh, 1000), length, nu), seed, "train", 0, 1)[0] * sigma}
-    data = opened.dataset(text(asked, "data"))
+        root = _root(kernel, min(mesh, FINEST), length, nu)
+        return {}, {"potential": sigma * rows(root, seed, "train", 0, 1)[0]}
+    data = opened.dataset(text(asked, "data")).require("spectra")
     part = data[text(asked, "split")]
     row = integer(asked, "row", 0, max(len(part) - 1, 0))
-    return {}, {"potential": data.require("spectra") and np.asarray(part["potential"][row])}
+    return {}, {"potential": np.asarray(part["potential"][row])}
 
 
 def by_formula(formula: str, mesh: int, sigma: float) -> np.ndarray:

@@ -104,9 +104,8 @@ def predicted(
 
     Raises InvalidInput for a coverage that was not calibrated, or a δ that cannot be proven.
     """
-    from qwell.studies.probes.densities import gradient_densities
     from qwell.train.calibration import UNLIKE, check_coverage
-    from qwell.train.eigen import beyond_taught, predict
+    from qwell.train.eigen import beyond_taught, gradient_densities, predict
 
     check_coverage(coverage)
     # the network's own precision first: all is said of the numbers that it saw

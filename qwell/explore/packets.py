@@ -1,4 +1,4 @@
-"""Wave packet: a packet in a potential on a ring, exact and emulated, in blocks of frames as they are made."""
+"""Wave packet: a packet in a potential on a ring, exact and emulated, in blocks of frames."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def setting() -> tuple[Ring, Propagation]:
 
 
 def barrier(asked: Asked) -> Reply:
-    """A potential on the ring, by `shape` with its numbers, or `formula` in x (bohr); and the ring's points."""
+    """A potential on the ring, by `shape` with `numbers`, or `formula` in x (bohr); and its points."""
     ring, _ = setting()
     if "formula" in asked:
         parsed = Formula(text(asked, "formula"), ("x", "pi"), "potential", "8*exp(-(x - 50)**2/8)")
@@ -71,8 +71,8 @@ def play(opened: Opened, asked: Asked) -> Iterator[bytes]:
     if not (np.abs(v) <= HIGHEST).all():
         raise InvalidInput(f"the potential goes beyond {HIGHEST:g} hartree; draw a lower one")
     frames = integer(asked, "frames", 1, MOST_FRAMES, 400)
-    numbers = {name: number(asked, name, 0, LARGEST) for name in ("x0", "s0", "e0")}
-    psi = packet(ring, text(asked, "packet", "gaussian"), **numbers)
+    x0, s0, e0 = (number(asked, name, 0, LARGEST) for name in ("x0", "s0", "e0"))
+    psi = packet(ring, text(asked, "packet", "gaussian"), x0, s0, e0)
     emulator = _emulator(opened, text(asked, "emulator"), ring, how)
     return _messages(psi, v, ring, how, frames, emulator)
 
@@ -149,11 +149,9 @@ def measured(psi: np.ndarray, v: np.ndarray, ring: Ring) -> dict[str, list[float
     weight = np.abs(np.fft.fft(psi)) ** 2
     found = {"norm": density.sum(axis=1)}
     found["momentum"] = (weight @ ring.k) / np.maximum(weight.sum(axis=1), 1e-300)
-    where = np.flatnonzero(np.abs(v) > SMALLEST_BARRIER * np.abs(v).max()) if v.any() else []
+    where = np.flatnonzero(np.abs(v) > SMALLEST_BARRIER * np.abs(v).max())
     if len(where):
         found["left"] = density[:, : where[0]].sum(axis=1)
         found["right"] = density[:, where[-1] + 1 :].sum(axis=1)
         found["inside"] = density[:, where[0] : where[-1] + 1].sum(axis=1)
     return {name: value.tolist() for name, value in found.items()}
-
-

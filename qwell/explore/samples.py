@@ -34,7 +34,8 @@ def about(opened: Opened, asked: Asked) -> Reply:
         "recipe": data.recipe,
         "summary": summary(data),
         "card": markdown(data),
-        "units": {c.name: c.units for c in [*data.plan.coordinates, *data.plan.fields]},
+        "units": {c.name: c.units for c in data.plan.coordinates}
+        | {f.name: f.units for f in data.plan.fields},
         "quantities": list(_quantities(data)),
     }
     coordinates = {name: np.asarray(values, float) for name, values in data.coordinates.items()}
@@ -42,15 +43,15 @@ def about(opened: Opened, asked: Asked) -> Reply:
 
 
 def row(opened: Opened, asked: Asked) -> Reply:
-    """One row: potential and energies, and densities if there are any; or a trajectory with norm and energy."""
+    """One row: potential, energies, and densities if there are any; or a trajectory with norm and energy."""
     data = opened.dataset(text(asked, "data"))
     part = _split(data, asked)
     at = integer(asked, "row", 0, len(part) - 1)
     if data.kind != "trajectories":
-        known = [name for name in ("potential", "energy", "density") if name in part.fields]
-        found = {name: np.asarray(part[name][at]) for name in known}
-        head = {"energy": found.pop("energy").tolist()} if "energy" in found else {}
-        return head, found
+        arrays = {
+            str(name): np.asarray(part[name][at]) for name in ("potential", "density") if name in part.fields
+        }
+        return {"energy": np.asarray(part["energy"][at]).tolist()} if "energy" in part.fields else {}, arrays
     psi, v = np.asarray(part["psi"][at]), np.asarray(part["potential"][at], float)
     every = max(1, -(-psi.size // MOST_NUMBERS))
     psi, times = psi[::every], data.coordinates["time"][::every]
@@ -79,7 +80,7 @@ def chosen(opened: Opened, asked: Asked) -> Reply:
 
 
 def histogram(opened: Opened, asked: Asked) -> Reply:
-    """How the levels of the first `MOST_ROWS` rows are distributed: `counts` (levels, bins), `edges` (bins + 1)."""
+    """How the levels of the first `MOST_ROWS` rows lie: `counts` (levels, bins), `edges` (bins + 1)."""
     data = opened.dataset(text(asked, "data")).require("spectra")
     part = _split(data, asked)
     looked = min(len(part), MOST_ROWS)

@@ -238,13 +238,15 @@ export function draw(engine, hello) {
     await solve();
   }
 
-  async function enter() {
+  async function list() {
     const {spectra, missing} = await engine.networks(), before = $("draw-network").value || kept.network || "";
     options($("draw-network"), [["", "none"], ...spectra], spectra.includes(before) ? before : "");
     if (missing) $("draw-about").textContent = missing;
     kept.network = "";
     if ($("draw-network").value !== (state.known?.name ?? "")) await choose();
   }
+
+  const enter = () => { list().catch(trouble); }; // networks take a moment, and the page is ready before
 
   svg.addEventListener("pointerdown", begin);
   svg.addEventListener("pointermove", move);
