@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,25 @@ from qwell.explore.draw import Reply
 from qwell.explore.opened import Opened
 from qwell.train.listing import MEASURES
 
-MOST_MEASURED = 2000  # measurements of a run that are sent
+MOST_MEASURED = 500  # measurements of a run that are sent
 MOST_FIGURE = 2**24  # bytes
 REPORT = "report.md"
 
 
 def listed(opened: Opened, asked: Asked) -> Reply:
-    """All runs in a line each, newest first, with their learning curves (measures of `MEASURES` alone)."""
+    """All runs in a line each, newest first, with their learning curves."""
     rows = []
     for row in opened.trainings().values():
         kept = {k: v for k, v in asdict(row).items() if k != "history"}
-        measured = [one for one in row.history if any(name in one for name in MEASURES)]
-        rows.append({**kept, "curves": _curves(measured)})
+        rows.append({**kept, "curves": _curves(row.history)})
     return {"runs": rows}, {}
 
 
-def _curves(history: list[dict[str, float]]) -> dict[str, list[list[float]]]:
-    """Measure → pairs of updates and value, thinned evenly where there are too many."""
+def _curves(history: Sequence[dict[str, float]]) -> dict[str, list[list[float]]]:
+    """What was measured → pairs of updates and value, thinned evenly; that of `MEASURES` first."""
     curves = {}
-    for name in MEASURES:
+    names = dict.fromkeys(name for row in history for name in row if name not in ("update", "seconds"))
+    for name in sorted(names, key=lambda name: MEASURES.index(name) if name in MEASURES else len(MEASURES)):
         pairs = [[row["update"], row[name]] for row in history if name in row]
         if len(pairs) > MOST_MEASURED:
             at = np.unique(np.linspace(0, len(pairs) - 1, MOST_MEASURED).astype(int))

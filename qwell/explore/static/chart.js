@@ -21,14 +21,19 @@ export function ticks(low, high, about) {
 function decades(low, high) {
   const found = [], every = Math.max(1, Math.ceil((Math.log10(high) - Math.log10(low)) / 7));
   for (let e = Math.ceil(Math.log10(low) - 1e-9); e <= Math.log10(high) + 1e-9; e += every) found.push(10 ** e);
-  return found;
+  if (found.length > 1) return found;
+  const between = [];
+  for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) for (const m of [1, 2, 3, 5, 7]) between.push(m * 10 ** e);
+  return between.filter((value) => value >= low && value <= high);
 }
+
+export const signed = (text) => text.replace("-", "−"); // a minus, and no hyphen
 
 export function short(value) {
   if (value === 0 || value === null || value === undefined) return value === 0 ? "0" : "–";
   const size = Math.abs(value);
   if (size >= 1e5 || size < 1e-3) return value.toExponential(size >= 1e5 && Number.isInteger(value / 1e5) ? 0 : 1).replace("e+", "e");
-  return String(Number(value.toPrecision(4)));
+  return signed(String(Number(value.toPrecision(4))));
 }
 
 export class Chart {

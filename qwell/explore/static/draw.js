@@ -1,6 +1,6 @@
 // Draw: a potential by mouse, finger, keyboard, formula or kernel; levels and wave functions follow at once.
 
-import {Chart, element, standalone} from "./chart.js";
+import {Chart, element, signed, standalone} from "./chart.js";
 import {$, newest, npy, options, rows, save, trouble, word} from "./tools.js";
 
 const UNIT = "ħ²/(m·length²)";
@@ -93,7 +93,7 @@ export function draw(engine, hello) {
 
   // Words and numbers, when a stroke has ended.
   function settle() {
-    const {answer} = state, said = answer.network, digits = (value, n = 4) => (value ?? null) === null ? "–" : value.toFixed(n);
+    const {answer} = state, said = answer.network, digits = (value, n = 4) => (value ?? null) === null ? "–" : signed(value.toFixed(n));
     const head = ["level", `exact E  [${UNIT}]`];
     if (said) head.push("network f", "error f − E", ...(served ? ["interval", "proven within"] : []));
     const lines = answer.energy.map((e, i) => {
@@ -105,7 +105,7 @@ export function draw(engine, hello) {
       return line;
     });
     rows($("draw-table"), head, lines, "Levels, exact and predicted");
-    $("draw-status").textContent = `${answer.energy.length} levels on ${state.v.length} points, solved in ${(1000 * answer.solved_in).toFixed(2)} ms` + (said ? `; network ${(1000 * answer.predicted_in).toFixed(1)} ms` : "") + `. E₀ = ${answer.energy[0].toFixed(4)} ${UNIT}.`;
+    $("draw-status").textContent = `${answer.energy.length} levels on ${state.v.length} points, solved in ${(1000 * answer.solved_in).toFixed(2)} ms` + (said ? `; network ${(1000 * answer.predicted_in).toFixed(1)} ms` : "") + `. E₀ = ${digits(answer.energy[0])} ${UNIT}.`;
     $("draw-trust").textContent = said ? trust(said) : "";
     $("draw-network-key").hidden = !said;
     $("draw-what").textContent = shown() === "density" ? "density ψ²" : "wave function ψ";

@@ -6,6 +6,7 @@ import {$, newest, options, trouble, word} from "./tools.js";
 import {ask, stream} from "./wire.js";
 
 const SIDES = ["left", "inside", "right"];
+const PLACES = {left: 0.08, inside: 0.45, right: 0.9}; // of their names along the curves
 
 export async function begin({drawing}) {
   const player = new Player($("packet-player"), {label: "Wave packet, exact and emulated, over the potential", onFrame: told, onStroke: drawn});
@@ -19,6 +20,7 @@ export async function begin({drawing}) {
     if (!$("packet-packet").options.length) options($("packet-packet"), head.packets);
     shape = question;
     set(Array.from(arrays.potential), Array.from(arrays.x));
+    labels();
   });
 
   function set(v, positions = xs) {
@@ -32,7 +34,7 @@ export async function begin({drawing}) {
     told();
   }
 
-  function drawn(v) { shape = null; set(v); }
+  function drawn(v) { shape = null; set(v); labels(); }
 
   function shaped() {
     labels();
@@ -97,14 +99,14 @@ export async function begin({drawing}) {
 
   function sides() {
     if (!numbers) return;
-    const made = [], {right} = chart.inner;
+    const made = [];
     for (const name of SIDES) {
       for (const [which, style] of [["exact", "line"], ["emulated", "line other"]]) {
         const values = numbers[which][name];
         if (values) made.push(element("path", {class: style, d: chart.path(numbers.time, values)}));
       }
-      const last = numbers.exact[name]?.at(-1);
-      if (last !== undefined) made.push(element("text", {class: "label", x: right - 4, y: chart.py(last) + (last > 0.9 ? 14 : -5), "text-anchor": "end"}, name));
+      const at = Math.round(PLACES[name] * (numbers.time.length - 1)), value = numbers.exact[name]?.[at];
+      if (value !== undefined) made.push(element("text", {class: "label", x: chart.px(numbers.time[at]), y: chart.py(value) + (value > 0.85 ? 15 : -6), "text-anchor": "middle"}, name));
     }
     const t = numbers.time[player.at];
     if (t !== undefined) made.push(element("line", {class: "cursor", x1: chart.px(t), x2: chart.px(t), y1: chart.inner.top, y2: chart.inner.bottom}));

@@ -28,7 +28,8 @@ export async function begin({hello, drawing, show}) {
     const splits = Object.entries(about.rows).filter(([, n]) => n > 0);
     options($("samples-split"), splits.map(([name, n]) => [name, `${name}, ${n.toLocaleString("en")} rows`]));
     options($("samples-quantity"), about.quantities);
-    $("samples-summary").textContent = `${about.summary} Version ${about.digest.slice(0, 12)}.`;
+    const counts = splits.map(([name, n]) => `${n.toLocaleString("en")} rows of ${name}`).join(", ");
+    $("samples-summary").textContent = `${about.name}: ${about.kind}; ${counts}; version ${about.digest.slice(0, 12)}.`;
     $("samples-card").textContent = about.card;
     $("samples-draw").hidden = about.kind !== "spectra";
     for (const id of ["samples-plot"]) $(id).toggleAttribute("hidden", about.kind === "trajectories");
@@ -154,6 +155,8 @@ export async function begin({hello, drawing, show}) {
     const by = {ArrowRight: 1, ArrowLeft: -1}[event.key];
     if (by) { event.preventDefault(); step(by); }
   });
+  const order = ["spectra", "densities", "trajectories"];
+  good.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   options($("samples-data"), good.map((one) => [one.path, `${one.path} (${one.kind})`]));
   await open();
   return {leave: () => player.pause()};
