@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,11 @@ from qwell.explore.asked import Asked
 from qwell.explore.guard import Guard
 from qwell.explore.networks import network_of
 from qwell.explore.opened import Opened
+from qwell.explore.serve import STATIC
 from qwell.explore.wire import packed
 from qwell.physics.kernels import KERNELS
 from qwell.train.calibration import COVERAGES
 
-STATIC = files("qwell.explore") / "static"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 BINARY = "application/octet-stream"
 Answer = Callable[[Opened, Asked], Any]

@@ -18,6 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 2**18  # bytes that a request may have
+TOO_LARGE = (413, f"a request may have {LARGEST_BODY:,} bytes")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
     " blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -27,10 +28,6 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-
-
-class TooLarge(Exception):
-    """A request is longer than it may be."""
 
 
 class Guard:
@@ -57,22 +54,26 @@ class Guard:
         if refused := self._refused(scope, token):
             await _answer(send, *refused)
             return
-        inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode(), "root_path": ""}
-        began = False
+        body = await _read(receive)
+        if body is None:
+            await _answer(send, *TOO_LARGE)
+            return
+
+        async def again() -> MutableMapping[str, Any]:
+            nonlocal body
+            if body is None:
+                return await receive()
+            whole, body = body, None
+            return {"type": "http.request", "body": whole, "more_body": False}
 
         async def sent(message: MutableMapping[str, Any]) -> None:
-            nonlocal began
-            began = True
             if message["type"] == "http.response.start":
                 own = [(k, v) for k, v in message["headers"] if k.decode().lower() not in HEADERS]
                 message = {**message, "headers": own + _encoded(HEADERS)}
             await send(message)
 
-        try:
-            await self.app(inner, _limited(receive), sent)
-        except TooLarge:
-            if not began:
-                await _answer(send, 413, f"a request may have {LARGEST_BODY:,} bytes")
+        inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode(), "root_path": ""}
+        await self.app(inner, again, sent)
 
     def _refused(self, scope: Scope, token: str) -> tuple[int, str] | None:
         """Status and reason, if a request is refused."""
@@ -86,23 +87,23 @@ class Guard:
             return 403, "the token is missing or wrong; open the address that the command printed"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > LARGEST_BODY:
-            return 413, f"a request may have {LARGEST_BODY:,} bytes"
+            return TOO_LARGE
         return None
 
 
-def _limited(receive: Receive) -> Receive:
-    """The same; TooLarge when a request goes on and on."""
-    got = 0
-
-    async def limited() -> MutableMapping[str, Any]:
-        nonlocal got
+async def _read(receive: Receive) -> bytes | None:
+    """The body of a request; None if it is longer than it may be, or breaks off."""
+    parts, size, more = [], 0, True
+    while more:
         message = await receive()
-        got += len(message.get("body", b""))
-        if got > LARGEST_BODY:
-            raise TooLarge
-        return message
-
-    return limited
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+        if size > LARGEST_BODY:
+            return None
+    return b"".join(parts)
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -101,7 +101,7 @@ def _split(data: Dataset, asked: Asked) -> Split:
 def _quantities(data: Dataset) -> dict[str, Any]:
     """Name → function of a split and a number of rows, one value a row."""
     if data.kind == "trajectories":
-        known = data["train"].fields
+        known = next(iter(data.splits.values())).fields
         return {name: lambda part, n, name=name: part[name][:n] for name in PACKET if name in known}
     found: dict[str, Any] = {
         "least V": lambda part, n: part["potential"][:n].min(axis=1),

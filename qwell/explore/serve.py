@@ -8,11 +8,13 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from qwell.errors import InvalidInput, MissingExtra, WriteError
 from qwell.explore.opened import Opened
 
 HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"  # the page and its modules
 
 
 @contextmanager

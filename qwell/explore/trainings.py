@@ -47,7 +47,9 @@ def one(opened: Opened, asked: Asked) -> Reply:
     """A run: what was asked for, its last measurements, report, and names of its figures."""
     run = opened.run(text(asked, "run"))
     report = run.path / REPORT
-    written = report.read_text(errors="replace")[:100_000] if report.is_file() else ""
+    written = (
+        report.read_text(errors="replace")[:100_000] if report.is_file() and not report.is_symlink() else ""
+    )
     said: dict[str, Any] = {"config": run.config, "report": written, "figures": sorted(_figures(run.path))}
     return {**said, "last": run.metrics()[-5:]}, {}
 

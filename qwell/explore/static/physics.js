@@ -126,7 +126,7 @@ export function jacobi(a, n) {
 export class HamiltonianNetwork {
   constructor({states, fold, points, levels, energy_scale, kinetic, kept, folded}) {
     Object.assign(this, {states, fold, points, levels, scale: energy_scale});
-    [this.kinetic, this.kept, this.folded] = [kinetic, kept, folded].map((one) => Float64Array.from(one));
+    [this.kinetic, this.kept, this.folded] = [kinetic, kept, folded].map((one) => Float64Array.from(Float32Array.from(one))); // they were float32
   }
 
   matrix(v) {
