@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = ("--n", 40, "--validation", 20, "--workers", 0)
     run("qdata", "generate", "--kernel", "m3", *small, "--densities", "--out", "store/m3.zarr", cwd=home)
     run("qdata", "densities", *small, "--out", "store/cells.zarr", cwd=home)
-    simulated = ("--hb", 3, "--points", 256, "--e0", 1, "--frames", 20, "--workers", 0, "--split", "test")
+    simulated = ("--hb", 3, "--points", 256, "--e0", "1,2", "--frames", 20, "--workers", 0, "--split", "test")
     run("qdata", "simulate", *simulated, "--out", "store/packets.zarr", cwd=home)
     trained = ("--model", "mlp", "--batch", 20, "--updates", 20, "--evaluate-every", 10, "--out", "runs/mlp")
     run("qtrain", "eigen", "--data", "store/m3.zarr", *trained, cwd=home)

@@ -105,7 +105,7 @@ export function draw(engine, hello) {
       return line;
     });
     rows($("draw-table"), head, lines, "Levels, exact and predicted");
-    $("draw-status").textContent = `${answer.energy.length} levels on ${state.v.length} points, solved in ${(1000 * answer.solved_in).toFixed(2)} ms` + (said ? `; network ${(1000 * answer.predicted_in).toFixed(1)} ms` : "") + `. E₀ = ${digits(answer.energy[0])} ${UNIT}.`;
+    $("draw-status").textContent = `${place()}${answer.energy.length} levels on ${state.v.length} points, solved in ${(1000 * answer.solved_in).toFixed(2)} ms` + (said ? `; network ${(1000 * answer.predicted_in).toFixed(1)} ms` : "") + `. E₀ = ${digits(answer.energy[0])} ${UNIT}.`;
     $("draw-trust").textContent = said ? trust(said) : "";
     $("draw-network-key").hidden = !said;
     $("draw-what").textContent = shown() === "density" ? "density ψ²" : "wave function ψ";
@@ -173,6 +173,8 @@ export function draw(engine, hello) {
     solve();
   }
 
+  const place = () => (state.cursor === null ? "" : `V = ${signed(state.v[state.cursor].toFixed(1))} ${UNIT} at x = ${signed(x(state.cursor).toFixed(2))}. `);
+
   function keys(event) {
     const n = state.v.length, at = state.cursor ?? (n - 1) >> 1, by = event.shiftKey ? 5 : 1;
     const [low, high] = chart.settings.y, lift = {ArrowUp: 1, ArrowDown: -1}[event.key];
@@ -185,7 +187,7 @@ export function draw(engine, hello) {
       state.source = {};
       solve(event.timeStamp);
     } else paint();
-    $("draw-status").textContent = `V = ${state.v[state.cursor].toFixed(1)} ${UNIT} at x = ${x(state.cursor).toFixed(2)}`;
+    $("draw-status").textContent = place();
   }
 
   // The potential by other means.
