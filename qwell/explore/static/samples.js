@@ -149,7 +149,15 @@ export async function begin({hello, drawing, show}) {
   $("samples-any").addEventListener("click", () => { $("samples-row").value = found ? found[Math.floor(Math.random() * found.length)] : Math.floor(Math.random() * count()); look(); });
   $("samples-filter").addEventListener("click", () => filter().catch(trouble));
   $("samples-all").addEventListener("click", () => { found = null; $("samples-found").textContent = ""; look(); });
-  $("samples-draw").addEventListener("click", async () => { await drawing.take(row.potential); show("draw"); });
+  $("samples-draw").addEventListener("click", async () => {
+    try { // the row whose number is seen, which may still be on its way
+      const {arrays} = await ask("row", {...question(), row: Number($("samples-row").value)});
+      await drawing.take(arrays.potential);
+      show("draw");
+    } catch (error) {
+      trouble(error);
+    }
+  });
   $("samples").addEventListener("keydown", (event) => {
     if (event.target.matches("input, select, textarea, canvas, pre")) return;
     const by = {ArrowRight: 1, ArrowLeft: -1}[event.key];
