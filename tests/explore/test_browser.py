@@ -200,7 +200,7 @@ def test_every_kind_is_opened_row_by_row(address: str, home: Path, opening: Open
         until(page, f"document.querySelector('#samples-row').value === '{low[1]}'")
         page.click("#samples-draw")
         page.wait_for_selector("#draw:not([hidden])")
-        until(page, f"JSON.parse(sessionStorage.getItem('qwell-draw')).network === ''")
+        until(page, "JSON.parse(sessionStorage.getItem('qwell-draw')).network === ''")
         check_levels(page)
         np.testing.assert_allclose(shown_levels(page)[0], energies[low[1]], atol=1e-3)
 

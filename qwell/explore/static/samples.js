@@ -23,6 +23,7 @@ export async function begin({hello, drawing, show}) {
 
   const open = newest(async () => {
     const answer = await ask("about", {data: $("samples-data").value});
+    row = levels.counted = null; // those of the data set before
     about = answer.head;
     coordinates = answer.arrays;
     const splits = Object.entries(about.rows).filter(([, n]) => n > 0);
@@ -51,7 +52,8 @@ export async function begin({hello, drawing, show}) {
     $("samples-row").value = at;
     $("samples-row").max = count() - 1;
     $("samples-range").textContent = found ? `one of ${found.length} rows found` : `0 to ${(count() - 1).toLocaleString("en")}`;
-    const answer = await ask("row", {...question(), row: at});
+    const asked = question(), answer = await ask("row", {...asked, row: at});
+    if (asked.data !== question().data || asked.split !== question().split) return; // another was chosen meanwhile
     row = {...answer.head, ...answer.arrays};
     trouble(null);
     const split = $("samples-split").value;
@@ -102,7 +104,8 @@ export async function begin({hello, drawing, show}) {
   }
 
   async function histogram() {
-    const {head, arrays} = await ask("histogram", question());
+    const asked = question(), {head, arrays} = await ask("histogram", asked);
+    if (asked.data !== question().data || asked.split !== question().split) return;
     levels.counted = arrays;
     $("samples-counted").textContent = `The first ${head.looked.toLocaleString("en")} of ${head.of.toLocaleString("en")} rows: outlines of E₀ to E${"₀₁₂₃₄₅₆₇₈₉"[arrays.counts.shape[0] - 1] ?? ""}; vertical lines are the levels of this row.`;
     mark();
