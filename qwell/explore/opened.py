@@ -21,6 +21,7 @@ from qwell.train.directory import Run
 from qwell.train.listing import RunSummary, runs_below
 
 MOST_OPEN = 8  # data sets and networks that are kept open
+QUIET = threading.Lock()  # what is said or not belongs to the whole process: one thread at a time changes it
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Opened:
         """Path of a run → what it says of itself; newest first."""
         if not self.runs:
             return {}
-        with warnings.catch_warnings():
+        with QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore", QwellWarning)  # asked every second, and said by `qtrain runs`
             return {row.run: row for row in runs_below([r for r in self.runs if Path(r).is_dir()])}
 

@@ -74,7 +74,8 @@ def _listen(port: int) -> socket.socket:
     """A socket of this machine alone."""
     if not 0 <= port < 2**16:
         raise InvalidInput(f"port is {port}; choose one from 1 to 65535, or 0 for one that is free")
-    made = socket.socket()
+    # asyncio sends at once (TCP_NODELAY) only where it sees that this is TCP; else answers wait 40 ms
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((HOST, port))

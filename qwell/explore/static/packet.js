@@ -1,6 +1,6 @@
 // Wave packet: exact and emulated evolution of a packet in a potential, played while it is computed.
 
-import {Chart, element} from "./chart.js";
+import {Chart, element, signed} from "./chart.js";
 import {Player, densities} from "./player.js";
 import {$, newest, options, trouble, word} from "./tools.js";
 import {ask, stream} from "./wire.js";
@@ -119,7 +119,7 @@ export async function begin({drawing}) {
       const one = numbers[which];
       if (!one.norm) return "";
       const sided = one.right ? `, left ${one.left[at].toFixed(4)}, inside ${one.inside[at].toFixed(4)}, transmitted (right) ${one.right[at].toFixed(4)}` : "";
-      return `${which}: norm ${one.norm[at].toFixed(5)}, momentum ${one.momentum[at].toFixed(3)} ħ/bohr${sided}`;
+      return `${which}: norm ${one.norm[at].toFixed(5)}, momentum ${signed(one.momentum[at].toFixed(3))} ħ/bohr${sided}`;
     };
     const overlap = numbers.overlap[at];
     $("packet-numbers").textContent = [say("exact"), say("emulated"), overlap === undefined ? "" : `overlap |⟨ψ̂, ψ⟩| ${overlap.toFixed(5)}`].filter(Boolean).join("; ");

@@ -1,6 +1,6 @@
 // Samples: rows of data sets, one after the other; which are in a range; how the levels lie; the card.
 
-import {Chart, element} from "./chart.js";
+import {Chart, element, signed} from "./chart.js";
 import {Player, densities} from "./player.js";
 import {$, newest, options, trouble, word} from "./tools.js";
 import {ask} from "./wire.js";
@@ -23,7 +23,8 @@ export async function begin({hello, drawing, show}) {
 
   const open = newest(async () => {
     const answer = await ask("about", {data: $("samples-data").value});
-    row = levels.counted = null; // those of the data set before
+    player.pause();
+    row = series = levels.counted = null; // those of the data set before
     about = answer.head;
     coordinates = answer.arrays;
     const splits = Object.entries(about.rows).filter(([, n]) => n > 0);
@@ -31,7 +32,7 @@ export async function begin({hello, drawing, show}) {
     options($("samples-quantity"), about.quantities);
     const counts = splits.map(([name, n]) => `${n.toLocaleString("en")} rows of ${name}`).join(", ");
     $("samples-summary").textContent = `${about.name}: ${about.kind}; ${counts}; version ${about.digest.slice(0, 12)}.`;
-    $("samples-card").textContent = about.card;
+    $("samples-card").textContent = about.card.replace(/^---[^]*?---\n+/, ""); // without the header for catalogs
     $("samples-draw").hidden = about.kind !== "spectra";
     for (const id of ["samples-plot"]) $(id).toggleAttribute("hidden", about.kind === "trajectories");
     $("samples-player").hidden = about.kind !== "trajectories";
@@ -92,7 +93,7 @@ export async function begin({hello, drawing, show}) {
         made.push(element("line", {class: "level", x1: chart.inner.left, x2: chart.inner.right, y1: chart.py(level), y2: chart.py(level)}));
       });
       made.push(element("path", {class: "potential", d: chart.path(xs, v)}));
-      if (told) $("samples-status").textContent = `E = ${e.slice(0, 4).map((one) => one.toFixed(2)).join(", ")} … ${e.at(-1).toFixed(2)} ħ²/(m·length²)`;
+      if (told) $("samples-status").textContent = `E = ${e.slice(0, 4).map((one) => signed(one.toFixed(2))).join(", ")} … ${signed(e.at(-1).toFixed(2))} ħ²/(m·length²)`;
     } else {
       const xs = Array.from(v, (_, i) => coordinates.cell?.[i] ?? i), all = [...v, ...row.density];
       const low = Math.min(...all, 0), high = Math.max(...all);
