@@ -49,7 +49,7 @@ def test_the_page_is_there_until_ctrl_c(home: Path) -> None:
 
 
 def test_answers_are_sent_at_once() -> None:
-    """asyncio sets TCP_NODELAY on connections of a socket that says it is TCP; without it answers wait 40 ms."""
+    """asyncio sets TCP_NODELAY where a socket says that it is TCP; without it answers wait 40 ms."""
     with _listen(0) as listening:
         assert listening.proto == socket.IPPROTO_TCP and listening.getsockname()[0] == "127.0.0.1"
 

@@ -1,7 +1,7 @@
 // Axes and lines in SVG. A Chart knows its ranges and turns values into places and back.
 
 const NS = "http://www.w3.org/2000/svg";
-const LEFT = 62, RIGHT = 12, TOP = 24, BOTTOM = 38;
+const LEFT = 62, RIGHT = 20, TOP = 24, BOTTOM = 38;
 
 export function element(name, attributes = {}, text = undefined) {
   const made = document.createElementNS(NS, name);

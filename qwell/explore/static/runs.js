@@ -34,7 +34,7 @@ export async function begin() {
     table();
     paint();
     const running = listed.filter((one) => one.state === "running").length;
-    $("runs-status").textContent = `${listed.length} runs, ${running} running; asked again every second.`;
+    $("runs-status").textContent = `${listed.length} run${listed.length === 1 ? "" : "s"}, ${running} running; asked again every second.`;
   }
 
   function table() {
