@@ -3,8 +3,8 @@
 A browser (Debian's chromium, without a window) moves the mouse over the page as a person does, and the page
 itself measures from each move to the levels drawn that belong to it (the browser's user timing). Moves that
 come while an answer is on its way are followed by the last of them, so that strokes may be fewer than moves.
-Browsers tell a page of moves once a picture, so that up to 17 ms of each are waiting; "asking and drawing alone"
-is the rest.
+Browsers tell a page of moves once a picture, so that up to 17 ms of each are waiting; "asking and drawing
+alone" is the rest.
 
     python benchmarks/explorer.py --moves 1000
 """

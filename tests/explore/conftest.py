@@ -1,12 +1,8 @@
 """A store with a data set of each kind, and a run, made once a process."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for client.py
-
 from client import Client
 from support import run
 
