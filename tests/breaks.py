@@ -73,7 +73,7 @@ BREAKS = (
           "(w * (slope**2 / 2.001 + v * phi**2)).sum()", ("train/test_variational.py",)),
     Break("explore: pages of other sites may ask", "explore/guard.py",
           'if origin is not None and origin != f"http://{host}":', "if not host:",
-          ("explore/test_hostile.py",)),
+          ("explore/test_strangers.py",)),
     Break("explore: errors of a network have the wrong sign", "explore/networks.py",
           "(energy - exact)[0]", "(exact - energy)[0]", ("explore/test_routes.py",)),
     Break("papers: what is done is done again", "papers/plan.py",

@@ -257,6 +257,7 @@ def test_a_run_is_followed_while_it_is_trained(address: str, home: Path, opening
     finally:
         training.kill()
         training.communicate()
+        shutil.rmtree(home / "runs/followed")  # other tests share the home
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
