@@ -260,8 +260,7 @@ def test_a_run_is_followed_while_it_is_trained(address: str, home: Path, opening
         shutil.rmtree(home / "runs/followed")  # other tests share the home
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
 def test_everybody_can_use_it(address: str, opening: Opening, size: str, scheme: str) -> None:
     """No serious finding of axe-core, and nothing is wider than the window."""
     with opening(address, size, scheme) as page:
