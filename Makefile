@@ -13,6 +13,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 LOCK := $(if $(filter Linux-x86_64,$(shell uname -s -m | tr " " -)),$(wildcard locks/cpu-$(VERSION).txt))
 LOCKED := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 SSHD := --no-install-recommends openssh-server
+CHROMIUM := --no-install-recommends chromium fonts-dejavu-core
 # Two processes share the test files, in the order of tests/conftest.py, with one thread of linear algebra each.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -39,11 +40,15 @@ demo: $(STAMP)
 	cd demo && ../$(BIN)/qtrain evaluate runs/m3-mlp hamiltonian-m3 --data store/m3.zarr --figure levels.png
 	@echo "figures: demo/m3-samples.png demo/levels.png demo/runs/m3-mlp/figures/learning.png"
 
-# An OpenSSH server for the tests of sharing, where apt can bring one; without it they are skipped.
+# An OpenSSH server for the tests of sharing and a browser for those of the explorer, where apt can bring them;
+# without them they are skipped.
 servers:
 	@test -x /usr/sbin/sshd || ! command -v apt-get >/dev/null || \
 	  { $(APT) install $(SSHD) || { $(APT) update && $(APT) install $(SSHD); }; } >/dev/null 2>&1 || \
 	  echo "no OpenSSH server could be installed: its tests are skipped"
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
+	  { $(APT) install $(CHROMIUM) || { $(APT) update && $(APT) install $(CHROMIUM); }; } >/dev/null 2>&1 || \
+	  echo "no chromium could be installed: its tests are skipped"
 
 # The fast tier: what every change must pass.
 test: $(STAMP) lint docs
@@ -96,6 +101,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/foreign.py
 	$(BIN)/python benchmarks/certify.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/page.py
 
 clean:

@@ -37,6 +37,7 @@ TITLES = {
     "foreign": "Derivatives of modules that are no chain of layers",
     "certify": "Certified levels",
     "intervals": "Intervals of the shipped networks",
+    "explorer": "The explorer, from a stroke to the levels",
     "estimates": "Estimates of --dry-run",
     "similarity": "Nearest training potentials",
     "zoo": "The zoo",

@@ -84,9 +84,8 @@ def main() -> None:
     import torch
 
     from qwell import load_model, open_dataset
-    from qwell.studies.probes.densities import gradient_densities
     from qwell.studies.problem import exact, solvers
-    from qwell.train.eigen import predict, predict_split
+    from qwell.train.eigen import gradient_densities, predict, predict_split
     from qwell.train.metrics import nmse
 
     torch.set_num_threads(options.threads)

@@ -1,17 +1,29 @@
-"""Sphinx configuration: MyST Markdown, no network, warnings are errors (see the Makefile)."""
+"""Sphinx configuration: MyST Markdown, no network, warnings are errors (see the Makefile).
+
+The explorer's page for drawing is made when the pages are, and lies beside them (explorer/).
+"""
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import qwell
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import make_explorer
+
 project = "qwell"
 author = "The qwell authors"
 version = release = qwell.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["dollarmath"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
+html_favicon = "../qwell/explore/static/icon.svg"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 exclude_patterns = ["_build", "make_*.py"]
 smartquotes = False  # options are typed with two dashes
 autodoc_typehints = "signature"
@@ -33,6 +45,13 @@ def bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str
     lines[:] = [re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or r"\|", line) for line in lines]
 
 
+def explorer(app: Any, error: Exception | None) -> None:
+    """Put the explorer's page beside the others."""
+    if error is None and app.builder.format == "html":
+        make_explorer.write(Path(app.outdir) / "explorer")
+
+
 def setup(app: Any) -> None:
-    """Connect what changes docstrings on their way into pages."""
+    """Connect what changes docstrings on their way into pages, and the explorer's page."""
+    app.connect("build-finished", explorer)
     app.connect("autodoc-process-docstring", bars)

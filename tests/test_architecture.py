@@ -34,9 +34,13 @@ ALLOWED = {
         "numpy", "scipy", "torch", "safetensors", "matplotlib",
     },
     "papers": {"qwell.studies", "qwell.train", "qwell.store", "qwell.figures", "numpy"},
-    "cli": {
+    "explore": {
         "qwell.papers", "qwell.studies", "qwell.train", "qwell.datagen", "qwell.models", "qwell.figures",
-        "qwell.store", "qwell.physics", "qwell.plugins", "click", "tqdm", "numpy",
+        "qwell.store", "qwell.physics", "qwell.plugins", "numpy", "starlette", "uvicorn",
+    },
+    "cli": {
+        "qwell.explore", "qwell.papers", "qwell.studies", "qwell.train", "qwell.datagen", "qwell.models",
+        "qwell.figures", "qwell.store", "qwell.physics", "qwell.plugins", "click", "tqdm", "numpy",
     },
 }  # fmt: skip
 # File → what it alone of its room may import, and only inside functions.

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,23 @@ def test_links_between_files_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert "://" in target or (page.parent / target).exists(), f"{page.name} → {target}"
+
+
+def test_every_formula_leads_to_its_function() -> None:
+    text = (ROOT / "docs/formulas.md").read_text()
+    rows = re.findall(r"^\| .+ \| `([\w.]+)` \| `([\w./]+)` \|$", text, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| ", text, re.MULTILINE)) - text.count("| formula |") >= 30
+    for name, file in rows:
+        module, _, attribute = name.rpartition(".")
+        function = getattr(import_module(module), attribute)
+        assert (ROOT / file).is_file() and function.__module__.replace(".", "/") + ".py" == file, name
+
+
+def test_long_pages_have_contents_and_titles_are_one() -> None:
+    """Furo lists the headings of a page beside it; a page of several screens has some."""
+    for page in (ROOT / "docs").glob("*.md"):
+        lines = [line for line in page.read_text().splitlines() if not line.startswith("#!")]
+        outside = re.sub(r"^(`{3,}).*?^\1", "", "\n".join(lines), flags=re.MULTILINE | re.DOTALL)
+        headings = re.findall(r"^(#+) ", outside, re.MULTILINE)
+        assert headings.count("#") == 1, page
+        assert len(lines) < 200 or len(headings) > 3, page

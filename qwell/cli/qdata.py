@@ -51,6 +51,10 @@ SECTIONS = {
             "qwell.cli.qdata_draw:animate",
             "Film one simulation: |ψ|, Re ψ, and the potential.",
         ),
+        "explore": (
+            "qwell.cli.qdata_explore:explore",
+            "Look at data sets in the browser, draw potentials and solve them, and play wave packets.",
+        ),
         "windows": (
             "qwell.cli.qdata_simulate:windows",
             "What networks learn from: windows of trajectories, how many, and how many touch the potential.",

@@ -27,6 +27,10 @@ SECTIONS = {
             "qwell.cli.qtrain_runs:runs",
             "List and compare runs: what is trained, how far, how good.",
         ),
+        "explore": (
+            "qwell.cli.qtrain_explore:explore",
+            "Follow trainings in the browser, and ask networks about potentials and packets that you draw.",
+        ),
         "evaluate": (
             "qwell.cli.qtrain_eigen:evaluate",
             "Measure trained models on a data set, beside the ladder of baselines and the direct solvers.",

@@ -66,6 +66,30 @@ def predict(model: Network, potential: np.ndarray, batch: int = 1000) -> np.ndar
     return np.concatenate(parts) if parts else np.empty((0, model.config.levels))
 
 
+def gradient_densities(model: Network, potential: np.ndarray, levels: int | None = None) -> np.ndarray:
+    """∂f_i/∂v_m, by one backward pass a level, in the model's precision.
+
+    Arguments:
+        model: in eval mode.
+        potential: (n, points), energy units.
+        levels: how many, from the lowest; all by default.
+
+    Returns: (n, levels, points) float64; dimensionless, and ψ_i²(m) with Σ_m = 1 for the exact f.
+    """
+    parameter = next(model.parameters())
+    v = (
+        torch.from_numpy(np.ascontiguousarray(potential))
+        .to(parameter.device, parameter.dtype)
+        .requires_grad_()
+    )
+    energy = model(v)
+    slopes = [
+        torch.autograd.grad(energy[:, i].sum(), v, retain_graph=True)[0]
+        for i in range(levels or energy.shape[1])
+    ]
+    return torch.stack(slopes, dim=1).double().cpu().numpy()
+
+
 def beyond_taught(potential: np.ndarray, recipe: Mapping[str, Any]) -> str:
     """A sentence if potentials (n, points) are far outside those of the recipe a model learned from, or "".
 

@@ -26,13 +26,13 @@ from qwell.studies.probes.ablation import ablation
 from qwell.studies.probes.attention import attention
 from qwell.studies.probes.cross_kernel import cross_kernel
 from qwell.studies.probes.crossing import crossing, find_crossing
-from qwell.studies.probes.densities import compare, densities, gradient_densities, nodes_of, peaks_of
+from qwell.studies.probes.densities import compare, densities, nodes_of, peaks_of
 from qwell.studies.probes.learning_curves import learning_curves
 from qwell.studies.probes.matter import matter
 from qwell.studies.probes.similarity import nearest, similarity
 from qwell.studies.problem import exact
 from qwell.train.config import EigenConfig
-from qwell.train.eigen import begin, train_eigen
+from qwell.train.eigen import begin, gradient_densities, train_eigen
 from qwell.train.metrics import nmse
 
 

@@ -33,12 +33,11 @@ from qwell.files import seal
 from qwell.physics.grid import Grid
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
-from qwell.studies.probes.densities import gradient_densities
 from qwell.train import metrics
 from qwell.train.averaging import Average
 from qwell.train.checkpoint import save_checkpoint
 from qwell.train.config import EigenConfig
-from qwell.train.eigen import begin, predict, predict_split, train_eigen
+from qwell.train.eigen import begin, gradient_densities, predict, predict_split, train_eigen
 from qwell.train.eigen_steps import density_loss, make_optimizer, make_step
 from qwell.train.evaluate import evaluate
 from qwell.train.runs import Run, free_run_path, load_model

@@ -18,9 +18,8 @@ from qwell.progress import track
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits
 from qwell.studies.probes.asked import OfSpectra
-from qwell.studies.probes.densities import gradient_densities
 from qwell.studies.problem import exact
-from qwell.train.eigen import predict
+from qwell.train.eigen import gradient_densities, predict
 from qwell.train.metrics import nmse
 from qwell.train.runs import load_model
 

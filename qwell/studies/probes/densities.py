@@ -6,44 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.signal import find_peaks
 
 from qwell.figures.densities import densities_figure
-from qwell.models.layers import Network
 from qwell.store.dataset import Dataset
 from qwell.studies.finding import Cell, Finding, check_fits, check_index
 from qwell.studies.probes.asked import OfSpectra
 from qwell.studies.problem import exact
-from qwell.train.eigen import predict
+from qwell.train.eigen import gradient_densities, predict
 from qwell.train.metrics import nmse
 from qwell.train.runs import load_model
 
 PROMINENCE = 0.05  # of a peak, in parts of the highest
-
-
-def gradient_densities(model: Network, potential: np.ndarray, levels: int | None = None) -> np.ndarray:
-    """∂f_i/∂v_m, by one backward pass a level, in the model's precision.
-
-    Arguments:
-        model: in eval mode.
-        potential: (n, points), energy units.
-        levels: how many, from the lowest; all by default.
-
-    Returns: (n, levels, points) float64; dimensionless, and ψ_i²(m) with Σ_m = 1 for the exact f.
-    """
-    parameter = next(model.parameters())
-    v = (
-        torch.from_numpy(np.ascontiguousarray(potential))
-        .to(parameter.device, parameter.dtype)
-        .requires_grad_()
-    )
-    energy = model(v)
-    slopes = [
-        torch.autograd.grad(energy[:, i].sum(), v, retain_graph=True)[0]
-        for i in range(levels or energy.shape[1])
-    ]
-    return torch.stack(slopes, dim=1).double().cpu().numpy()
 
 
 def peaks_of(density: np.ndarray) -> np.ndarray:
