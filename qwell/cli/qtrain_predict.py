@@ -161,30 +161,43 @@ def _share_certified(proven: Certificates, certifier: Certifier) -> str:
 
 @click.command()
 @click.argument("model", metavar="RUN")
-@click.option("--data", required=True, help="Data set of spectra, of the law that intervals are meant for.")
+@click.option(
+    "--data",
+    required=True,
+    help="Data set of the law that intervals are meant for: spectra, or trajectories for an emulator.",
+)
 @path_option("--out", help="Folder of the calibrated model.", default="models/<name>")
 @device_option
 @as_json
 def calibrate(model: str, data: str, out: Path | None, device: str) -> None:
-    """Give a trained model intervals for the potentials of a data set, by its validation split.
+    """Give a trained model intervals for data of one law, by the validation split of a data set.
 
-    Trainings calibrate by their own data at their end; this is for models from before, and for other laws.
+    Networks of energies get intervals of every level, emulators a bound on the relative error of ψ for every
+    frame of a rollout. Trainings calibrate by their own data at their end; this is for models from before,
+    and for other laws.
     """
     from qwell.models.registry import CONFIG, save_described
     from qwell.store.reader import open_dataset
     from qwell.train.devices import choose_device
     from qwell.train.eigen import calibrated
+    from qwell.train.horizon import horizon_of
     from qwell.train.runs import load_model, model_folder, trained_on
 
-    opened, network = open_dataset(data), load_model(model, choose_device(device), task="spectra")
+    opened, network, about = open_dataset(data), load_model(model, choose_device(device)), trained_on(model)
     out = out or Path("models") / Path(model).name
     if out.exists():
         raise InvalidInput(f"{out} exists; choose another --out")
-    made = calibrated(network, opened)
-    record = {**made.to_json(), "data": opened.name, "digest": opened.digest}
-    save_described(model_folder(model), out, {**trained_on(model), "calibration": record})
+    record = {"data": opened.name, "digest": opened.digest}
+    if network.task == "dynamics":
+        bounds = horizon_of(network.eval(), float(about.get("v_scale", 1.0)), opened.require("trajectories"))
+        count, unit, command = bounds.count, "simulations", "rollout"
+        about["horizon"] = {**bounds.to_json(), **record}
+    else:
+        made = calibrated(network, opened.require("spectra"))
+        count, unit, command = made.count, "potentials", "predict"
+        about["calibration"] = {**made.to_json(), **record}
+    save_described(model_folder(model), out, about)
     answer(
-        {"model": out, "potentials": made.count, "data": opened.name, "config": out / CONFIG},
-        f"{out}: calibrated by {made.count:,} potentials of {opened.name}; `qtrain predict {out} …` gives"
-        " intervals",
+        {"model": out, unit: count, "data": opened.name, "config": out / CONFIG},
+        f"{out}: calibrated by {count:,} {unit} of {opened.name}; `qtrain {command} {out} …` gives intervals",
     )

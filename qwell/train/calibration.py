@@ -159,9 +159,13 @@ def calibration_in(metadata: Mapping[str, Any], points: int, levels: int) -> Cal
 
 
 def in_short(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model says of itself, with the number of potentials instead of its calibration."""
-    found = metadata.get("calibration")
-    return {**metadata, "calibration": found.get("count")} if isinstance(found, dict) else dict(metadata)
+    """What a model says of itself, with how many it was calibrated by instead of its calibration."""
+    counts = {
+        name: found.get("count")
+        for name in ("calibration", "horizon")
+        if isinstance(found := metadata.get(name), dict)
+    }
+    return {**metadata, **counts}
 
 
 _ARRAYS = ("mean", "modes", "spread", "bounds", "weights", "least", "quantiles", "distances", "ranks")

@@ -22,6 +22,7 @@ from qwell.train.beginning import begin_run, check_model, data_of, settings_of
 from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.gru_gradient import HandGradient
+from qwell.train.horizon import LEAST, horizon_of
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames
@@ -258,13 +259,17 @@ def train_dynamics(
         )
     if stopped.signal is None and team.leads:
         before = trained_on(config.start_from).get("updates", 0) if config.start_from else 0
-        about = {
+        v_scale = Curriculum.of(data).v_scale
+        about: dict[str, Any] = {
             "data": data.name,
             "digest": data.digest,
             "rows": len(training_split(data)),
             "updates": stopped.update + before,
-            "v_scale": Curriculum.of(data).v_scale,
+            "v_scale": v_scale,
             "recipe": data.origin,
         }
+        if len(data["validation"] if "validation" in data.splits else ()) >= LEAST:
+            made = horizon_of(model.eval(), v_scale, data)
+            about |= {"horizon": {**made.to_json(), "data": data.name, "digest": data.digest}}
         save_pretrained(model, run.model, about)
     return stopped

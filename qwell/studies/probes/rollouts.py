@@ -18,8 +18,11 @@ from qwell.store.driven import is_driven, potentials_of
 from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.emulator import learned, load_emulator
+from qwell.train.calibration import COVERAGE
+from qwell.train.horizon import horizon_in, relative_errors
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
+from qwell.train.runs import trained_on
 
 GALLERY = 60  # cases that one picture holds
 NUMBERS = {"x0": "X0", "s0": "S0", "e0": "E0", "height": "V", "width": "over"}
@@ -31,6 +34,7 @@ ERRORS = {
     "energy_drift": "energy",
     "reflection_error": "R error",
     "transmission_error": "T error",
+    "within": f"within {COVERAGE:.0%}",
 }
 
 CASE_HEAD = ["case", *NUMBERS.values(), *ERRORS.values()]
@@ -46,7 +50,12 @@ def sides(psi: np.ndarray, potential: np.ndarray, dx: float) -> np.ndarray:
 
 
 def _cases(
-    data: Dataset, split: str, predicted: np.ndarray, truth: np.ndarray, compared: WavesCompared
+    data: Dataset,
+    split: str,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    compared: WavesCompared,
+    bound: np.ndarray | None,
 ) -> list[dict[str, Any]]:
     """What is said of each simulation: its numbers, and the errors of its prediction.
 
@@ -54,6 +63,7 @@ def _cases(
         data, split: where the simulations are.
         predicted, truth: (cases, frames, n) complex.
         compared: the two, frame by frame.
+        bound: on the relative error of each frame, if the emulator was calibrated, (frames,).
     """
     part, (ring, how), driven = data[split], setting_of(data.origin), is_driven(data)
     cases = []
@@ -76,9 +86,18 @@ def _cases(
                 "energy_drift": float(drift),
                 "reflection_error": float(errors[0]),
                 "transmission_error": float(errors[1]),
+                "within": share_within(predicted[i], truth[i], bound),
             }
         )
     return cases
+
+
+def share_within(predicted: np.ndarray, truth: np.ndarray, bound: np.ndarray | None) -> float:
+    """Of the frames of a case (frames, n) that have a bound, the share that keeps it; NaN without any."""
+    if bound is None or not np.isfinite(bound).any():
+        return float("nan")
+    known = np.isfinite(bound)
+    return float((relative_errors(predicted, truth)[known] <= bound[known]).mean())
 
 
 def _row(name: str, case: Mapping[str, float]) -> list[Cell]:
@@ -127,6 +146,8 @@ def rollouts(
     for one in data:
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
+    horizon = horizon_in(trained_on(path))
+    bound = None if horizon is None else horizon.bound(frames)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
     last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -135,7 +156,7 @@ def rollouts(
         waves = psi, potentials_of(one, split)
         predicted, truth = predict_frames(model, v_scale, *waves, frames, keep_norm)
         compared = waves_compared(predicted, truth)
-        cases += _cases(one, split, predicted, truth, compared)
+        cases += _cases(one, split, predicted, truth, compared, bound)
         named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
         last += zip(named, truth[:, -1], predicted[:, -1], potential, strict=True)
         if not figures:
@@ -158,10 +179,13 @@ def rollouts(
         "keep_norm": keep_norm,
         "split": split,
         "data": {one.name: one.digest for one in data},
+        "bound": None if bound is None else [b if np.isfinite(b) else None for b in bound.tolist()],
         "mean": means,
         "cases": cases,
     }
     title = f"{model.registry_name}, {_told(frames, keep_norm)}: errors averaged over frames; largest drifts"
+    if horizon is not None:
+        title += f"; frames within their {COVERAGE:.0%} bound, by {horizon.count} simulations"
     return Finding("rollout", title, CASE_HEAD, rows, numbers, figures)
 
 
