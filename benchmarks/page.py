@@ -28,6 +28,7 @@ TITLES = {
     "step-cuda": "An update of the weights, GPU",
     "eigensolver": "The eigensolver of `hamiltonian`, while the machine did other work",
     "propagators": "Wave packets in time",
+    "driven": "Driven wave packets, while the machine did other work",
     "windows": "The dynamics paper's data set, and its windows",
     "gru-update": "An update of the recurrent emulator",
     "rollout": "Emulators predicting 400 frames",

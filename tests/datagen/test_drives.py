@@ -137,6 +137,25 @@ def test_open_ends_send_back_less_than_1e_4_over_a_factor_of_four_in_momentum(mo
     assert seen["transmitted_left"][-1] == pytest.approx(0, abs=1e-4)
 
 
+def test_the_estimated_error_holds_between_open_ends() -> None:
+    """Errors inside the layers count by what of them can come out: 1 at the edges, little at the seam."""
+    ring, absorber = Ring(40.0, 128), Absorber(10.0, 5.0)
+    v = Potential("gaussian", {"height": -3.0, "width": 6.0}).on(ring)[None]
+    psi = eigenstates(v[0], ring, "spectral", 1)[1].astype(complex)
+    pulse = [drive("dipole", amplitude=1.5, frequency=0.7)]
+    made = [
+        evolve(psi, v, ring, Propagation("split-operator-4", dt=0.2, frames=80, tolerance=t), pulse, absorber)
+        for t in (1e-4, 1e-9)
+    ]
+    left, right = absorber.detectors(ring)
+    off = np.abs(made[0][0] - made[1][0])[0, :, left:right]
+    error = np.sqrt((off**2).sum(axis=1) * ring.dx).max()
+    assert (np.abs(made[1][0][0, -1]) ** 2).sum() * ring.dx < 0.9  # much has left
+    assert 1e-9 < error < 2 * made[0][1][0] < 2.02e-4
+    share = absorber.comes_back(ring)
+    assert share[left] == 1 and share[0] < 0.2 and (np.diff(share[: left + 1]) >= 0).all()
+
+
 def test_what_a_layer_sends_back_falls_with_its_width_and_rises_where_it_is_too_thin() -> None:
     k = np.array([1.0, 2.0, 4.0])
     thin, thick = Absorber(8.0, 3.3).returned(k), Absorber(15.0, 3.3).returned(k)

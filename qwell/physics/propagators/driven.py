@@ -77,8 +77,7 @@ def evolve(
         stop = min(done + every, next((f for f in rough if f > done), how.frames), how.frames)
         for f, v in _potentials(step, done, stop, how.dt, steps):
             out[:, f + 1] = step(out[:, f], v, how.dt, steps)
-        before = out[:, stop - 1].astype(complex)
-        found = _estimate(step, before, stop - 1, how.dt, steps, order, weight)
+        found = _estimate(step, out[:, stop - 1 : stop + 1], stop - 1, how.dt, steps, weight)
         worst = float(found.max())
         if how.substep is None:
             if worst > share:
@@ -106,15 +105,19 @@ def _potentials(
 
 
 def _estimate(
-    step: Stepper, psi: np.ndarray, frame: int, dt: float, steps: int, order: int, weight: np.ndarray
+    step: Stepper, pair: np.ndarray, frame: int, dt: float, steps: int, weight: np.ndarray
 ) -> np.ndarray:
-    """(Σ weight |error|²)^½, (n,), of so many steps for one frame from ψ; in float64."""
-    made = [
-        step(psi, v, dt, count)
-        for count in (steps, 2 * steps)
-        for _, v in _potentials(step, frame, frame + 1, dt, count)
-    ]
-    size: np.ndarray = np.sqrt(np.abs(made[0] - made[1]) ** 2 @ weight) / (1 - 2.0**-order)
+    """(Σ weight |error|²)^½, (n,), of so many steps from a frame to the next, both in `pair` (n, 2, N).
+
+    It is found in float64, for which the second frame is made again if it is not.
+    """
+    before, made = pair[:, 0].astype(complex), pair[:, 1]
+    if made.dtype != before.dtype:
+        ((_, v),) = _potentials(step, frame, frame + 1, dt, steps)
+        made = step(before, v, dt, steps)
+    ((_, v),) = _potentials(step, frame, frame + 1, dt, 2 * steps)
+    difference = made - step(before, v, dt, 2 * steps)
+    size: np.ndarray = np.sqrt(np.abs(difference) ** 2 @ weight) / (1 - 2.0**-step.order)
     return size
 
 
