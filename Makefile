@@ -101,6 +101,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/foreign.py
 	$(BIN)/python benchmarks/certify.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/propagate.py
+	$(BIN)/python benchmarks/driven_emulators.py --window-updates 30000
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/page.py
 

@@ -29,6 +29,8 @@ TITLES = {
     "eigensolver": "The eigensolver of `hamiltonian`, while the machine did other work",
     "propagators": "Wave packets in time",
     "driven": "Driven wave packets, while the machine did other work",
+    "propagate": "Gradients of exact motion, while the machine did other work",
+    "driven-emulators": "Emulators of driven motion, beside linear maps",
     "windows": "The dynamics paper's data set, and its windows",
     "gru-update": "An update of the recurrent emulator",
     "rollout": "Emulators predicting 400 frames",
