@@ -54,6 +54,13 @@ def test_sums_drawn_numbers_and_observables_alone(home: Path) -> None:
         assert "no field 'psi'" in run("qdata", *command, cwd=home, code=2).stderr
 
 
+def test_long_names_of_fields_keep_their_columns(home: Path) -> None:
+    told = run("qdata", "info", "store/d.zarr", cwd=home).stdout
+    assert "transmitted_right float64" in told and "bohr^2 hbar^2/hartree^2 spectrum of" in told
+    table = run("qdata", "stats", "store/d.zarr", cwd=home).stdout.splitlines()
+    assert len({len(line) for line in table}) == 1
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -17,11 +17,13 @@ from qwell.datagen.recipes import driven
 from qwell.datagen.recipes.driven import DrivenRecipe
 from qwell.datagen.recipes.driven_families import DrivenFamily
 from qwell.errors import InvalidInput
+from qwell.figures.driven import driven_page
 from qwell.physics.absorbers import Absorber
 from qwell.physics.barriers import Potential
 from qwell.physics.drives import Drive, Term
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
+from qwell.store.derive import subset
 from qwell.store.driven import potentials_of
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum, Windows, gather, statistics
@@ -242,3 +244,18 @@ def test_presets_are_what_they_say(name: str) -> None:
     short = presets.adapted(recipe, {"frames": 5, "points": 256, "levels": 0})
     split = next(iter(short.rows_by_split))
     assert short.rows(split, 0, 1)["error"].max() < 1e-6
+
+
+def test_parts_of_driven_sets_say_that_they_are_verified_where_they_came_from(
+    home: Path, tmp_path: Path
+) -> None:
+    subset(open_dataset(home / "pulses.zarr"), tmp_path / "some.zarr", 5)
+    with pytest.raises(InvalidInput, match="data it was made of"):
+        audit(open_dataset(tmp_path / "some.zarr"))
+
+
+def test_nothing_is_drawn_of_what_was_not_kept() -> None:
+    axes = {"x": np.arange(8.0), "time": np.arange(3.0)}
+    for fields, panels in (({}, 1), ({"drive": np.zeros((1, 3))}, 3)):  # the drive has an axis of its own
+        figure = driven_page(axes, fields, np.ones((1, 3, 8)), ["a"], "b")
+        assert len([a for a in figure.axes if a.get_label() != "<colorbar>"]) == panels
