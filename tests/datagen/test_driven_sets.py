@@ -1,6 +1,8 @@
 """Data sets of driven trajectories: the same bytes however they are made, their checks, and their windows."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +169,40 @@ def test_the_audit_notices_another_law_and_other_drives(
     generate(few, tmp_path / "b.zarr", workers=0)
     monkeypatch.undo()
     assert any("the drive is not" in p for p in audit(open_dataset(tmp_path / "b.zarr")).problems)
+
+
+@pytest.mark.parametrize("spoilt", ["drive_2", "drive_amplitude"])
+def test_every_term_and_number_of_a_drive_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    two = drives_of([("formula", {"v": "0.01*x*t"}), ("dipole", {"amplitude": 0.1, "frequency": 1.0})])
+    both = (*two, *PULSES[:1])  # the first term has a signal in one family, in the other it has none
+    few = replace(
+        RECIPE,
+        families=(replace(FAMILY, drives=both, drawn=0, potentials=WELLS[:1]),),
+        propagation=replace(RECIPE.propagation, frames=4), validation=0,
+    )  # fmt: skip
+    generate(few, tmp_path / "a.zarr", workers=0)
+    assert audit(open_dataset(tmp_path / "a.zarr"), samples=1).problems == []
+    for name in ("signals_of", "numbers_of"):
+        true = getattr(driven, name)
+
+        def wrong(*given: object, true: Callable[..., dict[str, np.ndarray]] = true) -> dict[str, np.ndarray]:
+            return {k: v * (1.01 if k == spoilt else 1) for k, v in true(*given).items()}
+
+        monkeypatch.setattr(driven, name, wrong)
+    generate(few, tmp_path / "b.zarr", workers=0)
+    monkeypatch.undo()
+    assert any(f"the {spoilt} is not" in p for p in audit(open_dataset(tmp_path / "b.zarr")).problems)
+
+
+def test_many_drives_are_looked_at_one_after_another() -> None:
+    many = drives_of([("dipole", {"amplitude": np.linspace(0.1, 1, 100).tolist(), "frequency": 1.0})])
+    tracemalloc.start()
+    presets.grid((WELLS[0],), drives=many, packet="ground", box=30.0, points=256, frames=10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * presets.SOME_TIMES * 256 * 8
 
 
 def test_norms_that_rise_and_momenta_beyond_the_mesh_stop_the_writing(

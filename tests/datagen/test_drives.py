@@ -13,7 +13,7 @@ from qwell.physics.drives import ENVELOPES, Drive, Term
 from qwell.physics.observables import eigenstates, frequencies, observe, populations, spectrum
 from qwell.physics.packets import packet
 from qwell.physics.propagators.driven import evolve
-from qwell.physics.propagators.settings import Propagation, energy
+from qwell.physics.propagators.settings import Propagation, energy, kinetic_energy
 from qwell.physics.ring import Ring
 
 RING = Ring(40.0, 128)
@@ -245,3 +245,21 @@ def test_populations_and_spectrum_of_two_levels() -> None:
     seen = observe(frames, np.broadcast_to(V, frames.shape), np.arange(601) * 0.2, RING, "spectral", (1, 2))
     power, omega = spectrum(seen["position"], RING, 0.2), frequencies(601, 0.2)
     assert omega[power.argmax()] == pytest.approx(energies[1] - energies[0], abs=omega[1])
+
+
+@pytest.mark.parametrize("hamiltonian", ["spectral", "lattice"])
+def test_levels_of_the_same_energy_do_not_depend_on_how_they_were_found(hamiltonian: str) -> None:
+    """Of a lattice on a ring, whose second and third level are one: any number of levels gives the same."""
+    ring = Ring(40.0, 64)
+    v = Potential("lattice", {"height": 2.0, "period": 5.0}).on(ring)
+    energies, states = eigenstates(v, ring, hamiltonian, 6)
+    assert energies[1] == pytest.approx(energies[2], abs=1e-12) and energies[3] - energies[2] > 1e-4
+    x = states @ (ring.x[:, None] * states.T) * ring.dx
+    assert abs(x[1, 2]) < 1e-9 and x[1, 1] < x[2, 2]
+    np.testing.assert_allclose(states @ states.T * ring.dx, np.eye(6), atol=1e-12)
+    moved = np.fft.ifft(kinetic_energy(ring, hamiltonian) * np.fft.fft(states)) + v * states
+    h = states @ moved.T * ring.dx
+    np.testing.assert_allclose(h, np.diag(energies), atol=1e-11)
+    for levels in (2, 3, 4):
+        again = eigenstates(v, ring, hamiltonian, levels)[1]
+        np.testing.assert_allclose(np.abs(states[:levels]), np.abs(again), atol=1e-7)
