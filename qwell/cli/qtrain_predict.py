@@ -177,7 +177,9 @@ def calibrate(model: str, data: str, out: Path | None, device: str) -> None:
     and for other laws.
     """
     from qwell.models.registry import CONFIG, save_described
+    from qwell.physics.propagators.settings import setting_of
     from qwell.store.reader import open_dataset
+    from qwell.studies.probes.emulator import load_emulator
     from qwell.train.devices import choose_device
     from qwell.train.eigen import calibrated
     from qwell.train.horizon import horizon_of
@@ -189,7 +191,9 @@ def calibrate(model: str, data: str, out: Path | None, device: str) -> None:
         raise InvalidInput(f"{out} exists; choose another --out")
     record = {"data": opened.name, "digest": opened.digest}
     if network.task == "dynamics":
-        bounds = horizon_of(network.eval(), float(about.get("v_scale", 1.0)), opened.require("trajectories"))
+        setting = setting_of(opened.require("trajectories").origin)
+        emulator, v_scale = load_emulator(model, *setting, str(choose_device(device)))
+        bounds = horizon_of(emulator.eval(), v_scale, opened)
         count, unit, command = bounds.count, "simulations", "rollout"
         if bounds.unbounded:
             said = "; ".join(f"{c:.0%} takes {n}" for c, n in bounds.unbounded.items())

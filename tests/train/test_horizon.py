@@ -91,10 +91,12 @@ def test_emulators_are_calibrated_afterwards(home: Path) -> None:
     assert not (home / "no").exists()
     run("qdata", "simulate", "--box", 40, "--points", 64, "--frames", 3, "--validation", 5, "--workers", 0,
         "--out", "five.zarr", cwd=home)  # fmt: skip
-    told = run(
-        "qtrain", "calibrate", "plain", "--data", "five.zarr", "--out", "five", "--json", cwd=home
-    ).json
-    assert "90% takes 9" in told["warnings"][0]
+    said = run("qtrain", "calibrate", "plain", "--data", "five.zarr", "--out", "five", cwd=home).stderr
+    assert "90% takes 9" in said
+    run("qdata", "simulate", "--box", 40, "--points", 64, "--frames", 3, "--validation", 5, "--workers", 0,
+        "--dt", 0.2, "--out", "slow.zarr", cwd=home)  # fmt: skip
+    said = run("qtrain", "calibrate", "plain", "--data", "slow.zarr", "--out", "no", cwd=home, code=2).stderr
+    assert "learned with" in said and not (home / "no").exists()
 
 
 def test_coverages_that_take_more_simulations_are_told() -> None:
