@@ -108,7 +108,8 @@ def test_recipes_round_trip_and_bad_ones_are_told() -> None:
     plain = json.loads(json.dumps(RECIPE.to_json()))
     for bad in (
         {}, plain | {"extra": 1}, plain | {"keep": ["phi"]}, plain | {"keep": []}, plain | {"absorber": 3},
-        plain | {"levels": -1}, plain | {"levels": "2"}, plain | {"families": [3]}, plain | {"tests": 3},
+        plain | {"levels": -1}, plain | {"levels": "2"}, plain | {"levels": 2.0},
+        plain | {"ring": plain["ring"] | {"points": 2**14}}, plain | {"families": [3]}, plain | {"tests": 3},
         plain | {"families": [plain["families"][0] | {"drawn": "x"}]},
         plain | {"families": [plain["families"][0] | {"drives": [[{"kind": "dipol"}]]}]},
         plain | {"propagation": plain["propagation"] | {"method": "chebyshev"}},

@@ -40,6 +40,7 @@ from qwell.store.windows import Curriculum
 
 GROUND = "ground"  # the packet that is the lowest eigenstate of its potential
 MOST_LEVELS = 64
+MOST_DENSE = 4096  # points of a mesh whose eigenstates are looked for: matrices of 128 MiB
 EDGE = 0.9  # of the largest momentum of the mesh
 MOST_AT_EDGE = 1e-3  # share of |ψ̂|² beyond it
 BY_DEFAULT = {"spectral": "split-operator-4", "lattice": "magnus"}
@@ -74,8 +75,15 @@ class DrivenRecipe(TrajectoriesRecipe):
         if not self.keep or len(set(self.keep)) < len(self.keep):
             raise InvalidInput(f"keep is {','.join(self.keep)!r}; name some of {', '.join(KEEP)}, each once")
         object.__setattr__(self, "keep", tuple(word for word in KEEP if word in self.keep))
-        if not 0 <= self.levels <= min(MOST_LEVELS, self.ring.points):
-            raise InvalidInput(f"levels is {self.levels}; it must be from 0 to {MOST_LEVELS}")
+        most = min(MOST_LEVELS, self.ring.points)
+        if type(self.levels) is not int or not 0 <= self.levels <= most:
+            raise InvalidInput(f"levels is {self.levels!r}; it must be a whole number from 0 to {most}")
+        found = self.levels or any(family.packet == GROUND for family in self._families)
+        if found and self.ring.points > MOST_DENSE:
+            raise InvalidInput(
+                f"--packet ground and --levels take a matrix of the size of the mesh: at most {MOST_DENSE:,}"
+                f" points, not {self.ring.points:,}"
+            )
         if self.levels and "observables" not in self.keep:
             raise InvalidInput("populations of levels are observables; keep these, too")
         if self.propagation.method not in DRIVEN:
