@@ -81,11 +81,7 @@ def evolve(
             out[:, f + 1] = step(out[:, f], v, how.dt, steps)
         found = _estimate(step, out[:, stop - 1 : stop + 1], stop - 1, how.dt, steps, weight)
         worst = float(found.max())
-        if not math.isfinite(worst) and (how.substep is not None or steps >= HOPELESS):
-            raise InvalidInput(
-                f"{how.method} gives values that are infinite or no numbers: the potentials or the absorbing"
-                " ends are too strong for it; lower them, or --dt"
-            )
+        _refuse_overflow(worst, steps, how)
         if how.substep is None:
             if not worst <= share:  # NaN, too
                 steps = _more(steps, worst / share, order, how)
@@ -126,6 +122,15 @@ def _estimate(
     difference = made - step(before, v, dt, 2 * steps)
     size: np.ndarray = np.sqrt(np.abs(difference) ** 2 @ weight) / (1 - 2.0**-step.order)
     return size
+
+
+def _refuse_overflow(worst: float, steps: int, how: Propagation) -> None:
+    """Raise InvalidInput for an error that is no number and that more steps would not mend."""
+    if not math.isfinite(worst) and (how.substep is not None or steps >= HOPELESS):
+        raise InvalidInput(
+            f"{how.method} gives values that are infinite or no numbers: the potentials or the absorbing"
+            " ends are too strong for it; lower them, or --dt"
+        )
 
 
 def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
