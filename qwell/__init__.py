@@ -8,7 +8,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qwell.errors import training_needs
+from qwell.errors import extras_needed
 
 if TYPE_CHECKING:  # what type checkers and editors see; at run time names come by `__getattr__`
     from qwell.datagen.pipeline import generate as generate
@@ -71,5 +71,5 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'qwell' has no attribute {name!r}")
-    with training_needs():
+    with extras_needed():
         return getattr(import_module(_PUBLIC[name]), name)
