@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time names come 
     from qwell.datagen.pipeline import generate as generate
     from qwell.datagen.presets import preset as preset
     from qwell.datagen.recipes.densities import DensitiesRecipe as DensitiesRecipe
+    from qwell.datagen.recipes.driven import DrivenRecipe as DrivenRecipe
     from qwell.datagen.recipes.spectra import SpectraRecipe as SpectraRecipe
     from qwell.datagen.recipes.trajectories import TrajectoriesRecipe as TrajectoriesRecipe
     from qwell.models.jets import derivatives as derivatives
@@ -45,6 +46,7 @@ _PUBLIC = {
     "SpectraRecipe": "qwell.datagen.recipes.spectra",
     "TrajectoriesRecipe": "qwell.datagen.recipes.trajectories",
     "DensitiesRecipe": "qwell.datagen.recipes.densities",
+    "DrivenRecipe": "qwell.datagen.recipes.driven",
     "preset": "qwell.datagen.presets",
     "Windows": "qwell.store.windows",
     "create_model": "qwell.models.registry",
