@@ -95,7 +95,7 @@ class Propagation:
         if not 1 <= self.frames <= 10**6:
             raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
         if not math.isfinite(self.dt * self.frames):
-            raise InvalidInput(f"dt is {self.dt} and frames {self.frames}; their product must be a finite time")
+            raise InvalidInput(f"dt is {self.dt} and frames {self.frames}; their product must be finite")
         if self.method == "space-splitting" and self.hamiltonian != "lattice":
             raise InvalidInput("space-splitting is made for --hamiltonian lattice")
         if self.device != "cpu" and (self.method != "eigen" or self.device.split(":")[0] != "cuda"):
