@@ -25,6 +25,7 @@ POWER = 3
 FASTEST = 60.0  # k·width of the fastest waves that the layer is made for
 FINENESS = 60  # points a wavelength of Numerov's rule: an error of 1e-6
 MOST_POINTS = 2**18
+STRONGEST = 1e6  # Hartree
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Absorber:
         width: of the layer at each end of the box, Bohr.
         strength: W at the seam, Hartree.
 
-    Raises InvalidInput for numbers that are not positive.
+    Raises InvalidInput for numbers that are not positive, or a strength beyond any use.
     """
 
     width: float = 15.0
@@ -45,12 +46,21 @@ class Absorber:
         for name, value in asdict(self).items():
             if type(value) not in (int, float) or not (math.isfinite(value) and value > 0):
                 raise InvalidInput(f"{name} of the absorbing ends is {value!r}; it must be a positive number")
+        if self.strength > STRONGEST:
+            raise InvalidInput(
+                f"strength of the absorbing ends is {self.strength:g}; it must be at most {STRONGEST:g}"
+            )
 
     def on(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
         """W on the ring, (N,) float64, Hartree.
 
-        Raises InvalidInput if the layers leave no room between them.
+        Raises InvalidInput if the layers leave no room between them, or hold no point.
         """
+        if self.width < ring.dx:
+            raise InvalidInput(
+                f"the absorbing ends are {self.width:g} wide, less than the {ring.dx:g} between two points;"
+                " make them wider"
+            )
         if 2 * self.width >= ring.box:
             raise InvalidInput(
                 f"the absorbing ends are {self.width:g} wide each, and the box {ring.box:g}; make them less"

@@ -79,6 +79,8 @@ def evolve(
             out[:, f + 1] = step(out[:, f], v, how.dt, steps)
         found = _estimate(step, out[:, stop - 1 : stop + 1], stop - 1, how.dt, steps, weight)
         worst = float(found.max())
+        if not math.isfinite(worst):
+            raise InvalidInput("waves become NaN: the potential, or the field that drives it, is too strong")
         if how.substep is None:
             if worst > share:
                 steps = _more(steps, worst / share, order, how)
