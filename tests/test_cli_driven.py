@@ -54,6 +54,13 @@ def test_sums_drawn_numbers_and_observables_alone(home: Path) -> None:
         assert "no field 'psi'" in run("qdata", *command, cwd=home, code=2).stderr
 
 
+def test_long_names_of_fields_keep_their_columns(home: Path) -> None:
+    told = run("qdata", "info", "store/d.zarr", cwd=home).stdout
+    assert "transmitted_right float64" in told and "bohr^2 hbar^2/hartree^2 spectrum of" in told
+    table = run("qdata", "stats", "store/d.zarr", cwd=home).stdout.splitlines()
+    assert len({len(line) for line in table}) == 1
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -73,12 +80,24 @@ def test_what_is_wrong_is_said(home: Path, typed: tuple[object, ...], said: str)
 
 
 @pytest.mark.slow
-def test_emulators_that_see_windows_learn_and_others_say_what_they_take(home: Path) -> None:
+def test_emulators_learn_and_what_takes_static_potentials_says_so(home: Path) -> None:
     learn = ("--data", "store/d.zarr", "--updates", 4, "--rollout", 3, "--batch", 8, "--device", "cpu")
     run("qtrain", "dynamics", "--model", "emulator_dense", *learn, "--out", "run", cwd=home)
     assert list((home / "run").rglob("*.safetensors"))
-    ring = run("qtrain", "dynamics", "--model", "emulator_unitary", "--data", "store/d.zarr", "--updates", 4,
-               "--rollout", 3, "--out", "ring", cwd=home, code=2)  # fmt: skip
-    assert "takes V(x)" in ring.stderr
-    assert "takes V(x)" in run("qtrain", "rollout", "run", "--data", "store/d.zarr", "--frames", 3, cwd=home,
-                               code=2).stderr  # fmt: skip
+    run("qtrain", "dynamics", "--model", "emulator_unitary", "--data", "store/d.zarr", "--updates", 4,
+        "--rollout", 3, "--out", "ring", cwd=home)  # fmt: skip
+    for learned in ("run", "ring"):
+        run(
+            "qtrain",
+            "rollout",
+            learned,
+            "--data",
+            "store/d.zarr",
+            "--split",
+            "validation",
+            "--frames",
+            3,
+            cwd=home,
+        )
+    told = run("qtrain", "probe", "gradients", "run", "--data", "store/d.zarr", cwd=home, code=2)
+    assert "takes V(x)" in told.stderr

@@ -54,9 +54,12 @@ def info(path: str) -> None:
     lines = [f"{path}: {data.kind}, version {data.digest}"]
     for name, split in data.splits.items():
         lines.append(f"  {name:<12}{len(split):>12,} rows in {split.shards} shards")
+    wide = max([12, *(len(field.name) for field in plan.fields)])
     for field in plan.fields:
         shape = " x ".join(f"{d} {s}" for d, s in zip(field.dims, field.shape, strict=True))
-        lines.append(f"  {field.name:<13}{field.dtype:<9}{shape:<32} {field.units:<22}{field.long_name}")
+        lines.append(
+            f"  {field.name:<{wide}} {field.dtype:<9}{shape:<32} {field.units:<21} {field.long_name}"
+        )
     lines.append(f"  {in_bytes(size)} in {len(data.manifest.files)} files, format {plan.storage}")
     lines.append(f"  recipe      {describe_recipe(data.recipe)}")
     made = data.provenance
@@ -78,11 +81,12 @@ def stats(path: str) -> None:
 
     data = open_dataset(path)
     measured = measure(data)
-    lines = [f"{'split':<12}{'field':<12}{'rows':>12}{'mean':>13}{'std':>13}{'min':>13}{'max':>13}"]
+    wide = max([11, *(len(field) for fields in measured.values() for field in fields)]) + 1
+    lines = [f"{'split':<12}{'field':<{wide}}{'rows':>12}{'mean':>13}{'std':>13}{'min':>13}{'max':>13}"]
     for split, fields in measured.items():
         for field, s in fields.items():
             numbers = [f"{s[k]:>13.5g}" if s["rows"] else f"{'-':>13}" for k in ("mean", "std", "min", "max")]
-            lines.append(f"{split:<12}{field:<12}{s['rows']:>12,}{''.join(numbers)}")
+            lines.append(f"{split:<12}{field:<{wide}}{s['rows']:>12,}{''.join(numbers)}")
     answer({"path": path, "digest": data.digest, "stats": measured}, "\n".join(lines))
 
 

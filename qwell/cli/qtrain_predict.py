@@ -191,6 +191,9 @@ def calibrate(model: str, data: str, out: Path | None, device: str) -> None:
     if network.task == "dynamics":
         bounds = horizon_of(network.eval(), float(about.get("v_scale", 1.0)), opened.require("trajectories"))
         count, unit, command = bounds.count, "simulations", "rollout"
+        if bounds.unbounded:
+            said = "; ".join(f"{c:.0%} takes {n}" for c, n in bounds.unbounded.items())
+            warn(f"{count} simulations are too few for bounds of all coverages: {said} or more")
         about["horizon"] = {**bounds.to_json(), **record}
     else:
         made = calibrated(network, opened.require("spectra"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -236,5 +237,5 @@ def _largest(
     how = Propagation(**{name: settings[name] for name in ("dt", "frames") if name in settings})
     times = np.linspace(0.0, how.dt * how.frames, SOME_TIMES)
     fields = [v.on(ring) for v in potentials]
-    driven = [drive.on(ring, v, times) for v in fields for drive in drives]
-    return float(max(np.abs(v).max() for v in [*fields, *driven])) or 1.0
+    driven = (drive.on(ring, v, times) for v in fields for drive in drives)  # one at a time in memory
+    return float(max(np.abs(v).max() for v in chain(fields, driven))) or 1.0

@@ -30,6 +30,8 @@ def driven_page(
         labels: one a simulation.
     """
     panels = [_drive, _shares, _spectrum] if "position" in fields else [_drive]
+    if density is not None and not {"position", "drive"} & set(fields):
+        panels = []
     columns = len(panels) + (density is not None)
     figure, axes = canvas(len(labels), columns, width=4.8 * columns, height=3.4 * len(labels) + 0.4)
     for i, label in enumerate(labels):
@@ -37,7 +39,7 @@ def driven_page(
         if density is not None:
             draw_spacetime(row[0], axes_of["x"], axes_of["time"], density[i], "|ψ|²  [1/bohr]")
         one = {name: values[i] for name, values in fields.items()}
-        for panel, where in zip(panels, row[-len(panels) :], strict=True):
+        for panel, where in zip(panels, row[columns - len(panels) :], strict=True):
             panel(where, axes_of, one)
             where.grid(alpha=0.25)
         row[0].set_title(label)

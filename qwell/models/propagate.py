@@ -27,6 +27,7 @@ Drive = Callable[[Tensor], Tensor]
 SMALL = 2**14  # numbers of ψ up to which it pays to transform it together with the adjoint
 TOGETHER = 2**17  # numbers of the potential that are made at once: a few MB
 MOST_STEPS = 2**16  # a frame
+REAL = (torch.float32, torch.float64)
 FASTEST = 0.5  # atomic units of time: the longest step that a search for enough steps begins with
 
 
@@ -64,7 +65,8 @@ def propagate(
         order: of the error in the step: 2, 4 or 6.
         hamiltonian: "spectral", T = k²/2; or "lattice", second-order differences.
         start: the time of the first frame.
-        parameters: tensors that D depends on, for gradients; of a module its parameters.
+        parameters: tensors that D depends on, for gradients; of a module its parameters. Of another function
+            they must be named if they want gradients.
         tolerance: asked of `enough_substeps`.
 
     Raises:
@@ -134,15 +136,16 @@ def _plan(
     parameters: Sequence[Tensor] | None,
 ) -> _Plan:
     """The plan; InvalidInput unless it can be carried out."""
-    if not psi.is_complex() or potential.is_complex():
+    if psi.dtype not in (torch.complex64, torch.complex128) or potential.dtype not in REAL:
         raise InvalidInput(
-            f"psi is {psi.dtype} and potential {potential.dtype}; psi must be complex and the potential real"
+            f"psi is {psi.dtype} and potential {potential.dtype}; psi must be complex and the potential real,"
+            " of single or double precision"
         )
-    try:
-        fits = torch.broadcast_shapes(psi.shape, potential.shape) == psi.shape  # type: ignore[no-untyped-call]
-    except RuntimeError:
-        fits = False
-    if not fits or psi.shape[-1] != ring.points or potential.shape[-1] != ring.points:
+    if (
+        not _fits(potential.shape, psi.shape)
+        or psi.shape[-1] != ring.points
+        or potential.shape[-1] != ring.points
+    ):
         raise InvalidInput(
             f"psi has the shape {tuple(psi.shape)} and potential {tuple(potential.shape)}; expected"
             f" (…, {ring.points}) of both, and the potential's to broadcast to psi's"
@@ -154,11 +157,35 @@ def _plan(
     if frames < 1:
         raise InvalidInput(f"frames is {frames}; it must be at least 1")
     composition(order, hamiltonian)
-    if parameters is None:
-        parameters = tuple(drive.parameters()) if isinstance(drive, nn.Module) else ()
-    elif drive is None and len(parameters):
+    return _Plan(ring, dt, frames, order, hamiltonian, start, drive, _of_drive(parameters, drive, psi, start))
+
+
+def _of_drive(
+    parameters: Sequence[Tensor] | None, drive: Drive | None, psi: Tensor, start: float
+) -> tuple[Tensor, ...]:
+    """The tensors that gradients of a drive go to; InvalidInput if these would be lost."""
+    if parameters is None and isinstance(drive, nn.Module):
+        return tuple(drive.parameters())
+    if parameters is None and drive is not None and torch.is_grad_enabled():
+        once = drive(torch.tensor([start], dtype=torch.float64, device=psi.device))
+        if isinstance(once, Tensor) and once.requires_grad:
+            raise InvalidInput(
+                "the drive depends on tensors that want gradients; name them in parameters, or detach them"
+            )
+    given = (parameters,) if isinstance(parameters, Tensor) else tuple(parameters or ())
+    if not all(isinstance(one, Tensor) for one in given):
+        raise InvalidInput("parameters are the tensors that a drive depends on; give a list of tensors")
+    if drive is None and given:
         raise InvalidInput("parameters are those of a drive, and there is no drive")
-    return _Plan(ring, dt, frames, order, hamiltonian, start, drive, tuple(parameters))
+    return given
+
+
+def _fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether a shape broadcasts to a whole one."""
+    try:
+        return tuple(torch.broadcast_shapes(shape, whole)) == tuple(whole)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return False
 
 
 class _Steps:
@@ -172,7 +199,7 @@ class _Steps:
         once = composition(plan.order, plan.hamiltonian)
         all_steps = once.repeated(plan.substeps)
         self.plan, self.potential, self.kind = plan, potential, psi.dtype
-        self.dims, self.sign = psi.dim(), sign
+        self.shape, self.dims, self.sign = psi.shape, psi.dim(), sign
         self.together = max(TOGETHER // max(psi.numel(), 1), 1)
         kinetic = torch.from_numpy(kinetic_energy(plan.ring, plan.hamiltonian)).to(psi.device)
         angles = torch.from_numpy(once.drifts * step).to(psi.device)[:, None] * kinetic
@@ -200,14 +227,16 @@ class _Steps:
         begin = self.plan.start + frame * self.plan.dt
         times = (begin + self.times[piece.start : piece.stop]).to(self.potential.device)
         found = self.plan.drive(times)
+        fits = isinstance(found, Tensor) and not found.is_complex() and found.dim() > 1
         if (
-            found.shape[:1] != times.shape
-            or found.shape[-1:] != self.potential.shape[-1:]
-            or found.is_complex()
+            not fits
+            or not _fits(found.shape[1:], self.shape)
+            or (len(found), found.shape[-1]) != (len(times), self.shape[-1])
         ):
+            is_ = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise InvalidInput(
-                f"the drive gives {found.dtype} of the shape {tuple(found.shape)} at {len(times)} times;"
-                f" expected real numbers ({len(times)}, …, {self.potential.shape[-1]})"
+                f"the drive gives {is_} at {len(times)} times; expected real numbers ({len(times)}, …,"
+                f" {self.potential.shape[-1]}) that broadcast to psi's {tuple(self.shape)}"
             )
         return found.reshape(len(times), *(1,) * (self.dims + 1 - found.dim()), *found.shape[1:])
 
@@ -289,9 +318,11 @@ class _Propagate(torch.autograd.Function):
                     slope = torch.stack(slopes[::-1]) * steps.weight(piece)
                     if of_potential:
                         found += slope.sum(0).sum_to_size(found.shape)
-                    if driven is not None and of_drive:
+                    if driven is not None and driven.requires_grad:
                         slope = slope.sum_to_size(driven.shape).to(driven)
-                        shares = torch.autograd.grad(driven, asked, slope, allow_unused=True)
+                        shares = torch.autograd.grad(
+                            driven, asked, slope, retain_graph=True, allow_unused=True
+                        )  # what a drive was built on before is needed for every piece
                         for total, share in zip(sums, shares, strict=True):
                             if share is not None:
                                 total += share
@@ -311,12 +342,16 @@ def _enough(psi: Tensor, potential: Tensor, plan: _Plan, tolerance: float) -> in
     """The number of `enough_substeps`."""
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise InvalidInput(f"tolerance is {tolerance}; it must be positive")
-    size = psi.abs().square().sum(-1, keepdim=True).sqrt()[..., None].clamp(min=1e-300)
+    size = (
+        psi.abs().square().sum(-1, keepdim=True).sqrt()[..., None].clamp(min=torch.finfo(torch.float32).tiny)
+    )
     count, gain = max(math.ceil(plan.dt / FASTEST), 1), 2**plan.order - 1
     coarse, before = _forwards(psi, potential, plan.of(count)), math.inf
     while 2 * count <= MOST_STEPS:
         fine = _forwards(psi, potential, plan.of(2 * count))
         apart = float(((fine - coarse) / size).abs().square().sum(-1).sqrt().max())
+        if not math.isfinite(apart):
+            raise InvalidInput("psi, the potential or the drive holds values that are infinite or no numbers")
         if apart / gain <= tolerance:
             return 2 * count
         if not apart < before and apart < 1e-3:

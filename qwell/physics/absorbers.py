@@ -84,10 +84,15 @@ class Absorber:
         left: np.ndarray = np.exp(-path * self.width / FASTEST)
         return left
 
+    @np.errstate(all="ignore")
     def returned(self, momenta: Float[np.ndarray, "k"]) -> Float[np.ndarray, "k"]:
-        """The share of |ψ|² that comes back into the box, by either end, for waves of momenta k > 0, (k,)."""
+        """The share of |ψ|² that comes back into the box, by either end, for waves of momenta k > 0, (k,).
+
+        Raises InvalidInput for layers that are too strong for the integration.
+        """
         k = np.asarray(momenta, dtype=float)
-        count = min(int(2 * self.width * k.max() / (2 * np.pi) * FINENESS) + 200, MOST_POINTS)
+        fastest = max(k.max(), math.sqrt(2 * self.strength))  # waves are as short as this in the layers
+        count = min(int(2 * self.width * fastest / (2 * np.pi) * FINENESS) + 200, MOST_POINTS)
         x = np.linspace(0, 2 * self.width, count + 1)
         h = x[1]
         w = self.strength * np.maximum(1 - np.abs(x - self.width) / self.width, 0.0) ** POWER
@@ -100,6 +105,11 @@ class Absorber:
         phase = np.exp(-1j * k * h)
         forward = (here - after / phase) / (phase - 1 / phase)
         back: np.ndarray = np.abs((after - forward) / forward) ** 2 + np.abs(1 / forward) ** 2
+        if not np.isfinite(back).all():
+            raise InvalidInput(
+                f"absorbing ends of strength {self.strength:g} are too strong to know what comes back from"
+                " them; lower strength"
+            )
         return back
 
     def to_json(self) -> dict[str, float]:

@@ -102,8 +102,8 @@ class Term:
         if self.kind not in KINDS:
             raise InvalidInput(unknown("drive", self.kind, KINDS))
         known = KINDS[self.kind]
-        for name in self.numbers if self.kind != "move" else ():
-            if name not in known:
+        for name in self.numbers:
+            if name not in known and (self.kind != "move" or name == "centre"):
                 raise InvalidInput(f"{self.kind}: {unknown('number', name, known)}")
         if missing := [name for name, value in known.items() if value is ... and name not in self.numbers]:
             raise InvalidInput(
@@ -113,6 +113,8 @@ class Term:
         for name, value in self.numbers.items():
             if name not in (*WORDS, "values") and not _is_number(value):
                 raise InvalidInput(f"{name} of drive {self.kind!r} is {value!r}; expected a finite number")
+            if name in WORDS and not isinstance(value, str):
+                raise InvalidInput(f"{name} of drive {self.kind!r} is {str(value)[:80]}; expected a word")
         self._check()
 
     def _check(self) -> None:
@@ -136,6 +138,10 @@ class Term:
         for name in ("duration", "cycles", "step"):
             if n.get(name) is not None and n[name] <= 0:
                 raise InvalidInput(f"{name} of drive {self.kind!r} is {n[name]}; it must be positive")
+        if n.get("cycles") is not None and not 0 < self.duration < math.inf:
+            raise InvalidInput(
+                f"{n['cycles']} cycles of the frequency {n['frequency']} are no time that can be"
+            )
 
     @property
     def complete(self) -> dict[str, Any]:
@@ -156,7 +162,8 @@ class Term:
         n = self.complete
         if self.kind in ("formula", "file"):
             return 0.0
-        last = 0.0 if not n.get("rate") else abs(n["rate"]) * min(n["start"] + self.duration, 1e3)
+        latest = min(max(abs(n.get("start", 0.0)), abs(n.get("start", 0.0) + self.duration)), 1e3)
+        last = abs(n.get("rate", 0.0)) * latest
         fastest = abs(n.get("frequency", 0.0)) + last
         return min(self.duration / 8, 1 / fastest if fastest else math.inf)
 
@@ -209,7 +216,7 @@ class Term:
             return -signal[:, None] * (ring.x - ring.box / 2)
         if self.kind == "move":
             assert signal is not None
-            numbers = {k: v for k, v in self.numbers.items() if k not in (*KINDS["move"], "centre")}
+            numbers = {k: v for k, v in self.numbers.items() if k not in KINDS["move"]}
             shape = self.complete["shape"]
             return np.array([Potential(shape, {**numbers, "centre": float(c)}).on(ring) for c in signal])
         if self.kind == "formula":

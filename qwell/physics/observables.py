@@ -21,6 +21,7 @@ from scipy.linalg import circulant, eigh
 from qwell.physics.propagators.settings import kinetic_energy
 from qwell.physics.ring import Ring
 
+SAME = 1e-12  # of the largest energy: differences of levels that rounding may hide
 PER_FRAME = {
     "norm": ("1", "norm of the wave function"),
     "position": ("bohr", "mean position <x>"),
@@ -87,7 +88,11 @@ def _integral(times: np.ndarray, values: np.ndarray) -> np.ndarray:
 def eigenstates(
     potential: Float[np.ndarray, "points"], ring: Ring, hamiltonian: str, levels: int
 ) -> tuple[Float[np.ndarray, "levels"], Float[np.ndarray, "levels points"]]:
-    """Energies (levels,) and eigenstates (levels, N) of T + V, Σφ² dx = 1, the largest value positive."""
+    """Energies (levels,) and eigenstates (levels, N) of T + V, Σφ² dx = 1, the largest value positive.
+
+    Among states of the same energy, as in a lattice on a ring, those are taken that x does not mix, in the
+    order of ⟨x⟩, so that populations do not depend on the machine.
+    """
     return _eigenstates(np.asarray(potential, dtype=float).tobytes(), ring, hamiltonian, levels)
 
 
@@ -95,11 +100,19 @@ def eigenstates(
 def _eigenstates(
     potential: bytes, ring: Ring, hamiltonian: str, levels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    kinetic = circulant(np.fft.ifft(kinetic_energy(ring, hamiltonian)).real)
-    energies, vectors = eigh(
-        kinetic + np.diag(np.frombuffer(potential)), subset_by_index=(0, levels - 1), check_finite=False
-    )
-    states = vectors.T / np.sqrt(ring.dx)
+    kinetic, v = circulant(np.fft.ifft(kinetic_energy(ring, hamiltonian)).real), np.frombuffer(potential)
+    h, count = kinetic + np.diag(v), levels
+    while True:  # until no level is left without those of the same energy
+        found, vectors = eigh(h, subset_by_index=(0, min(count, ring.points - 1)), check_finite=False)
+        apart = np.flatnonzero(np.diff(found) > SAME * np.abs(h).sum(axis=1).max()) + 1
+        if len(found) == ring.points or apart.max(initial=0) >= levels:
+            break
+        count *= 2
+    for group in np.split(np.arange(len(found)), apart):
+        if len(group) > 1 and group[0] < levels:
+            some = vectors[:, group]
+            vectors[:, group] = some @ eigh(some.T @ (ring.x[:, None] * some))[1]
+    energies, states = found[:levels], vectors.T[:levels] / np.sqrt(ring.dx)
     signs = np.sign(np.take_along_axis(states, np.abs(states).argmax(axis=1)[:, None], axis=1))
     return energies, np.ascontiguousarray(states * signs)
 

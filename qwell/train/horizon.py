@@ -50,6 +50,12 @@ class Horizon:
         known = self.bounds[COVERAGES.index(coverage), :frames]
         return np.concatenate([known, np.full(frames - len(known), np.inf)])
 
+    @property
+    def unbounded(self) -> dict[float, int]:
+        """The coverages that there were too few simulations for, and how many each of them takes."""
+        takes = {c: math.ceil(c / (1 - c) - 1e-9) for c in COVERAGES}  # the least n ≥ (n + 1)c
+        return {c: least for c, least in takes.items() if self.count < least}
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, four digits rounded up, null for infinity; `from_json` is the inverse."""
         rows = [[_up(v) if math.isfinite(v) else None for v in row] for row in self.bounds]

@@ -1,6 +1,8 @@
 """Data sets of driven trajectories: the same bytes however they are made, their checks, and their windows."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +19,13 @@ from qwell.datagen.recipes import driven
 from qwell.datagen.recipes.driven import DrivenRecipe
 from qwell.datagen.recipes.driven_families import DrivenFamily
 from qwell.errors import InvalidInput
+from qwell.figures.driven import driven_page
 from qwell.physics.absorbers import Absorber
 from qwell.physics.barriers import Potential
 from qwell.physics.drives import Drive, Term
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
+from qwell.store.derive import subset
 from qwell.store.driven import potentials_of
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum, Windows, gather, statistics
@@ -167,6 +171,40 @@ def test_the_audit_notices_another_law_and_other_drives(
     assert any("the drive is not" in p for p in audit(open_dataset(tmp_path / "b.zarr")).problems)
 
 
+@pytest.mark.parametrize("spoilt", ["drive_2", "drive_amplitude"])
+def test_every_term_and_number_of_a_drive_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    two = drives_of([("formula", {"v": "0.01*x*t"}), ("dipole", {"amplitude": 0.1, "frequency": 1.0})])
+    both = (*two, *PULSES[:1])  # the first term has a signal in one family, in the other it has none
+    few = replace(
+        RECIPE,
+        families=(replace(FAMILY, drives=both, drawn=0, potentials=WELLS[:1]),),
+        propagation=replace(RECIPE.propagation, frames=4), validation=0,
+    )  # fmt: skip
+    generate(few, tmp_path / "a.zarr", workers=0)
+    assert audit(open_dataset(tmp_path / "a.zarr"), samples=1).problems == []
+    for name in ("signals_of", "numbers_of"):
+        true = getattr(driven, name)
+
+        def wrong(*given: object, true: Callable[..., dict[str, np.ndarray]] = true) -> dict[str, np.ndarray]:
+            return {k: v * (1.01 if k == spoilt else 1) for k, v in true(*given).items()}
+
+        monkeypatch.setattr(driven, name, wrong)
+    generate(few, tmp_path / "b.zarr", workers=0)
+    monkeypatch.undo()
+    assert any(f"the {spoilt} is not" in p for p in audit(open_dataset(tmp_path / "b.zarr")).problems)
+
+
+def test_many_drives_are_looked_at_one_after_another() -> None:
+    many = drives_of([("dipole", {"amplitude": np.linspace(0.1, 1, 100).tolist(), "frequency": 1.0})])
+    tracemalloc.start()
+    presets.grid((WELLS[0],), drives=many, packet="ground", box=30.0, points=256, frames=10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * presets.SOME_TIMES * 256 * 8
+
+
 def test_norms_that_rise_and_momenta_beyond_the_mesh_stop_the_writing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -242,3 +280,18 @@ def test_presets_are_what_they_say(name: str) -> None:
     short = presets.adapted(recipe, {"frames": 5, "points": 256, "levels": 0})
     split = next(iter(short.rows_by_split))
     assert short.rows(split, 0, 1)["error"].max() < 1e-6
+
+
+def test_parts_of_driven_sets_say_that_they_are_verified_where_they_came_from(
+    home: Path, tmp_path: Path
+) -> None:
+    subset(open_dataset(home / "pulses.zarr"), tmp_path / "some.zarr", 5)
+    with pytest.raises(InvalidInput, match="data it was made of"):
+        audit(open_dataset(tmp_path / "some.zarr"))
+
+
+def test_nothing_is_drawn_of_what_was_not_kept() -> None:
+    axes = {"x": np.arange(8.0), "time": np.arange(3.0)}
+    for fields, panels in (({}, 1), ({"drive": np.zeros((1, 3))}, 3)):  # the drive has an axis of its own
+        figure = driven_page(axes, fields, np.ones((1, 3, 8)), ["a"], "b")
+        assert len([a for a in figure.axes if a.get_label() != "<colorbar>"]) == panels

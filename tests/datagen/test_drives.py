@@ -13,7 +13,7 @@ from qwell.physics.drives import ENVELOPES, Drive, Term
 from qwell.physics.observables import eigenstates, frequencies, observe, populations, spectrum
 from qwell.physics.packets import packet
 from qwell.physics.propagators.driven import evolve
-from qwell.physics.propagators.settings import Propagation, energy
+from qwell.physics.propagators.settings import Propagation, energy, kinetic_energy
 from qwell.physics.ring import Ring
 
 RING = Ring(40.0, 128)
@@ -121,6 +121,50 @@ def test_drives_round_trip_and_bad_ones_are_told() -> None:
             Drive.from_json(bad)
 
 
+def test_terms_that_hide_something_or_overflow_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="unknown number 'centre'"):  # a path has none of its own
+        drive("move", **{"from": 1, "to": 9}, duration=1, height=1, width=1, centre=5)
+    with pytest.raises(InvalidInput, match="expected a word"):
+        Term.from_json({"kind": "dipole", "amplitude": 1, "frequency": 1, "envelope": ["sin2"]})
+    for frequency, cycles in ((1e299, 1e-200), (1e-300, 1e200)):
+        with pytest.raises(InvalidInput, match="no time"):
+            drive("dipole", amplitude=1, frequency=frequency, envelope="sin2", cycles=cycles)
+    late = drive("chirp", amplitude=1, frequency=1, rate=5, envelope="sin2", start=-20, duration=5)
+    assert late.shortest == pytest.approx(1 / 101)
+
+
+def test_potentials_and_layers_that_overflow_are_refused() -> None:
+    psi = packet(RING, "gaussian", 20.0, 2.0, 0.0)[None]
+    for method in ("magnus", "split-operator-4"):
+        how, field = Propagation(method, frames=2), [drive("dipole", amplitude=1e200, frequency=1)]
+        with pytest.raises(InvalidInput, match="too strong"), np.errstate(all="ignore"):
+            evolve(psi, V[None], RING, how, field)
+    often = Propagation("split-operator", frames=2)  # whose steps follow nothing
+    with pytest.raises(InvalidInput, match="no numbers"), np.errstate(all="ignore"):
+        evolve(psi, V[None], RING, often, absorber=Absorber(5.0, 1e308))
+    with pytest.raises(InvalidInput, match="lower strength"):
+        Absorber(5.0, 1e5).returned(np.array([1.0, 10.0]))
+
+
+def test_what_a_strong_layer_sends_back_is_found_on_a_mesh_that_resolves_it() -> None:
+    """Nearly all of slow waves; the same when faster waves ask for a finer mesh beside them."""
+    alone, beside = (Absorber(5.0, 300.0).returned(np.array(k)) for k in ([0.5], [0.5, 100.0]))
+    assert alone[0] > 0.05
+    np.testing.assert_allclose(alone[0], beside[0], rtol=1e-4)
+
+
+def test_both_integrators_agree_under_a_layer_that_takes_many_terms() -> None:
+    ring, absorber = Ring(40.0, 128), Absorber(8.0, 3000.0)
+    psi = packet(ring, "gaussian", 28.0, 1.5, 2.0)[None]
+    with np.errstate(all="ignore"):  # what overflows is made again with more steps
+        ends = [
+            evolve(psi, np.zeros((1, 128)), ring, Propagation(m, frames=25, tolerance=1e-8), (), absorber)[0]
+            for m in ("magnus", "split-operator-4")
+        ]
+    left, right = absorber.detectors(ring)
+    np.testing.assert_allclose(ends[0][0, -1, left:right], ends[1][0, -1, left:right], atol=1e-8)
+
+
 @pytest.mark.parametrize("momentum", [1.0, 2.0, 4.0])
 def test_open_ends_send_back_less_than_1e_4_over_a_factor_of_four_in_momentum(momentum: float) -> None:
     """Measured with a packet that runs into one of them, and as the closed form of the layer says."""
@@ -201,3 +245,21 @@ def test_populations_and_spectrum_of_two_levels() -> None:
     seen = observe(frames, np.broadcast_to(V, frames.shape), np.arange(601) * 0.2, RING, "spectral", (1, 2))
     power, omega = spectrum(seen["position"], RING, 0.2), frequencies(601, 0.2)
     assert omega[power.argmax()] == pytest.approx(energies[1] - energies[0], abs=omega[1])
+
+
+@pytest.mark.parametrize("hamiltonian", ["spectral", "lattice"])
+def test_levels_of_the_same_energy_do_not_depend_on_how_they_were_found(hamiltonian: str) -> None:
+    """Of a lattice on a ring, whose second and third level are one: any number of levels gives the same."""
+    ring = Ring(40.0, 64)
+    v = Potential("lattice", {"height": 2.0, "period": 5.0}).on(ring)
+    energies, states = eigenstates(v, ring, hamiltonian, 6)
+    assert energies[1] == pytest.approx(energies[2], abs=1e-12) and energies[3] - energies[2] > 1e-4
+    x = states @ (ring.x[:, None] * states.T) * ring.dx
+    assert abs(x[1, 2]) < 1e-9 and x[1, 1] < x[2, 2]
+    np.testing.assert_allclose(states @ states.T * ring.dx, np.eye(6), atol=1e-12)
+    moved = np.fft.ifft(kinetic_energy(ring, hamiltonian) * np.fft.fft(states)) + v * states
+    h = states @ moved.T * ring.dx
+    np.testing.assert_allclose(h, np.diag(energies), atol=1e-11)
+    for levels in (2, 3, 4):
+        again = eigenstates(v, ring, hamiltonian, levels)[1]
+        np.testing.assert_allclose(np.abs(states[:levels]), np.abs(again), atol=1e-7)

@@ -1,6 +1,7 @@
 """Exact motion in torch: closed forms, the other propagators, gradients, and what they cost."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,3 +204,61 @@ def test_what_does_not_fit_is_refused(unchecked: None) -> None:
     refused("no drive", parameters=[v])
     refused("the drive gives", drive=lambda t: t[:, None] * v[:-1])
     refused("the drive gives", drive=lambda t: v)
+
+
+HOW: dict[str, Any] = {"ring": RING, "dt": 0.5, "frames": 2, "substeps": 4}
+
+
+def test_drives_that_do_not_depend_on_their_parameters_have_no_slope() -> None:
+    size = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    frames = propagate(packet(), X**2 / 2, lambda t: torch.cos(t)[:, None] * X, parameters=[size], **HOW)
+    frames.abs().sum().backward()
+    assert size.grad is not None and size.grad.item() == 0
+
+
+def test_a_drive_may_be_built_on_numbers_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose graph is gone through once for every piece of a propagation; and one tensor need be no list."""
+    monkeypatch.setattr(module, "TOGETHER", 4 * RING.points)
+
+    def slope(before: bool) -> Tensor | None:
+        size = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+        squared = size**2 if before else None
+
+        def pull(t: Tensor) -> Tensor:
+            return -(size**2 if squared is None else squared) * torch.cos(t)[:, None] * X
+
+        given: Any = size if before else [size]
+        frames = propagate(packet(), X**2 / 2, pull, parameters=given, **HOW)
+        (X * frames[-1].abs() ** 2).sum().backward()
+        return size.grad
+
+    found = slope(True), slope(False)
+    assert found[0] == found[1] != 0
+
+
+def test_gradients_that_would_be_lost_are_told() -> None:
+    size = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+    def pull(times: Tensor) -> Tensor:
+        return -size * torch.cos(times)[:, None] * X
+
+    with pytest.raises(InvalidInput, match="name them in parameters"):
+        propagate(packet(), X**2 / 2, pull, **HOW)
+    with torch.no_grad():
+        propagate(packet(), X**2 / 2, pull, **HOW)
+    with pytest.raises(InvalidInput, match="list of tensors"):
+        propagate(packet(), X**2 / 2, pull, parameters=[0.3], **HOW)  # type: ignore[list-item]
+
+
+def test_drives_and_potentials_of_wrong_shapes_and_types_are_told() -> None:
+    for drive in (lambda t: torch.zeros(len(t), 3, 256), lambda t: torch.zeros(len(t), 1), lambda t: 0.0):
+        for psi in (packet(), packet().expand(2, 256), packet()[None]):
+            with pytest.raises(InvalidInput, match="the drive gives"):
+                propagate(psi, X**2 / 2, drive, **HOW)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="single or double"):
+        propagate(packet(), (X**2).half(), **HOW)
+
+
+def test_a_search_for_steps_ends_where_there_are_no_numbers() -> None:
+    with pytest.raises(InvalidInput, match="no numbers"):
+        enough_substeps(packet(), X * math.nan, ring=RING, dt=0.1)

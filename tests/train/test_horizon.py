@@ -89,6 +89,17 @@ def test_emulators_are_calibrated_afterwards(home: Path) -> None:
     said = run("qtrain", "calibrate", "plain", "--data", "few.zarr", "--out", "no", cwd=home, code=2).stderr
     assert "has 3 simulations in validation" in said and "--validation 4" in said
     assert not (home / "no").exists()
+    run("qdata", "simulate", "--box", 40, "--points", 64, "--frames", 3, "--validation", 5, "--workers", 0,
+        "--out", "five.zarr", cwd=home)  # fmt: skip
+    told = run(
+        "qtrain", "calibrate", "plain", "--data", "five.zarr", "--out", "five", "--json", cwd=home
+    ).json
+    assert "90% takes 9" in told["warnings"][0]
+
+
+def test_coverages_that_take_more_simulations_are_told() -> None:
+    for count, takes in ((3, {0.8: 4, 0.9: 9}), (4, {0.9: 9}), (8, {0.9: 9}), (9, {})):
+        assert Horizon(count, np.ones((3, 1))).unbounded == takes
 
 
 def test_damaged_bounds_are_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwell.errors import InvalidInput
 from qwell.store.dataset import Dataset
 
 
@@ -24,11 +25,18 @@ def audit(data: Dataset, samples: int = 1000, seed: int = 0) -> Audit:
         data: of any kind; of kinds without numbers to check nothing is said.
         samples: rows a split to make again; of trajectories at most 8, of driven ones 4.
         seed: of the choice.
+
+    Raises InvalidInput for trajectories chosen or put together from others.
     """
     if data.kind == "spectra":
         from qwell.datagen.audit.spectra import audit_spectra
 
         return Audit(*audit_spectra(data, samples, seed))
+    if data.kind == "trajectories" and data.recipe.get("recipe") in ("subset", "merge"):
+        raise InvalidInput(
+            f"the simulations of {data.path} are not in the order of a recipe; use --full with the data it"
+            " was made of"
+        )
     if data.kind == "trajectories" and data.recipe.get("recipe") == "driven":
         from qwell.datagen.audit.driven import audit_driven
 

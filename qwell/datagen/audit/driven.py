@@ -10,6 +10,7 @@ import numpy as np
 
 from qwell.datagen.audit.trajectories import STORED_ROUNDING
 from qwell.datagen.recipes.driven import DrivenRecipe
+from qwell.datagen.recipes.driven_fields import numbers_of, signals_of
 from qwell.physics.waves import as_complex
 from qwell.progress import track
 from qwell.store.dataset import Dataset
@@ -88,9 +89,11 @@ def _row(row: Mapping[str, np.ndarray], recipe: DrivenRecipe, split: str, number
     rounding = STORED_ROUNDING[recipe.dtype] * max(float(np.abs(initial).max()), 1.0)
     if "psi" in row and np.abs(as_complex(row["psi"][0]) - initial).max() > rounding + 1e-12:
         yield "the first frame is not that of the recipe"
-    signals = recipe.drive(split, number).signals(recipe.times)
-    if "drive" in row and signals.shape[1] and np.abs(row["drive"] - signals[:, 0]).max() > 1e-9:
-        yield "the drive is not that of the recipe"
+    mine = [recipe.drive(split, number)]
+    asked = signals_of(recipe.drives, mine, recipe.times) | numbers_of(recipe.drives, mine)
+    for name, (values,) in asked.items():
+        if np.abs(row[name] - values).max() > 1e-9 * max(np.abs(values).max(), 1.0):
+            yield f"the {name} is not that of the recipe"
 
 
 def simulate_again(data: Dataset, recipe: DrivenRecipe, samples: int, seed: int) -> tuple[int, float, float]:

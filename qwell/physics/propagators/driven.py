@@ -31,6 +31,7 @@ Stepper = Magnus | Splitting
 AT_ONCE = 2**24  # bytes of potentials at their times that are made at once
 LEAST = 1e-13  # error a frame below which rounding hides it: no tolerance asks for less
 MOST_STEPS = 2**14  # a frame
+HOPELESS = 2**7  # steps a frame from which on values that overflow are not tried again
 CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with
 
@@ -56,7 +57,8 @@ def evolve(
     Returns: (n, frames + 1, N) complex in the precision asked for, and (n,): the estimate of ‖error‖ at the
     last frame, rounding aside.
 
-    Raises InvalidInput if the tolerance takes too many steps, or a method does not know drives.
+    Raises InvalidInput if the tolerance takes too many steps, values overflow, or a method does not know
+    drives.
     """
     drives = list(drives) or [Drive()]
     drives = drives * len(psi) if len(drives) == 1 else drives
@@ -79,10 +81,13 @@ def evolve(
             out[:, f + 1] = step(out[:, f], v, how.dt, steps)
         found = _estimate(step, out[:, stop - 1 : stop + 1], stop - 1, how.dt, steps, weight)
         worst = float(found.max())
-        if not math.isfinite(worst):
-            raise InvalidInput("waves become NaN: the potential, or the field that drives it, is too strong")
+        if not math.isfinite(worst) and (how.substep is not None or steps >= HOPELESS):
+            raise InvalidInput(
+                f"{how.method} gives values that are infinite or no numbers: the potentials or the absorbing"
+                " ends are too strong for it; lower them, or --dt"
+            )
         if how.substep is None:
-            if worst > share:
+            if not worst <= share:  # NaN, too
                 steps = _more(steps, worst / share, order, how)
                 continue
             wanted = int(np.ceil(steps * max(1.5 * worst / share, 1e-9) ** (1 / order)))
@@ -125,7 +130,8 @@ def _estimate(
 
 def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
     """Steps a frame with which an error that is `ratio` times too large is small enough."""
-    wanted = max(int(np.ceil(steps * min(1.1 * ratio ** (1 / order), 4.0))), steps + 1)
+    factor = min(1.1 * ratio ** (1 / order), 4.0) if math.isfinite(ratio) else 4.0
+    wanted = max(int(np.ceil(steps * factor)), steps + 1)
     if wanted > MOST_STEPS:
         raise InvalidInput(
             f"{how.method} would take more than {MOST_STEPS:,} steps a frame for a tolerance of"

@@ -13,6 +13,7 @@ max W, and S_k grow like ρ^k, ρ = γ + √(1 + γ²), γ = max W/R; the terms 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ import scipy.fft
 from jaxtyping import Complex, Float
 from scipy.special import jv
 
+from qwell.errors import InvalidInput
 from qwell.physics.compiled import compiled
 from qwell.physics.propagators.landscape import Landscape
 from qwell.physics.propagators.settings import kinetic_energy
@@ -29,15 +31,26 @@ Exponential = Callable[[np.ndarray, np.ndarray, float, float, float], np.ndarray
 LEFT_OUT = {"float64": 1e-16, "float32": 1e-8}  # of the sum of an exponential
 _NODES = 0.5 + np.array([-1, 1]) * np.sqrt(3) / 6
 _ALPHA, _BETA = 0.25 + np.sqrt(3) / 6, 0.25 - np.sqrt(3) / 6
+MOST_TERMS = 2**18
 _ROUND = 64  # radii are rounded up to so many parts of a power of two, so that coefficients are met again
 
 
 @lru_cache(maxsize=2**8)
 def _coefficients(z: float, growth: float, precision: str) -> np.ndarray:
-    """(2 − δ_k0) J_k(z), as many as matter when S_k grow like growth^k."""
-    k = np.arange(int(z + 60 + 20 * z ** (1 / 3)))
+    """(2 − δ_k0) J_k(z), as many as matter when S_k grow like growth^k: J_k falls faster for k > ½e z growth.
+
+    Raises InvalidInput if these are too many.
+    """
+    most = max(z, 0.5 * math.e * z * growth) if growth > 1 else z
+    if not most <= MOST_TERMS:
+        raise InvalidInput(
+            f"magnus would take {most:.1e} terms a step: the potentials or the absorbing ends are too strong"
+            " for it; lower them, or --dt"
+        )
+    k = np.arange(int(most + 60 + 20 * z ** (1 / 3)))
     terms = np.where(k == 0, 1, 2) * jv(k, z)
-    tail = np.cumsum((np.abs(terms) * growth**k)[::-1])[::-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by who finds NaN
+        tail = np.cumsum(np.where(terms == 0, 0.0, np.abs(terms) * growth**k)[::-1])[::-1]
     kept: np.ndarray = terms[: max(int(np.argmax(tail <= LEFT_OUT[precision])), 2)].astype(precision)
     return kept
 

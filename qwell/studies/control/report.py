@@ -97,7 +97,7 @@ def _finding(config: ControlConfig, found: Found, figure: Figure) -> Finding:
         f" {numbers['largest_deviation']:.3g} of {config.bound:g}, frequencies up to"
         f" {numbers['highest_frequency']:.3g} hartree/ħ"
     )
-    return Finding("report", title, ["motion", "1 − |⟨target|ψ⟩|²"], rows, numbers, {"": figure})
+    return Finding("report", title, ["motion", "infidelity"], rows, numbers, {"": figure})
 
 
 @torch.no_grad()

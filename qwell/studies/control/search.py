@@ -75,7 +75,8 @@ def emulated(task: Task, emulator: RingEmulator, dt: float, v_scale: float, dura
     frames = round(duration / dt)
     if frames < 1 or abs(frames * dt / duration - 1) > 1e-9:
         raise InvalidInput(
-            f"the duration is {duration:g}; the emulator moves in frames of {dt:g}: a multiple"
+            f"the duration is {duration:g}; the emulator moves in frames of {dt:g}: choose a multiple, say"
+            f" {max(frames, 1) * dt:g}"
         )
     middles = dt * (torch.arange(frames, dtype=torch.float64) + 0.5)
 
