@@ -25,7 +25,6 @@ POWER = 3
 FASTEST = 60.0  # k·width of the fastest waves that the layer is made for
 FINENESS = 60  # points a wavelength of Numerov's rule: an error of 1e-6
 MOST_POINTS = 2**18
-STRONGEST = 1e6  # Hartree
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Absorber:
         width: of the layer at each end of the box, Bohr.
         strength: W at the seam, Hartree.
 
-    Raises InvalidInput for numbers that are not positive, or a strength beyond any use.
+    Raises InvalidInput for numbers that are not positive.
     """
 
     width: float = 15.0
@@ -46,10 +45,6 @@ class Absorber:
         for name, value in asdict(self).items():
             if type(value) not in (int, float) or not (math.isfinite(value) and value > 0):
                 raise InvalidInput(f"{name} of the absorbing ends is {value!r}; it must be a positive number")
-        if self.strength > STRONGEST:
-            raise InvalidInput(
-                f"strength of the absorbing ends is {self.strength:g}; it must be at most {STRONGEST:g}"
-            )
 
     def on(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
         """W on the ring, (N,) float64, Hartree.
