@@ -8,12 +8,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qwell.errors import training_needs
+from qwell.errors import extras_needed
 
 if TYPE_CHECKING:  # what type checkers and editors see; at run time names come by `__getattr__`
     from qwell.datagen.pipeline import generate as generate
     from qwell.datagen.presets import preset as preset
     from qwell.datagen.recipes.densities import DensitiesRecipe as DensitiesRecipe
+    from qwell.datagen.recipes.driven import DrivenRecipe as DrivenRecipe
     from qwell.datagen.recipes.spectra import SpectraRecipe as SpectraRecipe
     from qwell.datagen.recipes.trajectories import TrajectoriesRecipe as TrajectoriesRecipe
     from qwell.models.jets import derivatives as derivatives
@@ -45,6 +46,7 @@ _PUBLIC = {
     "SpectraRecipe": "qwell.datagen.recipes.spectra",
     "TrajectoriesRecipe": "qwell.datagen.recipes.trajectories",
     "DensitiesRecipe": "qwell.datagen.recipes.densities",
+    "DrivenRecipe": "qwell.datagen.recipes.driven",
     "preset": "qwell.datagen.presets",
     "Windows": "qwell.store.windows",
     "create_model": "qwell.models.registry",
@@ -71,5 +73,5 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'qwell' has no attribute {name!r}")
-    with training_needs():
+    with extras_needed():
         return getattr(import_module(_PUBLIC[name]), name)

@@ -165,9 +165,20 @@ class MissingExtra(QwellError, ImportError):
     """An optional dependency is needed and not installed."""
 
 
+# What extras bring that is imported where it is used → what to say where it is not there.
+_TRAIN = (
+    'pip install "qwell[train]"; without a GPU first pip install torch --index-url'
+    " https://download.pytorch.org/whl/cpu (smaller)"
+)
+_BROUGHT = {"torch": _TRAIN, "safetensors": _TRAIN, "matplotlib": 'pip install "qwell[plot]"'}
+
+
 @contextmanager
-def training_needs() -> Iterator[None]:
-    """What is done inside needs the extra `train`: torch and safetensors.
+def extras_needed(to_learn: bool = False) -> Iterator[None]:
+    """What is done inside may need the extras `train` (torch, safetensors) or `plot` (matplotlib).
+
+    Arguments:
+        to_learn: it needs all that `train` brings, so that this is what to install.
 
     Raises MissingExtra, which says how they are installed, where one of them is imported and not there.
     """
@@ -175,12 +186,10 @@ def training_needs() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("torch", "safetensors"):
+        if missing not in _BROUGHT:
             raise
-        raise MissingExtra(
-            f'this needs {missing}, which is not installed: pip install "qwell[train]"; without a GPU'
-            " first pip install torch --index-url https://download.pytorch.org/whl/cpu (smaller)"
-        ) from error
+        remedy = _TRAIN if to_learn else _BROUGHT[missing]
+        raise MissingExtra(f"this needs {missing}, which is not installed: {remedy}") from error
 
 
 class TrainingDiverged(QwellError, ArithmeticError):

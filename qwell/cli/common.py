@@ -18,7 +18,7 @@ import click
 import qwell
 from qwell.cli.progress import LOG, Display, logged_to, say
 from qwell.cli.signals import number_of, signals_end_work
-from qwell.errors import InvalidInput, QwellError, QwellWarning, shown, training_needs
+from qwell.errors import InvalidInput, QwellError, QwellWarning, extras_needed, shown
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -149,7 +149,7 @@ def _taken_out(arguments: list[str]) -> tuple[list[str], bool, Path | None]:
 
 def _run(group: click.Group, name: str, arguments: list[str], debug: bool, said: list[str]) -> int:
     try:
-        with training_needs():
+        with extras_needed(to_learn=name == "qtrain"):
             code = group.main(arguments, prog_name=name, standalone_mode=False, obj=said)
     except Failed as failed:
         return failed.code

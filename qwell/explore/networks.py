@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput, training_needs
+from qwell.errors import InvalidInput, extras_needed
 from qwell.explore.opened import Opened
 from qwell.physics.grid import Grid
 from qwell.physics.matter import medium_of
@@ -33,7 +33,7 @@ class Familiar:
     @classmethod
     def load(cls, name: str) -> Familiar:
         """Load a network by its name or run; errors as of `qwell.load_model`."""
-        with training_needs():
+        with extras_needed():
             from qwell.train.runs import load_model, trained_on
 
             return cls(name, load_model(name, task="spectra"), trained_on(name))

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qwell.errors import InvalidInput, MissingExtra, QwellError, QwellWarning, shown, training_needs, unknown
+from qwell.errors import InvalidInput, MissingExtra, QwellError, QwellWarning, extras_needed, shown, unknown
 from qwell.store.catalog import catalog
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
@@ -96,7 +96,7 @@ class Opened:
     @cached_property
     def _shipped(self) -> dict[str, str]:
         """Names of the networks that come with the package → their task; MissingExtra without torch."""
-        with training_needs():
+        with extras_needed():
             from qwell.models.registry import list_models, pretrained, read_config
 
             tasks = {name: task for task in ("spectra", "dynamics") for name in list_models(task)}

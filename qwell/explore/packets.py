@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput, training_needs
+from qwell.errors import InvalidInput, extras_needed
 from qwell.explore.asked import LARGEST, Asked, integer, number, text, values
 from qwell.explore.draw import Reply
 from qwell.explore.opened import Opened
@@ -83,7 +83,7 @@ def _emulator(opened: Opened, name: str, ring: Ring, how: Propagation) -> Emulat
     opened.check_network(name, "dynamics")
 
     def load() -> Emulator:
-        with training_needs():
+        with extras_needed():
             from qwell.studies.probes.emulator import load_emulator
             from qwell.train.rollout import history_of
 

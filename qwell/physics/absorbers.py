@@ -49,8 +49,13 @@ class Absorber:
     def on(self, ring: Ring) -> Float[np.ndarray, "{ring.points}"]:
         """W on the ring, (N,) float64, Hartree.
 
-        Raises InvalidInput if the layers leave no room between them.
+        Raises InvalidInput if the layers leave no room between them, or hold no point.
         """
+        if self.width < ring.dx:
+            raise InvalidInput(
+                f"the absorbing ends are {self.width:g} wide, less than the {ring.dx:g} between two points;"
+                " make them wider"
+            )
         if 2 * self.width >= ring.box:
             raise InvalidInput(
                 f"the absorbing ends are {self.width:g} wide each, and the box {ring.box:g}; make them less"

@@ -19,7 +19,16 @@ from qwell.store.dataset import Dataset, Split
 from qwell.store.driven import is_driven, potentials_of
 from qwell.store.windows import Curriculum
 from qwell.train.beginning import begin_run, check_model, data_of, settings_of
-from qwell.train.config import EPOCHS, FREE_EPOCHS, RING_UPDATES, RINGS, WINDOWS, DynamicsConfig, known
+from qwell.train.config import (
+    EPOCHS,
+    FREE_EPOCHS,
+    MEASURED,
+    RING_UPDATES,
+    RINGS,
+    WINDOWS,
+    DynamicsConfig,
+    known,
+)
 from qwell.train.devices import choose_device, sensible_threads, threads
 from qwell.train.gru_gradient import HandGradient
 from qwell.train.horizon import LEAST, horizon_of
@@ -258,18 +267,23 @@ def train_dynamics(
             progress=progress,
         )
     if stopped.signal is None and team.leads:
-        before = trained_on(config.start_from).get("updates", 0) if config.start_from else 0
-        v_scale = Curriculum.of(data).v_scale
-        about: dict[str, Any] = {
-            "data": data.name,
-            "digest": data.digest,
-            "rows": len(training_split(data)),
-            "updates": stopped.update + before,
-            "v_scale": v_scale,
-            "recipe": data.origin,
-        }
-        if len(data["validation"] if "validation" in data.splits else ()) >= LEAST:
-            made = horizon_of(model.eval(), v_scale, data)
-            about |= {"horizon": {**made.to_json(), "data": data.name, "digest": data.digest}}
-        save_pretrained(model, run.model, about)
+        save_pretrained(model, run.model, _about(model.eval(), data, config, stopped.update))
     return stopped
+
+
+def _about(model: Network, data: Dataset, config: DynamicsConfig, updates: int) -> dict[str, Any]:
+    """What a trained emulator says of itself, with bounds on its errors if they can be calibrated."""
+    before = trained_on(config.start_from).get("updates", 0) if config.start_from else 0
+    v_scale = Curriculum.of(data).v_scale
+    about: dict[str, Any] = {
+        "data": data.name,
+        "digest": data.digest,
+        "rows": len(training_split(data)),
+        "updates": updates + before,
+        "v_scale": v_scale,
+        "recipe": data.origin,
+    }
+    if MEASURED in data.splits and len(data[MEASURED]) >= LEAST:
+        bounds = horizon_of(model, v_scale, data).to_json()
+        about["horizon"] = {**bounds, "data": data.name, "digest": data.digest}
+    return about

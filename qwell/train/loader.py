@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwell.errors import InvalidInput, training_needs
+from qwell.errors import InvalidInput, extras_needed
 from qwell.store.dataset import Dataset
 from qwell.store.reader import open_dataset
 from qwell.train.stream import open_stream
@@ -108,7 +108,7 @@ def _place(device: str, as_numpy: bool) -> torch.device | None:
                 f"arrays of numpy are on the cpu, not on {device}; leave device or as_numpy out"
             )
         return None
-    with training_needs():
+    with extras_needed():
         from qwell.train.devices import choose_device
     return choose_device(device)
 

@@ -20,6 +20,7 @@ from qwell.datagen.clusters import Workers
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetIncomplete, DatasetLocked, DatasetNotFound, InvalidInput, WorkerError
 from qwell.store.reader import open_dataset
+from qwell.store.transfer import pull
 from qwell.store.writer import DatasetWriter
 
 RECIPE = SpectraRecipe("m3", n=20_000, validation=1000)
@@ -172,16 +173,19 @@ def test_a_scheduler_that_is_restarted(tmp_path: Path, reference: dict[str, byte
     assert content(path) == reference
 
 
-@pytest.mark.slow
-def test_workers_in_a_network_namespace_of_their_own(tmp_path: Path, reference: dict[str, bytes]) -> None:
-    """As on two machines: they see the data's path, and each other through a cable only."""
+HERE = "10.231.7.1"  # this end of the cable
+
+
+@contextmanager
+def cable() -> Iterator[tuple[str, ...]]:
+    """A network namespace at the end of a cable; yields what a command there begins with."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("it takes root and iproute2")
     name = f"qwell{os.getpid()}"
     a, b = f"qa{os.getpid() % 10**6}", f"qb{os.getpid() % 10**6}"
     steps = [
         f"ip netns add {name}", f"ip link add {a} type veth peer name {b} netns {name}",
-        f"ip addr add 10.231.7.1/24 dev {a}", f"ip link set {a} up",
+        f"ip addr add {HERE}/24 dev {a}", f"ip link set {a} up",
         f"ip -n {name} addr add 10.231.7.2/24 dev {b}", f"ip -n {name} link set {b} up",
         f"ip -n {name} link set lo up",
     ]  # fmt: skip
@@ -189,20 +193,60 @@ def test_workers_in_a_network_namespace_of_their_own(tmp_path: Path, reference: 
         for step in steps:
             if subprocess.run(step.split(), capture_output=True, check=False).returncode:
                 pytest.skip(f"this machine does not allow `{step}`")
-        port = free_port()
-        scheduler = start_scheduler(port, "10.231.7.1")
-        options = ["--nthreads", 1, "--no-dashboard", "--local-directory", tmp_path / "dask", "--no-nanny"]
-        worker = dask("worker", f"tcp://10.231.7.1:{port}", *options, prefix=("ip", "netns", "exec", name))
-        try:
-            path = tmp_path / "m3.zarr"
-            workers = Workers(scheduler=f"tcp://10.231.7.1:{port}")
-            pipeline.generate(RECIPE, path, workers=workers, shard_rows=1000)
-        finally:
-            end(worker, scheduler)
-        assert content(path) == reference
+        yield "ip", "netns", "exec", name
     finally:
         subprocess.run(["ip", "link", "del", a], capture_output=True, check=False)
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["disk", "s3"])
+def test_workers_in_a_network_namespace_of_their_own(
+    tmp_path: Path,
+    reference: dict[str, bytes],
+    s3: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """As on two machines: they see the data's path or object store, and each other through a cable only."""
+    with cable() as there:
+        path: str | Path = tmp_path / "m3.zarr"
+        if place == "s3":
+            path = f"s3://team/{tmp_path.name}/m3.zarr"
+            for key, value in s3.items():
+                monkeypatch.setenv(key, value)
+            port = s3["AWS_ENDPOINT_URL"].rpartition(":")[2]
+            there = ("env", f"AWS_ENDPOINT_URL=http://{HERE}:{port}", *there)  # its way to the same server
+        _by_a_worker(path, tmp_path, HERE, there)
+        if place == "s3":
+            pull(str(path), tmp_path / "m3.zarr")
+        assert content(tmp_path / "m3.zarr") == reference
+
+
+@pytest.mark.slow
+def test_a_scheduler_makes_data_straight_at_s3(
+    tmp_path: Path, reference: dict[str, bytes], s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workers put their shards there themselves, the same bytes as on a disk."""
+    for key, value in s3.items():
+        monkeypatch.setenv(key, value)
+    place = f"s3://team/{tmp_path.name}/m3.zarr"
+    _by_a_worker(place, tmp_path, "127.0.0.1", ())
+    pull(place, tmp_path / "pulled.zarr")
+    assert content(tmp_path / "pulled.zarr") == reference
+
+
+def _by_a_worker(path: str | Path, folder: Path, host: str, there: tuple[str, ...]) -> None:
+    """Make the reference by a scheduler at a host, and one worker where its command begins so."""
+    port = free_port()
+    scheduler = start_scheduler(port, host)
+    options = ["--nthreads", 1, "--no-dashboard", "--local-directory", folder / "dask", "--no-nanny"]
+    worker = dask("worker", f"tcp://{host}:{port}", *options, prefix=there)
+    try:
+        workers = Workers(scheduler=f"tcp://{host}:{port}")
+        pipeline.generate(RECIPE, path, workers=workers, shard_rows=1000)
+    finally:
+        end(worker, scheduler)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from scipy.integrate import quad, solve_ivp
 from qwell.datagen.presets import preset
 from qwell.datagen.recipes.driven_families import DrivenFamily
 from qwell.errors import InvalidInput
+from qwell.physics.absorbers import Absorber
 from qwell.physics.barriers import Potential
 from qwell.physics.drives import Drive, Term
 from qwell.physics.observables import eigenstates, populations
@@ -203,3 +204,10 @@ def test_methods_for_static_potentials_and_impossible_tolerances_are_refused(
     fast = [drive("dipole", amplitude=1e8, frequency=1.0)]
     with pytest.raises(InvalidInput, match="more than 64 steps"):
         evolve(psi, v, RING, Propagation("split-operator-4", dt=100.0, frames=1, tolerance=1e-12), fast)
+
+
+def test_numbers_beyond_all_use_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="between two points"):
+        Absorber(1e-3, 1.0).on(RING)
+    with pytest.raises(InvalidInput, match="product must be finite"):
+        Propagation("split-operator-4", dt=1e308, frames=2)

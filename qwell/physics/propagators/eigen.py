@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 from scipy.linalg import circulant, eigh
 
-from qwell.errors import DeviceUnavailable, training_needs
+from qwell.errors import DeviceUnavailable, extras_needed
 from qwell.physics.propagators.settings import Propagation, by_potential, kinetic_energy
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_parts
@@ -91,7 +91,7 @@ def eigen_on(
 
     Raises DeviceUnavailable if torch has no such device, MissingExtra if torch is not installed.
     """
-    with training_needs():
+    with extras_needed():
         import torch
 
     try:

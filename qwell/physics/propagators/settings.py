@@ -94,6 +94,8 @@ class Propagation:
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")
         if not 1 <= self.frames <= 10**6:
             raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
+        if not math.isfinite(self.dt * self.frames):
+            raise InvalidInput(f"dt is {self.dt} and frames {self.frames}; their product must be finite")
         if self.method == "space-splitting" and self.hamiltonian != "lattice":
             raise InvalidInput("space-splitting is made for --hamiltonian lattice")
         if self.device != "cpu" and (self.method != "eigen" or self.device.split(":")[0] != "cuda"):

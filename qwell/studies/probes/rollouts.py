@@ -92,6 +92,17 @@ def _cases(
     return cases
 
 
+def _bound(path: str | Path, frames: int) -> tuple[np.ndarray | None, int]:
+    """On the relative error of each frame (frames,), if an emulator was calibrated; and by how many."""
+    horizon = horizon_in(trained_on(path))
+    return (None, 0) if horizon is None else (horizon.bound(frames), horizon.count)
+
+
+def _bounds_told(by: int) -> str:
+    """What the last column says, in words, of an emulator calibrated by so many simulations."""
+    return f"; frames within their {COVERAGE:.0%} bound, by {by} simulations" if by else ""
+
+
 def share_within(predicted: np.ndarray, truth: np.ndarray, bound: np.ndarray | None) -> float:
     """Of the frames of a case (frames, n) that have a bound, the share that keeps it; NaN without any."""
     if bound is None or not np.isfinite(bound).any():
@@ -138,22 +149,19 @@ def rollouts(
         data: trajectories.
         frames: predicted from a seed of true frames.
         row: simulation of the first data set that is drawn.
-        anyway: also over waves of another mesh, time step or Hamiltonian than it learned from.
-        keep_norm: see `rollout`; said in the title.
+        anyway, keep_norm: see `load_emulator` and `rollout`.
 
     Raises InvalidInput for data that the emulator cannot be rolled out on.
     """
     for one in data:
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
-    horizon = horizon_in(trained_on(path))
-    bound = None if horizon is None else horizon.bound(frames)
+    bound, by = _bound(path, frames)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
     last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for one in data:
-        psi, potential = one[split]["psi"][:], one[split]["potential"][:]
-        waves = psi, potentials_of(one, split)
+        waves, potential = (one[split]["psi"][:], potentials_of(one, split)), one[split]["potential"][:]
         predicted, truth = predict_frames(model, v_scale, *waves, frames, keep_norm)
         compared = waves_compared(predicted, truth)
         cases += _cases(one, split, predicted, truth, compared, bound)
@@ -170,23 +178,20 @@ def rollouts(
         figures["gallery"] = gallery_figure(data[0].coordinates["x"], last, title)
     means = _means(cases)
     rows = [*(_row(f"{Path(c['data']).stem} {c['row']}", c) for c in cases), _row("mean", means)]
+    asked = {"frames": frames, "keep_norm": keep_norm, "split": split}
     numbers = {
         "model": str(path),
         "network": model.registry_name,
         **learned(path),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "frames": frames,
-        "keep_norm": keep_norm,
-        "split": split,
+        **asked,
         "data": {one.name: one.digest for one in data},
         "bound": None if bound is None else [b if np.isfinite(b) else None for b in bound.tolist()],
         "mean": means,
         "cases": cases,
     }
     title = f"{model.registry_name}, {_told(frames, keep_norm)}: errors averaged over frames; largest drifts"
-    if horizon is not None:
-        title += f"; frames within their {COVERAGE:.0%} bound, by {horizon.count} simulations"
-    return Finding("rollout", title, CASE_HEAD, rows, numbers, figures)
+    return Finding("rollout", title + _bounds_told(by), CASE_HEAD, rows, numbers, figures)
 
 
 EMULATOR_HEAD = {
