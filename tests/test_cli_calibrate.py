@@ -86,7 +86,7 @@ def test_calibrate_gives_intervals_and_leaves_the_weights(home: Path) -> None:
     for wrong, message in (
         (("less", "--data", "m3.zarr"), "models/less exists; choose another --out"),
         (("less", "--data", "less.zarr", "--out", "x"), "900 potentials are too few"),
-        (("emulator-gru", "--data", "m3.zarr", "--out", "x"), "give a network that predicts energies"),
+        (("emulator-gru", "--data", "m3.zarr", "--out", "x"), "this command needs trajectories"),
     ):
         assert message in run("qtrain", "calibrate", *wrong, cwd=home, code=2).stderr
     assert not (home / "x").exists()

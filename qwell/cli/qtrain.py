@@ -41,7 +41,7 @@ SECTIONS = {
         ),
         "calibrate": (
             "qwell.cli.qtrain_predict:calibrate",
-            "Give a trained model intervals for the potentials of a data set, by its validation split.",
+            "Give a trained model intervals for data of one law, by the validation split of a data set.",
         ),
         "rollout": (
             "qwell.cli.qtrain_dynamics:rollout",
