@@ -16,6 +16,7 @@ import make_explorer
 
 project = "qwell"
 author = "The qwell authors"
+copyright = "2026 The qwell authors"
 version = release = qwell.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]

@@ -108,6 +108,11 @@ def told_to(listener: Listener) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
+def listening() -> Listener | None:
+    """Who is told of stages."""
+    return _LISTENER.get()
+
+
 @contextmanager
 def stage(unit: str, total: int | None = None, resumed: bool = False) -> Iterator[Done]:
     """Work on `total` things, called `unit` in the plural.

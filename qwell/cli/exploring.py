@@ -22,6 +22,7 @@ def explore_what(
 ) -> None:
     """Serve the page for some data sets and runs; those of store/ and runs/ are there where none is named."""
     from qwell.cli.options import given
+    from qwell.cli.progress import waits_for_people
     from qwell.explore.opened import Opened
 
     opened = Opened(
@@ -29,6 +30,7 @@ def explore_what(
         runs=tuple(runs) or tuple(filter(lambda place: Path(place).is_dir(), (RUNS,))),
         first=first,
     )
+    waits_for_people()
     serve(opened, _say, **given({"port": port, "browser": browser}))
 
 

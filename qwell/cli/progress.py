@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qwell.errors import QwellError, shown
-from qwell.progress import Stage, in_words, told_to
+from qwell.progress import Stage, in_words, listening, told_to
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -119,6 +119,10 @@ class Display:
             if self._thread.is_alive():
                 self._thread.join()
 
+    def rest(self) -> None:
+        """Say no more lines: what follows waits for people."""
+        self._over.set()
+
     def begun(self, stage: Stage) -> None:
         """Open a bar, if somebody can see it."""
         self._stages.append((stage, _bar(stage) if sys.stderr.isatty() else None))
@@ -146,6 +150,12 @@ class Display:
             if not sys.stderr.isatty():
                 with suppress(OSError):
                     click.echo(line, err=True)
+
+
+def waits_for_people() -> None:
+    """Say no line every half minute of what follows: nothing is at work until somebody asks."""
+    if isinstance(display := listening(), Display):
+        display.rest()
 
 
 def _bar(stage: Stage) -> tqdm:

@@ -33,7 +33,8 @@ Answer = Callable[[Opened, Asked], Any]
 
 def hello(opened: Opened, asked: Asked) -> draw.Reply:
     """What there is to look at: version, data sets, and which view comes first."""
-    head = {"version": qwell.__version__, "first": opened.first, "datasets": list(opened.datasets().values())}
+    listed = [{**one, "path": name} for name, one in opened.datasets().items()]
+    head = {"version": qwell.__version__, "first": opened.first, "datasets": listed}
     return {**head, "kernels": list(KERNELS), "coverages": COVERAGES, "runs": len(opened.trainings())}, {}
 
 

@@ -75,8 +75,8 @@ class Familiar:
 
 def network_of(opened: Opened, name: str) -> Familiar:
     """A network that was listed; it is kept. InvalidInput for others, MissingExtra without torch."""
-    opened.check_network(name, "spectra")
-    return opened.kept.get(f"network {name}", lambda: Familiar.load(name))
+    found: Familiar = opened.network(name, "spectra", Familiar.load)
+    return found
 
 
 def on_points(potential: np.ndarray, points: int) -> np.ndarray:

@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qwell.errors import InvalidInput, MissingExtra, QwellError, QwellWarning, extras_needed, shown, unknown
+from qwell.errors import (
+    DatasetNotFound,
+    InvalidInput,
+    MissingExtra,
+    QwellError,
+    QwellWarning,
+    extras_needed,
+    shown,
+    unknown,
+)
 from qwell.store.catalog import catalog
 from qwell.store.dataset import Dataset
-from qwell.store.reader import open_dataset
+from qwell.store.reader import MAKING, open_dataset
 from qwell.train.directory import Run
-from qwell.train.listing import RunSummary, runs_below
+from qwell.train.listing import TRAINED, RunSummary, runs_below
 
 MOST_OPEN = 8  # data sets and networks that are kept open
 QUIET = threading.Lock()  # what is said or not belongs to the whole process: one thread at a time changes it
@@ -28,17 +38,25 @@ QUIET = threading.Lock()  # what is said or not belongs to the whole process: on
 class Kept:
     """Things that take time to open, the last few of them, by name."""
 
-    things: dict[str, Any] = field(default_factory=dict)
+    things: dict[str, Future[Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, name: str, make: Any) -> Any:
         """The thing of a name, made now if it is not kept."""
         with self.lock:
-            if name not in self.things:
+            mine = name not in self.things
+            if mine:
                 while len(self.things) >= MOST_OPEN:
                     self.things.pop(next(iter(self.things)))
-                self.things[name] = make()
-            return self.things[name]
+                self.things[name] = Future()
+            kept = self.things[name]
+        if mine:  # without the lock: others go on meanwhile, and who asks for the same waits
+            try:
+                kept.set_result(make())
+            except BaseException as error:
+                self.forget(name)
+                kept.set_exception(error)
+        return kept.result()
 
     def forget(self, name: str) -> None:
         """Make it anew when it is asked for again."""
@@ -60,6 +78,7 @@ class Opened:
     runs: Sequence[str] = ()
     first: str = "draw"
     kept: Kept = field(default_factory=Kept)
+    trained: Mapping[str, str] = field(default_factory=dict, init=False)  # as `networks` found them last
 
     def datasets(self) -> dict[str, dict[str, Any]]:
         """Name → what is said of a data set in a list: where it is, kind, rows, or what is wrong with it."""
@@ -108,23 +127,31 @@ class Opened:
             shipped = self._shipped
         except MissingExtra as error:
             return {}, str(error)
+        self.trained = self._trained()
+        return {**self.trained, **shipped}, ""
+
+    def _trained(self) -> dict[str, str]:
+        """Finished runs → the task of their network. All runs are read: not for every stroke."""
         tasks = {"eigen": "spectra", "dynamics": "dynamics"}
-        ours = {
+        return {
             row.run: tasks[row.command]
             for row in self.trainings().values()
             if row.state == "finished" and row.command in tasks
         }
-        return {**ours, **shipped}, ""
 
-    def check_network(self, name: str, task: str) -> str:
-        """The name of a network that was listed for a task; InvalidInput for others."""
-        known, missing = self.networks()
-        if missing:
-            raise MissingExtra(missing)
-        names = [one for one, its in known.items() if its == task]
-        if name not in names:
-            raise InvalidInput(unknown("network", name[:200], names))
-        return name
+    def network(self, name: str, task: str, load: Callable[[str], Any]) -> Any:
+        """A network that was listed for a task, loaded once, and again when its run was trained again.
+
+        Raises InvalidInput for others, MissingExtra without torch, and what `load` raises.
+        """
+        if {**self.trained, **self._shipped}.get(name) != task:
+            known, _ = self.networks()
+            names = [one for one, its in known.items() if its == task]
+            if name not in names:
+                raise InvalidInput(unknown("network", name[:200], names))
+        trained = Path(name) / TRAINED[0]
+        version = trained.stat().st_mtime_ns if name in self.trained and trained.is_file() else 0
+        return self.kept.get(f"network {name} {version}", lambda: load(name))
 
 
 def _listed(place: str) -> Iterable[dict[str, Any]]:
@@ -138,7 +165,9 @@ def _listed(place: str) -> Iterable[dict[str, Any]]:
             entries = [_entry(place, one.to_json()) for one in catalog(place)]
         except QwellError:
             entries = []
-        yield from entries or [{"path": place, "problem": str(error)}]
+        none = isinstance(error, DatasetNotFound)
+        remedy = f", and holds none; make one, e.g. `{MAKING['spectra']}`" if none else ""
+        yield from entries or [{"path": place, "problem": f"{error}{remedy}"}]
         return
     rows = {name: len(split) for name, split in data.splits.items()}
     yield {"path": place, "kind": data.kind, "rows": rows, "digest": data.digest}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,16 +44,18 @@ def setting() -> tuple[Ring, Propagation]:
 def barrier(asked: Asked) -> Reply:
     """A potential on the ring, by `shape` with `numbers`, or `formula` in x (bohr); and its points."""
     ring, _ = setting()
+    refused: Callable[[str], InvalidInput] = InvalidInput
     if "formula" in asked:
         parsed = Formula(text(asked, "formula"), ("x", "pi"), "potential", "8*exp(-(x - 50)**2/8)")
         found = np.broadcast_to(np.asarray(parsed(x=ring.x, pi=np.pi), float), ring.x.shape)
-        if not (np.abs(found) <= HIGHEST).all():
-            raise parsed.refused(f"it is beyond {HIGHEST:g} hartree somewhere from x = 0 to {ring.box:g}")
+        refused = parsed.refused
     else:
         numbers = asked.get("numbers", {})
         if not isinstance(numbers, dict):
             raise InvalidInput("numbers is no object")
         found = Potential(text(asked, "shape", "rectangle"), numbers).on(ring)
+    if not (np.abs(found) <= HIGHEST).all():
+        raise refused(f"it is beyond {HIGHEST:g} hartree somewhere from x = 0 to {ring.box:g}")
     return {"box": ring.box, "packets": list(ENVELOPES)}, {"potential": found, "x": ring.x}
 
 
@@ -80,9 +82,8 @@ def play(opened: Opened, asked: Asked) -> Iterator[bytes]:
 def _emulator(opened: Opened, name: str, ring: Ring, how: Propagation) -> Emulator | None:
     if not name:
         return None
-    opened.check_network(name, "dynamics")
 
-    def load() -> Emulator:
+    def load(name: str) -> Emulator:
         with extras_needed():
             from qwell.studies.probes.emulator import load_emulator
             from qwell.train.rollout import history_of
@@ -90,7 +91,8 @@ def _emulator(opened: Opened, name: str, ring: Ring, how: Propagation) -> Emulat
             model, v_scale = load_emulator(name, ring, how)
             return Emulator(model, v_scale, history_of(model))
 
-    return opened.kept.get(f"emulator {name}", load)
+    found: Emulator = opened.network(name, "dynamics", load)
+    return found
 
 
 def _messages(

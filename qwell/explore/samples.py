@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.errors import InvalidInput, unknown
+from qwell.errors import InvalidInput, shown, unknown
 from qwell.explore.asked import Asked, integer, number, text
 from qwell.explore.opened import Opened
 from qwell.physics.propagators.settings import energy, setting_of
@@ -27,7 +27,7 @@ def about(opened: Opened, asked: Asked) -> Reply:
     data = opened.dataset(text(asked, "data"))
     head = {
         "name": data.name,
-        "path": str(data.path),
+        "path": shown(str(data.path)),
         "kind": data.kind,
         "digest": data.digest,
         "rows": {name: len(split) for name, split in data.splits.items()},

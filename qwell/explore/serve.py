@@ -79,6 +79,7 @@ def _listen(port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((HOST, port))
+        made.listen()  # at once: two sockets may be bound to a port of which neither is listened at
     except OSError as error:
         made.close()
         raise WriteError(f"port {port} cannot be used: {error.strerror}; choose another --port") from error

@@ -84,6 +84,8 @@ def _random(
 ) -> np.ndarray:
     inside = np.flatnonzero(np.abs(u) < width / 2)
     _expect(len(inside) > 1, "the width of a random potential must span more than one point")
+    _expect(width / length <= ring.points, f"length is below the width divided by {ring.points} points")
+    _expect(type(seed) is int and seed >= 0, f"seed is {seed}; it must be a whole number, not negative")
     order = inside[np.argsort(u[inside])]
     s = u[order]
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
@@ -138,6 +140,7 @@ _OWN: dict[str, Callable[..., np.ndarray]] = {
 SHAPES: Family[Callable[..., np.ndarray]] = Family("shapes", _OWN)
 LARGEST = 1.7e308  # that float64 holds
 POSITIVE = ("width", "radius", "length", "top", "frequency", "period")
+MANY = ("edges", "heights", "values")  # of which the shapes above take lists; of all else one number
 
 
 def _expect(condition: bool, message: str) -> None:
@@ -168,6 +171,11 @@ class Potential:
             if not all(type(v) in (int, float, bool) and abs(v) <= LARGEST for v in every):
                 raise InvalidInput(
                     f"{name} of potential {self.shape!r} is {str(value)[:80]}; expected finite numbers"
+                )
+            if self.shape in _OWN and many != (name in MANY):
+                raise InvalidInput(
+                    f"{name} of potential {self.shape!r} is {str(value)[:80]}; expected"
+                    f" {'one number' if many else 'a list of numbers'}"
                 )
             _expect(name not in POSITIVE or value > 0, f"{name} is {value}; it must be positive")
         centre = numbers.pop("centre", ring.box / 2)

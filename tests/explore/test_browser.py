@@ -208,6 +208,10 @@ def test_every_kind_is_opened_row_by_row(address: str, home: Path, opening: Open
 def test_a_packet_is_played_exact_and_emulated(address: str, opening: Opening) -> None:
     with opening(f"{address}#packet") as page:
         until(page, "document.querySelector('#packet-emulator').value === 'emulator-unitary'")
+        command = page.locator("#packet-command")
+        assert "--potential rectangle:height=5:width=4" in command.input_value()
+        page.click("#packet-use")
+        until(page, "document.querySelector('#packet-command').value.startsWith('# without the potential')")
         stroke(page, "#packet-player canvas", [(0.7, 0.9), (0.75, 0.4), (0.8, 0.9)])
         page.click("#packet-play")
         page.wait_for_selector("#packet-status:has-text('401 frames computed')")
@@ -219,6 +223,52 @@ def test_a_packet_is_played_exact_and_emulated(address: str, opening: Opening) -
         page.focus("#packet-player canvas")
         page.keyboard.press("ArrowLeft")
         assert page.locator("#packet-player input").input_value() == "399"
+
+
+def test_a_tab_that_is_chosen_twice_begins_once(address: str, opening: Opening) -> None:
+    with opening(f"{address}#draw") as page:
+        for tab in ("packet", "draw", "packet"):
+            page.click(f"#tab-{tab}")
+        until(page, "document.querySelector('#packet-emulator').value === 'emulator-unitary'")
+        page.wait_for_timeout(300)
+        assert page.locator("#packet-player canvas").count() == 1
+
+
+def test_strength_and_mesh_speak_of_one_potential(address: str, opening: Opening) -> None:
+    def slide(name: str, value: int) -> np.ndarray:
+        page.locator(f"#draw-{name}").fill(str(value))
+        return drawn(page)
+
+    with opening(f"{address}#draw") as page:
+        drawn(page)
+        np.testing.assert_allclose(slide("sigma", 200), 400 * Grid(100).x ** 2, atol=1e-3)  # scaled
+        np.testing.assert_allclose(slide("mesh", 200)[::2], 400 * Grid(100).x ** 2, atol=1e-3)
+        page.fill("#draw-formula", "200*x**2 - sigma*exp(-30*x**2)")
+        page.click("#draw-use")
+        x = Grid(200).x
+        np.testing.assert_allclose(
+            slide("sigma", 50), 200 * x**2 - 50 * np.exp(-30 * x**2), atol=1e-3
+        )  # its own σ
+
+
+def test_a_damaged_data_set_shows_nothing_of_another(home: Path, tmp_path: Path, opening: Opening) -> None:
+    for name in ("a.zarr", "b.zarr"):
+        shutil.copytree(home / "store/m3.zarr", tmp_path / name)
+    (tmp_path / "b.zarr/train/energy/c/0/0").write_bytes(b"damaged")
+    process = begin("qdata", "explore", ".", "--no-browser", cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        with opening(process.stdout.readline().strip()) as page:
+            page.wait_for_selector("#samples-status:has-text('E =')")
+            page.select_option("#samples-data", "./b.zarr")
+            page.wait_for_selector("#trouble:has-text('damaged')")
+            assert not page.is_visible("#samples-plot") and not page.is_visible("#samples-card")
+            page.select_option("#samples-data", "./a.zarr")
+            page.wait_for_selector("#samples-status:has-text('E =')")
+            assert page.is_visible("#samples-card") and not page.is_visible("#trouble")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
 
 def test_a_run_is_followed_while_it_is_trained(address: str, home: Path, opening: Opening) -> None:

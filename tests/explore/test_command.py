@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from support import begin, run
 
+from qwell.cli import exploring, progress
+from qwell.errors import WriteError
 from qwell.explore.serve import _listen
 from qwell.explore.wire import unpacked
 
@@ -52,6 +55,24 @@ def test_answers_are_sent_at_once() -> None:
     """asyncio sets TCP_NODELAY where a socket says that it is TCP; without it answers wait 40 ms."""
     with _listen(0) as listening:
         assert listening.proto == socket.IPPROTO_TCP and listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_port_is_one_explorer_s_from_the_start() -> None:
+    """Both might be bound, were the first not listened at: the second would fail later, with a traceback."""
+    with _listen(0) as first, pytest.raises(WriteError, match="cannot be used"):
+        _listen(first.getsockname()[1])
+
+
+def test_waiting_for_people_is_no_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server whose output goes to a file says nothing there every half minute."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "EVERY", 0.02)
+    monkeypatch.setattr(exploring, "serve", lambda *_, **__: time.sleep(0.2))
+    with progress.Display("qdata").shown():
+        exploring.explore_what((), (), "draw", None, None)
+    assert "at work" not in capsys.readouterr().err
 
 
 def own_address() -> str:

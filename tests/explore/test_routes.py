@@ -1,6 +1,10 @@
 """What the explorer answers is what the library says."""
 
 import json
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 from client import Client
 
 from qwell import load_model, open_dataset
-from qwell.explore.opened import Opened
+from qwell.explore.opened import Kept, Opened
 from qwell.explore.packets import setting
 from qwell.explore.wire import packed, unpacked
 from qwell.physics.barriers import Potential
@@ -210,3 +214,57 @@ def test_a_store_at_an_address_is_looked_at_alike(
     (one,) = client.ask("hello")[0]["datasets"]
     row = client.ask("row", data=one["path"], split="train", row=2)[1]["potential"]
     np.testing.assert_array_equal(row, open_dataset(home / "store/m3.zarr")["train"]["potential"][2])
+
+
+def test_what_takes_long_to_open_keeps_nobody_else_waiting() -> None:
+    kept, may_end, made = Kept(), threading.Event(), []
+
+    def slowly() -> str:
+        made.append("slow")
+        assert may_end.wait(10)
+        return "slow"
+
+    with ThreadPoolExecutor(2) as pool:
+        twice = [pool.submit(kept.get, "far", slowly) for _ in range(2)]
+        assert kept.get("near", lambda: "fast") == "fast"
+        kept.forget("near")
+        may_end.set()
+        assert [one.result(10) for one in twice] == ["slow"] * 2 and made == ["slow"]
+
+
+def test_what_cannot_be_opened_is_tried_again() -> None:
+    kept = Kept()
+    with pytest.raises(ZeroDivisionError):
+        kept.get("it", lambda: 1 // 0)
+    assert kept.get("it", lambda: 1) == 1
+
+
+def test_a_password_in_an_address_is_not_sent() -> None:
+    client = Client(Opened(("http://me:secret@127.0.0.1:1/m3.zarr",)))
+    (listed,) = client.ask("hello")[0]["datasets"]
+    assert "secret" not in json.dumps(listed)
+    assert "unknown" not in client.refused("about", data=listed["path"])
+
+
+def test_strokes_read_a_run_again_only_when_it_was_trained_again(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs/mlp"
+    shutil.copytree(home / "runs/mlp", run)
+    monkeypatch.chdir(tmp_path)
+    opened = Opened((), ("runs",))
+    client, asked = Client(opened), {"potential": [0.0] * 101, "network": "runs/mlp"}
+    first = client.ask("solve", **asked)[0]["network"]["energy"]
+    listings: list[int] = []
+    monkeypatch.setattr(Opened, "trainings", lambda self: listings.append(1) or {})
+    assert client.ask("solve", **asked)[0]["network"]["energy"] == first and not listings
+
+    (run / "model/model.safetensors").write_bytes(b"others")
+    assert client.ask("solve", **asked)[0]["network"]["energy"] == first
+    os.utime(run / "model/config.json", (0, 0))  # as a training does, which writes both
+    assert "damaged" in client.refused("solve", **asked)
+
+
+def test_an_empty_store_says_how_a_data_set_is_made(tmp_path: Path) -> None:
+    (listed,) = Client(Opened((str(tmp_path),))).ask("hello")[0]["datasets"]
+    assert "make one, e.g. `qdata generate" in listed["problem"]

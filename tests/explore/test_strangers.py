@@ -12,6 +12,7 @@ from client import HOST, Client
 from qwell.explore.guard import HEADERS, LARGEST_BODY
 from qwell.explore.opened import Opened
 
+RANDOM = {"height": 5, "width": 4, "length": 0.6, "seed": 1}
 SOLVE = json.dumps({"potential": [0.0] * 11}).encode()
 
 
@@ -111,6 +112,14 @@ def test_sockets_are_closed(client: Client) -> None:
         ("histogram", {"data": "store/cells.zarr", "split": "train"}, "holds densities"),
         ("barrier", {"shape": "values", "numbers": {"values": [1]}}, "impossible"),
         ("barrier", {"shape": "rectangle", "numbers": {"height": "x", "width": 1}}, "finite numbers"),
+        ("barrier", {"shape": "rectangle", "numbers": {"height": [], "width": 1}}, "one number"),
+        ("barrier", {"shape": "rectangle", "numbers": {"height": 1, "width": [1]}}, "one number"),
+        ("barrier", {"shape": "steps", "numbers": {"edges": 1, "heights": []}}, "a list of numbers"),
+        ("barrier", {"shape": "rectangle", "numbers": {"height": 1e300, "width": 1}}, "beyond 100 hartree"),
+        ("barrier", {"shape": "random", "numbers": RANDOM | {"width": 1e8}}, "below the width"),
+        ("barrier", {"shape": "random", "numbers": RANDOM | {"length": 1e-300}}, "below the width"),
+        ("barrier", {"shape": "random", "numbers": RANDOM | {"seed": -1}}, "whole number"),
+        ("barrier", {"shape": "random", "numbers": RANDOM | {"seed": 1.5}}, "whole number"),
         ("barrier", {"formula": "1/(x-50)"}, "beyond 100 hartree"),
         ("play", {"potential": [0.0] * 1023, "x0": 1, "s0": 1, "e0": 1}, "1023 values"),
         ("play", {"potential": [1e3] * 1024, "x0": 1, "s0": 1, "e0": 1}, "beyond 100 hartree"),

@@ -5,7 +5,7 @@ import {$, trouble} from "./tools.js";
 
 const server = document.documentElement.dataset.server === "yes";
 const names = ["draw", "samples", "packet", "runs"];
-const begun = {};
+const begun = {}, views = {};
 let seen = "draw";
 
 async function show(name, focus = false) {
@@ -16,15 +16,16 @@ async function show(name, focus = false) {
     $(one).hidden = !on;
     if (on && focus) tab.focus();
   }
-  if (seen !== name) begun[seen]?.leave?.();
+  if (seen !== name) views[seen]?.leave?.();
   seen = name;
   history.replaceState(null, "", `#${name}`);
   trouble(null);
   try {
-    begun[name] ??= await begin(name);
-    await begun[name]?.enter?.();
+    begun[name] ??= begin(name); // a promise: a tab that is chosen twice meanwhile begins once
+    const view = (views[name] = await begun[name]);
+    if (seen === name) await view.enter?.();
   } catch (error) {
-    trouble(error);
+    if (seen === name) trouble(error);
   }
 }
 

@@ -15,7 +15,7 @@ export function ticks(low, high, about) {
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? 10 * power;
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
-  return found;
+  return found.length > 1 || about > 20 ? found : ticks(low, high, 2 * about); // one alone gives no scale
 }
 
 function decades(low, high) {

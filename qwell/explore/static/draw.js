@@ -265,8 +265,10 @@ export function draw(engine, hello) {
     const before = state.sigma;
     state.sigma = Number($("draw-sigma").value);
     labels();
+    if (state.source.formula && /\bsigma\b/.test(state.source.formula)) return take(state.source);
+    if (state.source.formula) state.source = {}; // scaled, it is that formula no more
     state.v = state.v.map((value) => (value * state.sigma) / before);
-    solve();
+    return solve();
   });
   $("draw-mesh").addEventListener("input", () => {
     labels();

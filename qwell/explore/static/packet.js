@@ -48,7 +48,7 @@ export async function begin({drawing}) {
   function labels() {
     for (const [name, unit] of [["height", "Eₕ"], ["width", "bohr"], ["x0", "bohr"], ["s0", "bohr"], ["e0", "Eₕ"]]) $(`packet-${name}-out`).textContent = `${$(`packet-${name}`).value} ${unit}`;
     const emulator = $("packet-emulator").value, form = $("packet-packet").value || "gaussian";
-    const p = !shape ? "# the potential was drawn by hand; a shape has a command\n" : "";
+    const p = shape?.shape ? "" : "# without the potential seen here; a shape has a command\n";
     const given = shape?.numbers ? Object.entries(shape.numbers).map(([k, v]) => `:${k}=${v}`).join("") : "";
     const v = shape?.shape ? ` --potential ${word(shape.shape + given)}` : "";
     $("packet-command").value = `${p}qdata simulate --x0 ${value("x0")} --s0 ${value("s0")} --e0 ${value("e0")} --packet ${form}${v} --hamiltonian lattice --frames ${frames} --split test --out packet.zarr` + (emulator ? `\nqtrain rollout ${word(emulator)} --data packet.zarr --frames ${frames} --row 0` : "");
@@ -118,7 +118,7 @@ export async function begin({drawing}) {
     const at = player.at, say = (which) => {
       const one = numbers[which];
       if (!one.norm) return "";
-      const sided = one.right ? `, left ${one.left[at].toFixed(4)}, inside ${one.inside[at].toFixed(4)}, transmitted (right) ${one.right[at].toFixed(4)}` : "";
+      const sided = one.right ? `, left ${one.left[at].toFixed(4)}, inside ${one.inside[at].toFixed(4)}, right ${one.right[at].toFixed(4)}` : "";
       return `${which}: norm ${one.norm[at].toFixed(5)}, momentum ${signed(one.momentum[at].toFixed(3))} ħ/bohr${sided}`;
     };
     const overlap = numbers.overlap[at];

@@ -20,11 +20,17 @@ export async function begin({hello, drawing, show}) {
 
   const question = () => ({data: $("samples-data").value, split: $("samples-split").value});
   const count = () => about.rows[$("samples-split").value];
+  const whole = (on) => document.querySelectorAll("#samples .main, #samples-form > :not(:first-child)").forEach((one) => { one.hidden = !on; });
 
   const open = newest(async () => {
-    const answer = await ask("about", {data: $("samples-data").value});
     player.pause();
-    row = series = levels.counted = null; // those of the data set before
+    about = row = series = levels.counted = null; // those of the data set before
+    let answer;
+    try {
+      answer = await ask("about", {data: $("samples-data").value});
+    } finally {
+      whole(answer !== undefined); // of a damaged one there is nothing to see
+    }
     about = answer.head;
     coordinates = answer.arrays;
     const splits = Object.entries(about.rows).filter(([, n]) => n > 0);
@@ -49,6 +55,7 @@ export async function begin({hello, drawing, show}) {
   }
 
   const look = newest(async () => {
+    if (!about) return;
     const at = Math.max(0, Math.min(count() - 1, Math.round(Number($("samples-row").value)) || 0));
     $("samples-row").value = at;
     $("samples-row").max = count() - 1;
@@ -78,7 +85,7 @@ export async function begin({hello, drawing, show}) {
   }
 
   function paint(told = false) {
-    if (!row || about.kind === "trajectories") return;
+    if (!row || about?.kind === "trajectories") return;
     const made = [], v = row.potential;
     if (about.kind === "spectra") {
       const xs = coordinates.x, e = row.energy, low = Math.min(...v, e[0]), high = Math.max(e.at(-1) * 1.1, e.at(-1) + 20);
@@ -99,7 +106,7 @@ export async function begin({hello, drawing, show}) {
       const low = Math.min(...all, 0), high = Math.max(...all);
       chart.set({xlabel: "x at the ends of the cells  [2m/ħ² = 1]", ylabel: "V as steps, ρ dashed", x: [xs[0], xs.at(-1)], y: [low - 0.05 * (high - low), high + 0.05 * (high - low)]});
       made.push(element("path", {class: "potential", d: chart.path(xs, v, true)}), element("path", {class: "predicted", d: chart.path(xs, row.density)}));
-      if (told) $("samples-status").textContent = `V from ${Math.min(...v).toFixed(2)} to ${Math.max(...v).toFixed(2)}; density ρ = |ψ|² from ${Math.min(...row.density).toFixed(2)} to ${Math.max(...row.density).toFixed(2)}`;
+      if (told) $("samples-status").textContent = `V from ${signed(Math.min(...v).toFixed(2))} to ${signed(Math.max(...v).toFixed(2))}; density ρ = |ψ|² from ${Math.min(...row.density).toFixed(2)} to ${Math.max(...row.density).toFixed(2)}`;
     }
     chart.inside.replaceChildren(...made);
   }
