@@ -23,7 +23,7 @@ from qwell.physics.propagators.compositions import composition
 from qwell.physics.propagators.settings import HAMILTONIANS, kinetic_energy
 from qwell.physics.ring import Ring
 
-Drive = Callable[[Tensor], Tensor]
+Drive = Callable[[Float[Tensor, "times"]], Float[Tensor, "times *v n"]]
 SMALL = 2**14  # numbers of ψ up to which it pays to transform it together with the adjoint
 TOGETHER = 2**17  # numbers of the potential that are made at once: a few MB
 MOST_STEPS = 2**16  # a frame
@@ -43,7 +43,7 @@ def propagate(
     order: int = 6,
     hamiltonian: str = "spectral",
     start: float = 0.0,
-    parameters: Sequence[Tensor] | None = None,
+    parameters: Sequence[Float[Tensor, "..."]] | Float[Tensor, "..."] | None = None,
     tolerance: float = 1e-10,
 ) -> Complex[Tensor, "*b {frames}+1 n"]:
     """ψ(0), ψ(Δt) … ψ(frames·Δt) of wave functions in V(x) + D(x, t), differentiable.
@@ -133,7 +133,7 @@ def _plan(
     order: int,
     hamiltonian: str,
     start: float,
-    parameters: Sequence[Tensor] | None,
+    parameters: Sequence[Tensor] | Tensor | None,
 ) -> _Plan:
     """The plan; InvalidInput unless it can be carried out."""
     if psi.dtype not in (torch.complex64, torch.complex128) or potential.dtype not in REAL:
@@ -161,7 +161,7 @@ def _plan(
 
 
 def _of_drive(
-    parameters: Sequence[Tensor] | None, drive: Drive | None, psi: Tensor, start: float
+    parameters: Sequence[Tensor] | Tensor | None, drive: Drive | None, psi: Tensor, start: float
 ) -> tuple[Tensor, ...]:
     """The tensors that gradients of a drive go to; InvalidInput if these would be lost."""
     if parameters is None and isinstance(drive, nn.Module):

@@ -236,7 +236,7 @@ def test_a_drive_may_be_built_on_numbers_made_before(monkeypatch: pytest.MonkeyP
     assert found[0] == found[1] != 0
 
 
-def test_gradients_that_would_be_lost_are_told() -> None:
+def test_gradients_that_would_be_lost_are_told(unchecked: None) -> None:
     size = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
 
     def pull(times: Tensor) -> Tensor:
