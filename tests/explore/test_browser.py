@@ -178,7 +178,8 @@ def test_what_is_saved_is_what_is_drawn(address: str, opening: Opening, tmp_path
 def test_every_kind_is_opened_row_by_row(address: str, home: Path, opening: Opening) -> None:
     with opening(f"{address}#samples") as page:
         for name in ("m3", "cells", "packets"):
-            page.select_option("#samples-data", f"store/{name}.zarr")
+            if page.input_value("#samples-data") != f"store/{name}.zarr":  # the first is being opened
+                page.select_option("#samples-data", f"store/{name}.zarr")
             until(page, f"document.querySelector('#samples-card').textContent.includes('# {name}.zarr')")
             page.click("#samples-next")
             command = "document.querySelector('#samples-command').value"

@@ -51,7 +51,7 @@ export async function begin({hello, drawing, show}) {
     $("samples-found").textContent = "";
     $("samples-row").value = 0;
     await look();
-    if (about.kind === "spectra") await histogram();
+    if (about?.kind === "spectra") await histogram();
   }
 
   const look = newest(async () => {
