@@ -282,7 +282,9 @@ TINY: dict[str, Any] = {
     "introspective": introspective.Scale(
         data=("--n", "100", "--validation", "30", "--test", "30", "--cells", "12", "--workers", "0"),
         learn=("--translator-steps", "20", "--distiller-steps", "12", "--dimensions", "2,3"),
+        gru=(),
         beginnings=(),
+        free=(),
         seeds=1,
         noise=("0.01",),
     ),
