@@ -22,6 +22,7 @@ TITLES = {
     "scaling": "Cost against work",
     "stream-1000": "Streaming, batches of 1,000",
     "stream-100": "Streaming, batches of 100",
+    "loader-1000": "Batches for training loops of others",
     "peers": "Streaming beside others",
     "transfer": "Pushing and pulling",
     "step-cpu": "An update of the weights, CPU",
