@@ -12,7 +12,11 @@ import qwell
 from qwell.errors import InvalidInput
 from qwell.models import propagate as module
 from qwell.models.propagate import enough_substeps, propagate
+from qwell.physics.barriers import Potential
+from qwell.physics.drives import Drive, Term
+from qwell.physics.packets import packet as gaussian
 from qwell.physics.propagators.compositions import ORDERS, composition
+from qwell.physics.propagators.driven import evolve
 from qwell.physics.propagators.family import propagate as by_eigenstates
 from qwell.physics.propagators.settings import HAMILTONIANS, Propagation
 from qwell.physics.ring import Ring
@@ -80,6 +84,27 @@ def test_a_driven_oscillator_follows_its_closed_form() -> None:
     expected = torch.cos(times) + 0.5 * torch.sin(times) + 0.05 * times * torch.sin(times)
     assert (position - expected).abs().max() < 1e-9
     assert ((frames.abs() ** 2).sum(-1) * RING.dx - 1).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("hamiltonian", "method"),
+    [("spectral", "split-operator-4"), pytest.param("lattice", "magnus", marks=pytest.mark.slow)],
+)
+def test_numpy_and_torch_agree_on_driven_motion(hamiltonian: str, method: str) -> None:
+    """A drive of data sets, by its own propagators and as a function of torch, within 1e-10."""
+    ring = Ring(40.0, 128)
+    v = Potential("gaussian", {"height": -3.0, "width": 8.0}).on(ring)
+    psi = gaussian(ring, "gaussian", 20.0, 1.5, 0.5)
+    numbers = {"amplitude": 0.5, "frequency": 1.3, "envelope": "gaussian", "duration": 6.0}
+    drive = Drive((Term("dipole", numbers),))
+    how = Propagation(method, hamiltonian=hamiltonian, dt=0.25, frames=8, tolerance=1e-12)
+    frames = evolve(psi[None], v[None], ring, how, [drive])[0][0]
+    ours = propagate(
+        torch.from_numpy(psi), torch.from_numpy(v),
+        lambda times: torch.from_numpy(drive.on(ring, v, times.numpy()) - v),
+        ring=ring, dt=0.25, frames=8, hamiltonian=hamiltonian, substeps=20,
+    )  # fmt: skip
+    assert np.abs(ours.numpy() - frames).max() < 1e-10
 
 
 class Field(nn.Module):
