@@ -287,6 +287,7 @@ class _Propagate(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        """From ∂L/∂frames to those with ψ, V and the parameters: each step of ψ and of its adjoint undone."""
         frames, potential, *parameters = ctx.saved_tensors
         plan: _Plan = ctx.plan
         of_potential, of_drive = ctx.needs_input_grad[1], any(ctx.needs_input_grad[3:])
