@@ -54,6 +54,9 @@ def main() -> None:
             "loader, numpy": qwell.loader(data, batch=batch, epochs=1, as_numpy=True),
             "DataLoader, shuffled, in this process (at least 1e6)": DataLoader(mapped, batch, shuffle=True),
             "DataLoader, 2 workers (at least 1e6)": DataLoader(mapped, batch, shuffle=True, num_workers=2),
+            "DataLoader, 2 workers that stay (at least 1e6)": DataLoader(
+                mapped, batch, shuffle=True, num_workers=2, persistent_workers=True
+            ),
         }
         for name, batches in ways.items():
             wall, own = rates(batches, n, 5)

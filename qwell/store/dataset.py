@@ -94,7 +94,7 @@ class Split:
             fields: what a row holds, in this order; by default all fields of the data set.
 
         Returns: a map-style data set of tuples of float32 arrays. They are read from a decoded copy under
-        `$QWELL_CACHE`, which is made when the first row is asked for and shared by all processes.
+        `$QWELL_CACHE`, which is made now where there is none, and shared by all processes.
         """
         from qwell.store.interop import MappedRows
 

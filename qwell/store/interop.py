@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwell.store.dataset import Dataset, Split
 
 SMALL, WIDEST = 64, 1024  # numbers a row that tables have by default, and at most
+PIPED = 2**20  # bytes up to which a pipe brings a batch from another process sooner than shared memory does
 
 
 class Row(tuple[np.ndarray, ...]):
@@ -55,12 +56,12 @@ class Batch(Sequence[Row]):
 class MappedRows:
     """A map-style data set of the rows of a split, tuples of float32 arrays; see `Split.torch`.
 
-    It can be pickled: every process maps the same decoded copy.
+    It can be pickled: every process maps the same decoded copy, and forked ones have it from this one.
     """
 
     def __init__(self, split: Split, fields: Sequence[str] | None = None) -> None:
         self.records = Records(split, tuple(fields or split.fields))
-        self._rows: np.ndarray | None = None
+        self._rows: np.ndarray | None = self.records.mirror()
 
     def __len__(self) -> int:
         return len(self.records.split)
@@ -113,16 +114,20 @@ def _as_tensors(batch: Sequence[Row], *, collate_fn_map: Any = None) -> list[Any
 
 
 class Travelling(list[Any]):
-    """Tensors of a worker, which go to the other process in one piece of shared memory: a piece each, which
-    torch would make, takes the receiver longer than all the rest."""
+    """Tensors of a worker, which go to the other process in one piece: torch would share the memory of each,
+    and for every piece of shared memory the two processes greet each other, which takes as long as a pipe
+    needs for half a megabyte. So small batches go through the pipe itself."""
 
     def __reduce__(self) -> Any:
-        flat = sys.modules["torch"].cat([tensor.reshape(-1) for tensor in self])
-        return _arrived, (flat, [tuple(tensor.shape) for tensor in self])
+        torch = sys.modules["torch"]
+        flat = torch.cat([tensor.reshape(-1) for tensor in self])
+        shapes = [tuple(tensor.shape) for tensor in self]
+        return _arrived, (flat.numpy() if flat.nbytes <= PIPED else flat, shapes)
 
 
 def _arrived(flat: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
     """The tensors that `Travelling` sent."""
+    flat = sys.modules["torch"].as_tensor(flat)
     parts = flat.split([prod(shape) for shape in shapes])
     return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 

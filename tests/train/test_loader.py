@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, default_collate
 import qwell
 from qwell.errors import InvalidInput
 from qwell.store.dataset import Dataset
-from qwell.store.interop import Row
+from qwell.store.interop import Row, Travelling
 from qwell.train.loader import Loader, loader
 
 
@@ -118,6 +118,16 @@ def test_torch_puts_batches_together_as_it_does_rows(dataset: Dataset) -> None:
 def test_the_data_loader_of_torch_shuffles_and_keeps_rows(dataset: Dataset) -> None:
     batches = list(DataLoader(dataset["train"].torch(["energy"]), batch_size=1000, shuffle=True))
     assert sorted(rows_of(batches)) == sorted(dataset["train"]["energy"][:, 0].astype(np.float32))
+
+
+@pytest.mark.parametrize("piped", [0, 2**20])
+def test_a_batch_that_travels_keeps_its_tensors(piped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwell.store.interop.PIPED", piped)
+    sent = Travelling([torch.rand(3, 5), torch.rand(3), torch.rand(3, 2, 2)])
+    constructor, (piece, shapes) = sent.__reduce__()
+    assert type(piece) is (np.ndarray if piped else torch.Tensor)
+    for ours, theirs in zip(constructor(piece, shapes), sent, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 @pytest.mark.slow  # two processes that import torch
