@@ -73,8 +73,7 @@ def evolve(
     if absorber is not None:
         weight *= absorber.comes_back(ring) ** 2
     rough = sorted({math.floor(t / how.dt) + 1 for drive in drives for t in drive.joints})
-    share = max((how.tolerance or 0.0) / how.frames, LEAST)
-    done = 0
+    share, done = _share(how), 0
     while done < how.frames:
         stop = min(done + every, next((f for f in rough if f > done), how.frames), how.frames)
         for f, v in _potentials(step, done, stop, how.dt, steps):
@@ -93,6 +92,11 @@ def evolve(
         errors += found * (stop - done)
         done, steps = stop, steps_next
     return out, errors
+
+
+def _share(how: Propagation) -> float:
+    """The error that a frame may have."""
+    return max((how.tolerance or 0.0) / how.frames, LEAST)
 
 
 def _potentials(
@@ -147,7 +151,7 @@ def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
 
 def _stepper(land: Landscape, how: Propagation) -> Stepper:
     if how.method == "magnus":
-        return Magnus(land, how.hamiltonian)
+        return Magnus(land, how.hamiltonian, _share(how) / 1000 if how.tolerance else 0.0)
     orders = {"split-operator": 2, "split-operator-4": 4}
     if how.method not in orders:
         raise InvalidInput(

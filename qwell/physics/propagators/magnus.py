@@ -6,9 +6,9 @@
 (S. Blanes and P. C. Moan, Appl. Numer. Math. 56, 1519 (2006); A. Alvermann and H. Fehske, J. Comput. Phys.
 230, 5930 (2011)). Only the change of V with time makes an error: of a static one the step may be any.
 
-An exponential is e^{−iĒt} Σ c_k J_k(Rt) S_k ψ with S_k = (−i)^k T_k((H − Ē)/R), so that S_{k+1} =
-−2i (H − Ē)/R S_k + S_{k−1}. With an absorbing potential −iW the spectrum lies below the real axis by at most
-max W, and S_k grow like ρ^k, ρ = γ + √(1 + γ²), γ = max W/R; the terms are counted with that.
+An exponential is e^{−iĒt} Σ (2 − δ_k0) J_k(Rt) S_k ψ with S_k = (−i)^k T_k((H − Ē)/R), as many terms as the
+tolerance asks. With an absorbing potential −iW the spectrum lies below the real axis by at most max W, and
+S_k grow like ρ^k, ρ = γ + √(1 + γ²), γ = max W/R; the terms are counted with that.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from qwell.physics.compiled import compiled
 from qwell.physics.propagators.landscape import Landscape
 from qwell.physics.propagators.settings import kinetic_energy
 
-Exponential = Callable[[np.ndarray, np.ndarray, float, float, float], np.ndarray]  # of ψ, V, Ē, R, t
-LEFT_OUT = {"float64": 1e-16, "float32": 1e-8}  # of the sum of an exponential
+Exponentials = Callable[[np.ndarray, np.ndarray, float, float, float], np.ndarray]  # of ψ, each V, Ē, R, t
+LEFT_OUT = {"float64": 1e-16, "float32": 1e-8}  # of the sum of an exponential at least
 _NODES = 0.5 + np.array([-1, 1]) * np.sqrt(3) / 6
-_ALPHA, _BETA = 0.25 + np.sqrt(3) / 6, 0.25 - np.sqrt(3) / 6
+_MIXED = 0.5 + np.array([[1, -1], [-1, 1]]) * np.sqrt(3) / 3  # 2α and 2β
 MOST_TERMS = 2**18
 _ROUND = 64  # radii are rounded up to so many parts of a power of two, so that coefficients are met again
 
 
 @lru_cache(maxsize=2**8)
-def _coefficients(z: float, growth: float, precision: str) -> np.ndarray:
-    """(2 − δ_k0) J_k(z), as many as matter when S_k grow like growth^k: J_k falls faster for k > ½e z growth.
+def _coefficients(z: float, growth: float, precision: str, left_out: float) -> np.ndarray:
+    """2 J_k(z), as many as matter when S_k grow like growth^k: J_k falls faster for k > ½e z growth.
+
+    The number of them is even, and what is left out of the sum is at most `left_out`.
 
     Raises InvalidInput if these are too many.
     """
@@ -48,64 +50,90 @@ def _coefficients(z: float, growth: float, precision: str) -> np.ndarray:
             " for it; lower them, or --dt"
         )
     k = np.arange(int(most + 60 + 20 * z ** (1 / 3)))
-    terms = np.where(k == 0, 1, 2) * jv(k, z)
+    terms = 2 * jv(k, z)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by who finds NaN
         tail = np.cumsum(np.where(terms == 0, 0.0, np.abs(terms) * growth**k)[::-1])[::-1]
-    kept: np.ndarray = terms[: max(int(np.argmax(tail <= LEFT_OUT[precision])), 2)].astype(precision)
+    count = max(int(np.argmax(tail <= max(left_out, LEFT_OUT[precision]))), 2)
+    kept: np.ndarray = terms[: count + count % 2].astype(precision)
     return kept
 
 
 @compiled()
-def _next(
-    d: np.ndarray, g: np.ndarray, hopping: float, cur: np.ndarray, old: np.ndarray, out: np.ndarray, c: float
+def _back(
+    d: np.ndarray,
+    g: np.ndarray,
+    hopping: float,
+    cur: np.ndarray,
+    old: np.ndarray,
+    psi: np.ndarray,
+    c: float,
+    odd: bool,
 ) -> None:
-    """old ← −i (d − i g + hopping) cur + old on a ring, and out ← out + c · old; rows (2, N + 2), ghosts."""
+    """old ← (d − i g + hopping) cur − old + c ψ, or − i c ψ if odd, on a ring; all (2, N + 2)."""
     n = cur.shape[1] - 2
-    for i in range(1, n + 1):
-        a = d[i] * cur[0, i] + hopping * (cur[0, i - 1] + cur[0, i + 1])
-        b = d[i] * cur[1, i] + hopping * (cur[1, i - 1] + cur[1, i + 1])
-        old[0, i] += b
-        old[1, i] -= a
     if len(g):
         for i in range(1, n + 1):
-            old[0, i] -= g[i] * cur[0, i]
-            old[1, i] -= g[i] * cur[1, i]
-    for i in range(1, n + 1):
-        out[0, i] += c * old[0, i]
-        out[1, i] += c * old[1, i]
+            old[0, i] -= g[i] * cur[1, i]
+            old[1, i] += g[i] * cur[0, i]
     for p in range(2):
+        source = psi[1 - p] if odd else psi[p]
+        part = -c if odd and p else c
+        for i in range(1, n + 1):
+            near = hopping * (cur[p, i - 1] + cur[p, i + 1])
+            old[p, i] = d[i] * cur[p, i] + near - old[p, i] + part * source[i]
         old[p, 0], old[p, n + 1] = old[p, n], old[p, 1]
 
 
 @compiled()
 def _on_lattice(
-    psi: np.ndarray,
-    diagonal: np.ndarray,
-    g: np.ndarray,
-    hopping: float,
+    waves: np.ndarray,
+    potentials: np.ndarray,
+    absorbing: np.ndarray,
+    line: tuple[float, float, float],
     weights: np.ndarray,
-    cosine: float,
-    sine: float,
+    turn: tuple[float, float],
     room: np.ndarray,
 ) -> None:
-    """ψ ← exp(−iHt) ψ for one, as pairs (N, 2). diagonal, g: 2 (V − Ē)/R and 2W/R with ghosts, (N + 2,)."""
-    n = psi.shape[0]
-    a, b, out = room[0], room[1], room[2]
-    for p in range(2):
-        for i in range(n):
-            a[p, i + 1] = psi[i, p]
-            out[p, i + 1] = weights[0] * psi[i, p]
-        a[p, 0], a[p, n + 1] = a[p, n], a[p, 1]
-    b[:] = 0
-    _next(diagonal, g, hopping, a, b, out, 0.5 * weights[1])
-    b *= 0.5  # S₁ = −i (H − Ē)/R S₀
-    for k in range(2, len(weights), 2):
-        _next(diagonal, g, hopping, b, a, out, weights[k])
-        if k + 1 < len(weights):
-            _next(diagonal, g, hopping, a, b, out, weights[k + 1])
-    for i in range(n):
-        psi[i, 0] = cosine * out[0, i + 1] + sine * out[1, i + 1]
-        psi[i, 1] = cosine * out[1, i + 1] - sine * out[0, i + 1]
+    """ψ ← exp(−iHt) ψ for each H in turn, ψ as pairs (n, N, 2), by Clenshaw's recurrence, M = 2 (H − Ē)/R:
+
+        b_k = M b_{k+1} − b_{k+2} + (−i)^k 2 J_k(Rt) ψ,  e^{−iHt} ψ = ½ e^{−iĒt} (b_0 − b_2)
+
+    Arguments:
+        potentials: V, (exponentials, n, N).
+        absorbing: W, (N,) or (0,).
+        line: a, b, h: M is a V + b, and h between neighbours.
+        weights: (−1)^⌊k/2⌋ 2 J_k(Rt), an even number of them.
+        turn: cos Ēt and sin Ēt.
+        room: (4, 2, N + 2).
+    """
+    n = waves.shape[1]
+    factor, shift, hopping = line
+    cosine, sine = turn
+    psi, a, b, d = room[0], room[1], room[2], room[3, 0]
+    g = room[3, 1, : len(absorbing) and n + 2]
+    for i in range(len(absorbing)):
+        g[i + 1] = factor * absorbing[i]
+    for m in range(waves.shape[0]):
+        wave = waves[m]
+        for e in range(potentials.shape[0]):
+            for i in range(n):
+                d[i + 1] = factor * potentials[e, m, i] + shift
+                psi[0, i + 1], psi[1, i + 1] = wave[i, 0], wave[i, 1]
+            for p in range(2):
+                psi[p, 0], psi[p, n + 1] = psi[p, n], psi[p, 1]
+            last = weights[-1]
+            for i in range(n + 2):  # b_{K−1}, where all before are 0
+                a[0, i], a[1, i] = 0, 0
+                b[0, i], b[1, i] = last * psi[1, i], -last * psi[0, i]
+            for k in range(len(weights) - 2, 0, -2):
+                _back(d, g, hopping, b, a, psi, weights[k], False)
+                _back(d, g, hopping, a, b, psi, weights[k - 1], True)
+            a *= 2
+            _back(d, g, hopping, b, a, psi, weights[0], False)
+            for i in range(n):
+                real, imaginary = 0.5 * a[0, i + 1], 0.5 * a[1, i + 1]
+                wave[i, 0] = cosine * real + sine * imaginary
+                wave[i, 1] = cosine * imaginary - sine * real
 
 
 @compiled()
@@ -140,12 +168,13 @@ class Magnus:
     Arguments:
         land: the potentials.
         hamiltonian: see `Propagation`.
+        left_out: error of an exponential that is allowed.
     """
 
     order = 4
 
-    def __init__(self, land: Landscape, hamiltonian: str) -> None:
-        self.land, self.hamiltonian = land, hamiltonian
+    def __init__(self, land: Landscape, hamiltonian: str, left_out: float = 0.0) -> None:
+        self.land, self.hamiltonian, self.left_out = land, hamiltonian, left_out
         self._kinetic = kinetic_energy(land.ring, hamiltonian)
 
     def nodes(self, dt: float, steps: int) -> Float[np.ndarray, "nodes"]:
@@ -162,43 +191,46 @@ class Magnus:
     ) -> Complex[np.ndarray, "n points"]:
         """The wave functions after Δt, V at the nodes."""
         step = dt / steps
-        v = v.reshape(steps, 2, *psi.shape)
-        v = 2 * np.stack([_ALPHA * v[:, 0] + _BETA * v[:, 1], _BETA * v[:, 0] + _ALPHA * v[:, 1]], axis=1)
+        v = _MIXED @ v.reshape(steps, 2, -1)
         low, high = v.min(), v.max() + self._kinetic.max()
         radius, centre = _rounded((high - low) / 2), (high + low) / 2
-        exponential: Exponential = self._lattice if self.hamiltonian == "lattice" else self._spectral
-        u = psi.copy()
-        for potential in v.reshape(-1, *psi.shape):
-            u = exponential(u, potential, centre, radius, step / 2)
-        return u
+        exponentials: Exponentials = self._lattice if self.hamiltonian == "lattice" else self._spectral
+        return exponentials(psi.copy(), v.reshape(-1, *psi.shape), centre, radius, step / 2)
 
     def _weights(self, radius: float, t: float, dtype: np.dtype) -> np.ndarray:
         gamma = float(self.land.absorbing.max(initial=0.0)) / radius
         precision = "float64" if dtype == np.complex128 else "float32"
-        return _coefficients(radius * t, gamma + float(np.sqrt(1 + gamma**2)), precision)
+        return _coefficients(radius * t, gamma + float(np.sqrt(1 + gamma**2)), precision, self.left_out)
 
     def _lattice(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
         real, dx = u.real.dtype, self.land.ring.dx
         weights = self._weights(radius, t, u.dtype)
-        diagonal = np.empty((len(v), v.shape[1] + 2), real)  # its ghosts are never read
-        diagonal[:, 1:-1] = 2 * (v + 1 / dx**2 - centre) / radius
-        absorbing = self.land.absorbing
-        g = (np.pad(2 * absorbing / radius, 1) if len(absorbing) else absorbing).astype(real)
-        room = np.empty((3, 2, u.shape[1] + 2), real)
-        pairs = u.view(real).reshape(*u.shape, 2)
-        turn = real.type(np.cos(centre * t)), real.type(np.sin(centre * t))
-        hopping = real.type(-1 / (dx**2 * radius))
-        for i in range(len(u)):
-            _on_lattice(pairs[i], diagonal[i], g, hopping, weights, *turn, room)
+        weights = weights * np.array([1, 1, -1, -1], real)[np.arange(len(weights)) % 4]
+        line = 2 / radius, 2 * (1 / dx**2 - centre) / radius, -1 / (dx**2 * radius)
+        turn = np.cos(centre * t), np.sin(centre * t)
+        _on_lattice(
+            u.view(real).reshape(*u.shape, 2),
+            v.astype(real, copy=False),
+            self.land.absorbing.astype(real, copy=False),
+            tuple(map(real.type, line)),
+            weights,
+            tuple(map(real.type, turn)),
+            np.empty((4, 2, u.shape[1] + 2), real),
+        )
         return u
 
     def _spectral(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
+        for potential in v:
+            u = self._one(u, potential, centre, radius, t)
+        return u
+
+    def _one(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
         real = u.real.dtype
         weights = self._weights(radius, t, u.dtype)
         d = (2 * (v - centre) / radius).astype(real)
         g = (2 * self.land.absorbing / radius).astype(real)
         factor = (2 * self._kinetic / radius).astype(real)
-        out: np.ndarray = weights[0] * u
+        out: np.ndarray = 0.5 * weights[0] * u
         old, cur = np.zeros_like(u), u.copy()
 
         def advance(cur: np.ndarray, old: np.ndarray, c: float) -> None:
