@@ -73,7 +73,12 @@ def test_a_doublet_is_told_apart_by_parity_or_said_to_be_none(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("parity", "exact"), [("even", [0.5, 2.5]), ("odd", [1.5, 3.5]), ("auto", [0.5, 1.5])]
+    ("parity", "exact"),
+    [
+        pytest.param("even", [0.5, 2.5], marks=pytest.mark.slow),
+        ("odd", [1.5, 3.5]),
+        pytest.param("auto", [0.5, 1.5], marks=pytest.mark.slow),
+    ],
 )
 def test_parity_chooses_levels(parity: str, exact: list[float], tmp_path: Path) -> None:
     options = (*SHORT, "--levels", 2, "--parity", parity, "--json")

@@ -21,15 +21,21 @@ SLOW_ON_ZARR = {
 }
 
 
+def later(scenario: Scenario) -> str:
+    """The back end that waits: the one on which it takes longer."""
+    return ".zarr" if scenario in SLOW_ON_ZARR else ".h5"
+
+
 def cases() -> list[object]:
-    """Each fault on each back end; what takes many processes or files waits for the slow tier."""
+    """Each fault on each back end. Many processes or files, and a second back end, wait for the slow tier."""
     return [
         pytest.param(
             scenario,
             tries,
             suffix,
             id=f"{scenario.__name__}{suffix and '-' + suffix}",
-            marks=[pytest.mark.slow] * (scenario in SLOW or (scenario in SLOW_ON_ZARR and suffix == ".zarr")),
+            marks=[pytest.mark.slow]
+            * (scenario in SLOW or (len(suffixes) > 1 and suffix == later(scenario))),
         )
         for _, scenarios, suffixes in FAULTS
         for _, scenario, _, tries in scenarios

@@ -158,7 +158,7 @@ def test_differences_undo_the_hamiltonian_of_a_data_set() -> None:
 
 
 def test_the_slope_of_the_local_energy_on_a_grid() -> None:
-    """ψ = e^{−x²/2}: −ψ''/2ψ = (1 − x²)/2, so its slope is −x. QPNN learns from nothing else."""
+    """ψ = e^{−x²/2}: −ψ''/2ψ = (1 − x²)/2, so its slope is −x."""
     x = np.linspace(-8, 8, 401)
     system = GridSystem.of("oscillator", x, np.exp(-(x**2) / 2), x**2 / 2, derivative="spectral")
     nodes = system.uniform(200, 0)
@@ -167,6 +167,13 @@ def test_the_slope_of_the_local_energy_on_a_grid() -> None:
     torch.testing.assert_close(system.kinetic_slope(inner), -inner, rtol=0, atol=1e-6)
     excited = GridSystem.of("first", x, x * np.exp(-(x**2) / 2), x**2 / 2)  # has a node at 0
     assert bool(torch.isfinite(excited.kinetic_slope(excited.uniform(500, 0))).all())
+
+
+@pytest.mark.slow
+def test_a_potential_is_learned_from_the_slope_of_the_local_energy() -> None:
+    """By QPNN, from nothing else."""
+    x = np.linspace(-8, 8, 401)
+    system = GridSystem.of("oscillator", x, np.exp(-(x**2) / 2), x**2 / 2, derivative="spectral")
     config = FinderConfig(system.name, method="qpnn", epochs=150, samples=320)
     found = find(config, system).potential
     rise = float(found(torch.ones(1, 1).double()) - found(torch.zeros(1, 1).double()))
