@@ -19,23 +19,10 @@ from qwell.physics.grid import Grid
 from qwell.physics.spectrum import eigenvalues
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[1] / "vendor/axe.min.js"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 VIEWS = ("draw", "samples", "packet", "runs")
 Opening = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
