@@ -39,7 +39,7 @@ def site() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_for_everybody(name: str, site: str, browser: Any) -> None:
-    """No serious finding of axe-core, nothing wider than the window, nothing wrong, nothing from elsewhere."""
+    """No serious finding of axe-core, nothing wider than the window, nothing from elsewhere, no error."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     wrong: list[str] = []
     page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
