@@ -5,7 +5,8 @@ import {$, newest, npy, options, rows, save, trouble, word} from "./tools.js";
 
 const UNIT = "ħ²/(m·length²)";
 const KEPT = "qwell-draw";
-const MEASURED = "stroke to levels"; // in the browser's own timing, for whoever measures
+const MEASURED = "stroke to levels", SEEN = "stroke to picture"; // in the browser's own timing, for whoever measures
+const PAUSE = 8; // milliseconds from one answer to the next: mice tell of up to 1,000 moves a second
 
 export function draw(engine, hello) {
   const served = engine.where === "server";
@@ -35,13 +36,28 @@ export function draw(engine, hello) {
     trouble(null);
     if (!stroke) fit();
     paint();
-    if (since !== undefined) {
-      const end = performance.now(); // a stroke waits for the browser's next picture before it is told of
-      performance.measure(MEASURED, {start: since, end, detail: {work: end - clock}});
-      if (performance.getEntriesByName(MEASURED).length > 5000) performance.clearMeasures(MEASURED);
-    }
+    if (since !== undefined) measured(since, clock);
     if (!stroke) settle();
   });
+
+  function measured(since, clock) {
+    const end = performance.now();
+    performance.measure(MEASURED, {start: since, end, detail: {work: end - clock}});
+    requestAnimationFrame(() => { // the picture with these levels is made after this, and then comes the message
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = () => { performance.measure(SEEN, {start: since, end: performance.now()}); port1.close(); };
+      port2.postMessage(null);
+    });
+    if (performance.getEntriesByName(MEASURED).length > 5000) performance.clearMeasures();
+  }
+
+  let told = 0, waiting = null;
+  function soon(since) {
+    if (waiting !== null) return;
+    const answer = () => { waiting = null; told = performance.now(); solve(since); };
+    const pause = told + PAUSE - performance.now();
+    if (pause > 0) waiting = setTimeout(answer, pause); else answer();
+  }
 
   function fit() {
     const last = state.answer.energy[Math.min(shownLevels(), state.answer.energy.length) - 1];
@@ -155,7 +171,7 @@ export function draw(engine, hello) {
       stroke = next;
     }
     potential.setAttribute("d", chart.path(Array.from(state.v, (_, i) => x(i)), state.v));
-    solve(event.timeStamp);
+    soon(event.timeStamp);
   }
 
   function line([x0, y0], [x1, y1]) {
@@ -253,7 +269,8 @@ export function draw(engine, hello) {
   const enter = () => { list().catch(trouble); }; // networks take a moment, and the page is ready before
 
   svg.addEventListener("pointerdown", begin);
-  svg.addEventListener("pointermove", move);
+  // at once where browsers tell of moves at once, else with the next picture
+  svg.addEventListener("onpointerrawupdate" in svg ? "pointerrawupdate" : "pointermove", move);
   for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, end);
   svg.addEventListener("keydown", keys);
   svg.addEventListener("blur", () => { state.cursor = null; paint(); });
