@@ -39,7 +39,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def strokes(page: Any, moves: int, network: str) -> tuple[np.ndarray, np.ndarray]:
-    """Milliseconds from mouse moves, one every 20 ms: to levels, and of these working, (n, 2); to pictures."""
+    """Milliseconds from moves, one every 20 ms, to levels and of these working, (n, 2), and to pictures."""
     page.wait_for_selector("html[data-ready=yes]")
     if network:
         page.wait_for_selector(f"#draw-network option[value='{network}']", state="attached", timeout=60_000)

@@ -27,9 +27,9 @@ export function draw(engine, hello) {
   const solve = newest(async (since) => {
     const clock = performance.now();
     const question = {potential: Array.from(state.v), levels: 10, network: $("draw-network").value};
-    if (question.network && served) {
+    if (question.network) {
       question.coverage = Number($("draw-coverage").value);
-      if ($("draw-prove").checked) question.certify = Number($("draw-delta").value);
+      if (served && $("draw-prove").checked) question.certify = Number($("draw-delta").value);
     }
     state.answer = await engine.solve(question);
     state.answer.of = question.potential;
@@ -113,12 +113,13 @@ export function draw(engine, hello) {
   function settle() {
     const {answer} = state, said = answer.network, digits = (value, n = 4) => (value ?? null) === null ? "–" : signed(value.toFixed(n));
     const head = ["level", `exact E  [${UNIT}]`];
-    if (said) head.push("network f", "error f − E", ...(served ? ["interval", "proven within"] : []));
+    if (said) head.push("network f", "error f − E", "interval", ...(served ? ["proven within"] : []));
     const lines = answer.energy.map((e, i) => {
       const line = [String(i), digits(e)];
       if (said) {
         line.push(digits(said.energy[i]), said.error[i] === undefined ? "–" : `${said.error[i] < 0 ? "−" : "+"}${Math.abs(said.error[i]).toPrecision(2)}`);
-        if (served) line.push(said.half_width ? `± ${said.half_width[i].toPrecision(2)}` : "–", said.within ? `${said.within[i]?.toPrecision(2) ?? "–"} ${said.certified[i] ? "✓ yes" : "✗ no"}` : "–");
+        line.push(said.half_width ? `± ${said.half_width[i].toPrecision(2)}` : "–");
+        if (served) line.push(said.within ? `${said.within[i]?.toPrecision(2) ?? "–"} ${said.certified[i] ? "✓ yes" : "✗ no"}` : "–");
       }
       return line;
     });
@@ -141,8 +142,8 @@ export function draw(engine, hello) {
       words.push(said.p_value < said.unlike
         ? `Unlike the training (p = ${said.p_value.toPrecision(1)}): it has no interval.`
         : `Like the training: of its potentials ${(100 * said.p_value).toPrecision(2)} % are at least so unusual (p); intervals cover ${100 * said.coverage} % of the levels of such.`);
-    } else if (served) words.push("This network was not calibrated: it has no intervals.");
-    else words.push("Intervals and proofs: with qdata explore.");
+    } else words.push("This network was not calibrated: it has no intervals.");
+    if (!served) words.push("Proofs: with qdata explore.");
     if (said.why_not) words.push(said.why_not);
     return words.join(" ");
   }
@@ -151,7 +152,7 @@ export function draw(engine, hello) {
     const network = $("draw-network").value, points = state.known?.points;
     if (!network) return "# save .npy, then\nqdata import potential.npy --levels 10 --out drawn.zarr";
     const mesh = points && points !== state.v.length ? `# set the mesh to ${points - 1},\n` : "";
-    const more = served && $("draw-prove").checked ? ` --certify ${$("draw-delta").value}` : served && state.known?.calibrated_by ? ` --coverage ${$("draw-coverage").value}` : "";
+    const more = served && $("draw-prove").checked ? ` --certify ${$("draw-delta").value}` : state.known?.calibrated_by ? ` --coverage ${$("draw-coverage").value}` : "";
     return `${mesh}# save .npy, then\nqtrain predict ${word(network)} --potential potential.npy${more}`;
   }
 
@@ -241,7 +242,8 @@ export function draw(engine, hello) {
 
   async function choose() {
     const name = $("draw-network").value;
-    $("draw-asked").hidden = !name || !served;
+    $("draw-asked").hidden = !name;
+    $("draw-proofs").hidden = !served;
     state.known = null;
     $("draw-about").textContent = name ? "…" : "";
     if (name) {
