@@ -75,13 +75,17 @@ made from the same random numbers, whatever its kernel, and is not independent o
 """
 Measured = dict[str, dict[str, dict[str, Any]]]  # split → field → statistics
 EXAMPLES = 1000  # numbers in the rows that are written out
+GROUND, NUMBERS = "ground", ("x0", "s0", "e0")  # a packet that is an eigenstate has none of these numbers
 LISTED = 4  # entries of a long list that are spelt out
 
 
 def describe_recipe(recipe: dict[str, Any]) -> str:
     """A recipe on one line, nested ones in brackets."""
     parts = []
+    of_packets = NUMBERS if recipe.get("packet") == GROUND else ()
     for key, value in recipe.items():
+        if key in of_packets:
+            continue
         if isinstance(value, dict):
             value = f"[{describe_recipe(value)}]"
         elif isinstance(value, list):

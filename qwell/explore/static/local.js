@@ -6,6 +6,7 @@ import {HamiltonianNetwork, eigenstates} from "./physics.js";
 
 export const where = "page";
 export const coverages = COVERAGES;
+const FINEST = 400; // intervals on which random potentials are drawn: their kernel's matrix is decomposed
 let file;
 const loaded = {};
 
@@ -22,6 +23,7 @@ export async function network(name) {
 }
 
 export async function potential({formula: text, kernel, length, seed, mesh, sigma}) {
+  if (kernel) mesh = Math.min(mesh, FINEST);
   const x = Float64Array.from({length: mesh + 1}, (_, l) => (2 * l - mesh) / mesh);
   if (kernel) return sample(kernel, x, length, seed).map((value) => value * sigma);
   const parsed = formula(text, ["x", "sigma", "pi"]), v = x.map((one) => parsed({x: one, sigma, pi: Math.PI}));
