@@ -82,17 +82,14 @@ LISTED = 4  # entries of a long list that are spelt out
 def describe_recipe(recipe: dict[str, Any]) -> str:
     """A recipe on one line, nested ones in brackets."""
     parts = []
-    of_packets = NUMBERS if recipe.get("packet") == GROUND else ()
     for key, value in recipe.items():
-        if key in of_packets:
-            continue
         if isinstance(value, dict):
             value = f"[{describe_recipe(value)}]"
         elif isinstance(value, list):
             items = [describe_recipe(v) if isinstance(v, dict) else str(v) for v in value[:LISTED]]
             more = f"; … {len(value)} in all" if len(value) > LISTED else ""
             value = f"[{'; '.join(items)}{more}]"
-        if value is not None:
+        if value is not None and not (key in NUMBERS and recipe.get("packet") == GROUND):
             parts.append(f"{key} {value}")
     return ", ".join(parts)
 
