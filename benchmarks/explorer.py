@@ -3,8 +3,8 @@
 A browser (Debian's chromium, without a window) moves the mouse over the page as a person does, and the page
 itself measures from each move to the levels drawn that belong to it (the browser's user timing). Moves that
 come while an answer is on its way are followed by the last of them, so that strokes may be fewer than moves.
-Browsers tell a page of moves once a picture, so that up to 17 ms of each are waiting; "asking and drawing
-alone" is the rest.
+Three times are told of each stroke: to the levels on the page, of these what asking and drawing took alone,
+and to the message that comes after the browser's picture with these levels, of which it makes 60 a second.
 
     python benchmarks/explorer.py --moves 1000
 """
@@ -28,7 +28,7 @@ import psutil
 from common import report
 
 ROOT = Path(__file__).parents[1]
-MEASURES = "performance.getEntriesByName('stroke to levels').map((one) => [one.duration, one.detail.work])"
+MEASURES = "performance.getEntriesByName(%r).map((one) => [one.duration, one.detail?.work ?? 0])"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -38,14 +38,14 @@ class Quiet(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def strokes(page: Any, moves: int, network: str) -> np.ndarray:
-    """Milliseconds from mouse moves to levels, a move every 20 ms."""
+def strokes(page: Any, moves: int, network: str) -> tuple[np.ndarray, np.ndarray]:
+    """Milliseconds from moves, one every 20 ms, to levels and of these working, (n, 2), and to pictures."""
     page.wait_for_selector("html[data-ready=yes]")
     if network:
         page.wait_for_selector(f"#draw-network option[value='{network}']", state="attached", timeout=60_000)
         page.select_option("#draw-network", network)
         page.wait_for_selector("#draw-table th:has-text('network f')", timeout=60_000)
-    page.evaluate("performance.clearMeasures('stroke to levels')")
+    page.evaluate("performance.clearMeasures()")
     box = page.locator("#draw-plot").bounding_box()
     rng = np.random.default_rng(0)
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
@@ -58,17 +58,23 @@ def strokes(page: Any, moves: int, network: str) -> np.ndarray:
         page.wait_for_timeout(20)
     page.mouse.up()
     page.wait_for_timeout(500)
-    return np.array(page.evaluate(MEASURES))
+    levels, pictures = (
+        np.array(page.evaluate(MEASURES % name)) for name in ("stroke to levels", "stroke to picture")
+    )
+    return levels, pictures[:, 0]
 
 
-def summary(name: str, times: np.ndarray) -> dict[str, Any]:
+def summary(name: str, measured: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     """Median, 95 % and the number of strokes."""
+    times, pictures = measured
     return {
         f"{name}, strokes": len(times),
         f"{name}, median (ms)": float(np.median(times[:, 0])),
         f"{name}, 95 % (ms)": float(np.quantile(times[:, 0], 0.95)),
         f"{name}, asking and drawing alone, median (ms)": float(np.median(times[:, 1])),
         f"{name}, asking and drawing alone, 95 % (ms)": float(np.quantile(times[:, 1], 0.95)),
+        f"{name}, to the picture, median (ms)": float(np.median(pictures)),
+        f"{name}, to the picture, 95 % (ms)": float(np.quantile(pictures, 0.95)),
     }
 
 

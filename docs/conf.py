@@ -24,7 +24,11 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_favicon = "../qwell/explore/static/icon.svg"
 html_static_path = ["_static"]
-html_css_files = ["pages.css"]
+html_css_files = ["katex/katex.min.css", "pages.css"]
+html_js_files = [("pages.js", {"defer": "defer"})]
+mathjax_path = (
+    "katex/katex.min.js"  # formulas as MathJax marks them, set by KaTeX: small, and fetched from nowhere
+)
 exclude_patterns = ["_build", "make_*.py"]
 smartquotes = False  # options are typed with two dashes
 autodoc_typehints = "signature"
@@ -52,7 +56,18 @@ def explorer(app: Any, error: Exception | None) -> None:
         make_explorer.write(Path(app.outdir) / "explorer")
 
 
+def roles(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """What screen readers lack: the level of captions, and lists where parameters have no terms."""
+    captions = 'class="caption" role="heading"'
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(captions, f'{captions} aria-level="2"')
+    if body := context.get("body"):
+        body = body.replace('<dd><em class="sig-param">', '<dd role="listitem"><em class="sig-param">')
+        context["body"] = body.replace('<dl>\n<dd role="listitem">', '<dl role="list">\n<dd role="listitem">')
+
+
 def setup(app: Any) -> None:
     """Connect what changes docstrings on their way into pages, and the explorer's page."""
     app.connect("build-finished", explorer)
+    app.connect("html-page-context", roles, priority=900)  # after the theme
     app.connect("autodoc-process-docstring", bars)

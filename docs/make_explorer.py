@@ -1,7 +1,7 @@
 """The explorer's page without a server, for the documentation: `python docs/make_explorer.py FOLDER`.
 
-The modules are those that `qdata explore` serves; the numbers of the pretrained networks `hamiltonian-…` are
-written into one file, networks.json.
+The modules are those that `qdata explore` serves; the numbers of the pretrained networks `hamiltonian-…`, and
+those that make their intervals, are written into one file, networks.json.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def networks() -> dict[str, Any]:
         }
         about = {key: recipe[key] for key in ("kernel", "sigma", "length", "n", "mesh")}
         about |= {"model": config["model"], "updates": config["metadata"]["updates"]}
-        found[folder.name] = {**config["config"], "about": about, **weights}
+        calibration = config["metadata"]["calibration"]
+        found[folder.name] = {**config["config"], "about": about, "calibration": calibration, **weights}
     return found
 
 

@@ -1,6 +1,7 @@
 """The gallery: figures of small runs, each with its command, and its page; `python docs/make_gallery.py`.
 
-Takes some minutes on 2 cores. Pictures are written with 64 colours, which drawings do not miss.
+Takes some minutes on 2 cores, `--missing` makes only what is not there, and `--page` the page alone. Pictures
+are written with 64 colours, which drawings do not miss. Those of longer trainings lie beside other pages.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ BEFORE = [
 
 @dataclass(frozen=True)
 class Card:
-    """One figure: its title, the command that makes it, the file, and a sentence."""
+    """One figure: its title, the command that makes it, the file, and a sentence.
+
+    A file that lies in docs/ already is shown as it is; its sentence says at which size it was made.
+    """
 
     title: str
     command: str
@@ -40,7 +44,18 @@ class Card:
         """Of the picture."""
         return self.title.lower().replace(" ", "-").replace(",", "") + ".png"
 
+    @property
+    def there(self) -> bool:
+        """Whether the figure belongs to another page."""
+        return (DOCS / self.file).is_file()
 
+    @property
+    def shown(self) -> str:
+        """Where the picture lies, from the page."""
+        return self.file if self.there else f"gallery/{self.name}"
+
+
+REPRODUCE = "qtrain reproduce"
 SECTIONS = {
     "Data sets": [
         Card("Potentials and levels", "qdata plot store/m3.zarr --out samples.png", "samples.png",
@@ -51,6 +66,10 @@ SECTIONS = {
              "Potentials as steps, and the density of the wave that starts at their left end."),
         Card("Wave packets in space and time", "qdata plot store/packets.zarr --out packets.png", "packets.png",
              "Packets on a ring meet a barrier; time runs upwards."),
+        Card("Driven packets", "qdata plot store/driven-small.zarr --rows 0:2 --out driven.png", "driven.png",
+             "Two simulations of `qdata simulate --preset driven-small`: density, position and field, what is left, what is radiated."),
+        Card("A film", "qdata animate store/packets.zarr --split test --out packet.gif", "packet.gif",
+             "A wave packet and a barrier; here with an emulator beside it, by `python docs/make_pictures.py`."),
         Card("Windows of trajectories", "qdata windows store/packets.zarr --split test --figure windows.png",
              "windows.png", "What emulators learn from: which windows of a simulation are chosen."),
     ],
@@ -64,6 +83,8 @@ SECTIONS = {
         Card("Densities that were never taught",
              "qtrain probe densities hamiltonian-m3 --data store/rbf.zarr --index 3 --samples 50 --out asked/densities",
              "asked/densities", "The gradient of a predicted energy is the density of its state."),
+        Card("The league", "qtrain league --out results/league.csv --figure league.png", "league.png",
+             "Networks of energies and classical solvers by error and time, on 24 test sets; [all numbers](league.md)."),
         Card("Networks on other kernels",
              "qtrain probe cross-kernel hamiltonian-m3 hamiltonian-rbf --data store/m3.zarr --data store/rbf.zarr"
              " --out asked/kernels", "asked/kernels", "Trained on one kernel, asked about another."),
@@ -74,6 +95,9 @@ SECTIONS = {
         Card("Emulators side by side",
              "qtrain probe emulators emulator-unitary emulator-spectral emulator-gru --data store/packets.zarr"
              " --split test --frames 100 --out asked/emulators", "asked/emulators", "What several emulators make of one packet, in space and time."),
+        Card("What predictions depend on",
+             "qtrain probe gradients emulator-gru --data store/packets.zarr --split test --samples 50 --out asked/gradients",
+             "asked/gradients", "The gradients of a predicted frame by the frames before it, mean of 50 windows."),
     ],
     "States and potentials": [
         Card("A ground state", "qtrain variational --potential harmonic --out runs/harmonic",
@@ -81,6 +105,42 @@ SECTIONS = {
         Card("A potential from a wave function",
              "qtrain potential --system oscillator-0 --adam-steps 300 --newton-steps 50 --out runs/oscillator",
              "runs/oscillator", "The potential of which a given wave function is an eigenstate."),
+        Card("A packet steered", "qtrain control --task transport", "control.png",
+             "The drive that moves a trap and its packet, the motion, the end, and the search for it."),
+    ],
+    "From longer trainings": [
+        Card("Learning curves", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/learning-curves-learning-curves.png",
+             "Perceptrons on 100,000 to 500,000 potentials of four kernels, 5,000 updates each, one seed."),
+        Card("Depth and self-attention", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/ablation-ablation.png",
+             "Six networks `res_sa` on 500,000 potentials, 3,000 of the paper's 100,000 updates, one seed."),
+        Card("Where a network looks", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/attention-attention.png",
+             "Attention of two layers of `res_sa`, 3,000 of 100,000 updates, one seed, with the potential along both margins."),
+        Card("Errors and neighbours", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/similarity-similarity-loss.png",
+             "Errors against the distance to the nearest of the training: perceptrons, 5,000 updates, 500,000 potentials, one seed."),
+        Card("An avoided crossing", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/crossing-crossing.png",
+             "Between two potentials two levels come near and part again, by a perceptron: 5,000 updates, 500,000 potentials."),
+        Card("Energies in a medium", f"{REPRODUCE} spectra --scale cpu", "reproduced/spectra/case1-matter.png",
+             "Trained on energies in matter: levels, the medium's effect, errors; a perceptron, 5,000 updates, 500,000 potentials, one seed."),
+        Card("Emulators away from their training", f"{REPRODUCE} dynamics --scale cpu", "reproduced/dynamics/sweep-sweep.png",
+             "Against packet and barrier: 2,646 simulations, 3,600,000 updates, one seed, as the package has it; 400 frames."),
+        Card("Packets of other shapes", f"{REPRODUCE} dynamics --scale cpu", "reproduced/dynamics/packets-packets.png",
+             "Gaussian, triangle and square; the same emulator, 400 frames."),
+        Card("History, window and size", f"{REPRODUCE} dynamics --scale cpu", "reproduced/dynamics/hyper-hyper.png",
+             "Recurrent emulators with other options: 20,000 updates on 400 of 2,646 simulations, one seed of each."),
+        Card("Derivatives against torch", f"{REPRODUCE} derivatives --scale cpu", "reproduced/derivatives/times-derivatives.png",
+             "Times of derivatives in closed form and by automatic differentiation, best of many, on 2 cores."),
+        Card("Excited states", f"{REPRODUCE} derivatives --scale cpu", "reproduced/derivatives/excited-report.png",
+             "States of one potential, a network each: at most 300 steps of Adam, 800 of L-BFGS, 350 of the linear method."),
+        Card("The penalty on a potential", f"{REPRODUCE} potential --scale cpu", "reproduced/potential/fig-3-sweep.png",
+             "Errors against the multiplier λ: 2,000 epochs, 2,500 points, one beginning."),
+        Card("Noise in a wave function", f"{REPRODUCE} potential --scale cpu", "reproduced/potential/noise-noise.png",
+             "A network beside pointwise inversion: one ground state of m3, 3 beginnings."),
+        Card("Four potentials for one state", f"{REPRODUCE} potential --scale cpu", "reproduced/potential/fig-2-potentials.png",
+             "Four potentials for one state: 2,000 epochs, 2,500 points, one beginning of each."),
+        Card("A law read off", f"{REPRODUCE} introspective --scale cpu", "reproduced/introspective/real-0-report-law.png",
+             "The equation that hidden numbers obey is Schrödinger's: 4,096 sequences of 60 cells, 6,000 updates, one of 3 seeds."),
+        Card("A kink that tells the order", f"{REPRODUCE} introspective --scale cpu", "reproduced/introspective/real-0-report.png",
+             "Densities are rebuilt from two hidden numbers, as many as a wave function has: the same run."),
     ],
 }  # fmt: skip
 PAPERS = {
@@ -93,8 +153,8 @@ PAPERS = {
 HEAD = """# Gallery
 
 What commands draw, from small runs of some seconds, with the command beside each; made by `python docs/make_gallery.py`.
-Experiments that need longer trainings have theirs on [the pages of the papers](#the-papers), the league on
-[its page](league.md), and benchmarks on [theirs](benchmarks.md).
+Those [from longer trainings](#from-longer-trainings) say at which size; all others of them are on [the pages of the papers](#the-papers),
+and those of benchmarks on [theirs](benchmarks.md).
 """
 
 
@@ -127,7 +187,7 @@ def compress(source: Path, target: Path) -> None:
 def card(one: Card) -> str:
     """A card of sphinx-design."""
     return f""":::{{grid-item-card}} {one.title}
-:img-top: gallery/{one.name}
+:img-top: {one.shown}
 :img-alt: {one.says}
 
 {one.says}
@@ -164,6 +224,8 @@ def main() -> None:
             run(command, home)
         for cards in SECTIONS.values():
             for one in cards:
+                if one.there or ("--missing" in sys.argv and (PICTURES / one.name).exists()):
+                    continue
                 run(one.command, home)
                 compress(picture(home / one.file), PICTURES / one.name)
     PAGE.write_text(page())

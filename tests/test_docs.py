@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -70,3 +71,50 @@ def test_long_pages_have_contents_and_titles_are_one() -> None:
         headings = re.findall(r"^(#+) ", outside, re.MULTILINE)
         assert headings.count("#") == 1, page
         assert len(lines) < 200 or len(headings) > 3, page
+
+
+def clicks(page: Path, most: int) -> dict[Path, int]:
+    """Pages of the documentation → clicks that lead there from one, by links in the text and by cards."""
+    found, new = {page: 0}, [page]
+    for count in range(1, most + 1):
+        linked = set()
+        for one in new:
+            text = one.read_text()
+            names = re.findall(r"\]\(([\w/.-]+?\.md)(?:#[\w-]*)?\)", text)
+            names += [f"{name}.md" for name in re.findall(r"^:link: ([\w/-]+)$", text, re.MULTILINE)]
+            linked |= {(one.parent / name).resolve() for name in names}
+        new = sorted(path for path in linked - found.keys() if path.is_relative_to(DOCS) and path.is_file())
+        found |= dict.fromkeys(new, count)
+    return found
+
+
+def test_a_newcomer_finds_everything_in_three_clicks() -> None:
+    pages = clicks(DOCS / "index.md", 3)
+    for command in ("pip install", "qdata generate", "qtrain eigen"):
+        assert any(command in page.read_text() for page, count in pages.items() if count <= 1), command
+    shown = {
+        (page.parent / image).resolve()
+        for page in pages
+        for image in re.findall(
+            r"(?:\]\(|^:img-top: )([\w/.-]+\.(?:png|gif|svg))", page.read_text(), re.MULTILINE
+        )
+    }
+    figures = {*DOCS.glob("reproduced/*/*.png"), *DOCS.glob("gallery/*.png"), *DOCS.glob("*.png")}
+    assert len(figures) > 100 and figures - shown == set()
+
+
+def test_the_gallery_is_what_its_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    gallery = import_module("make_gallery")
+    assert (DOCS / "gallery.md").read_text() == gallery.page()
+    names = {one.name for cards in gallery.SECTIONS.values() for one in cards if not one.there}
+    assert names == {path.name for path in (DOCS / "gallery").iterdir()}
+
+
+def test_badges_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    made = import_module("make_badges").badges()
+    assert made == {path.name: path.read_text() for path in (DOCS / "badges").iterdir()}
+    for name, content in made.items():
+        says = re.findall('aria-label="(.+?)"', content)[0]
+        assert f"![{says}](docs/badges/{name})" in (ROOT / "README.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from qwell.store.card import markdown, summary
 from qwell.store.dataset import Dataset, Split
 
 MOST_ROWS = 20_000  # of which quantities are computed: what a person waits for
-MOST_FOUND = 1000  # numbers of rows that are sent
+BLOCK = 1000  # rows that are read at once
 MOST_NUMBERS = 4_000_000  # of one row that are sent; longer trajectories are thinned in time
 BINS = 60
 PACKET = ("x0", "s0", "e0", "height", "width")
+Quantity = Callable[..., np.ndarray]
 Reply = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
@@ -72,11 +74,11 @@ def chosen(opened: Opened, asked: Asked) -> Reply:
         raise InvalidInput(unknown("quantity", name[:100], known))
     part = _split(data, asked)
     looked = min(len(part), MOST_ROWS)
-    value = np.asarray(known[name](part, looked), float)
+    value = _in_blocks(known[name], part, looked)
     low, high = number(asked, "low", -1e30, 1e30), number(asked, "high", -1e30, 1e30)
     rows = np.flatnonzero((value >= low) & (value <= high))
     limits = {"least": float(value.min()), "most": float(value.max())} if looked else {}
-    return {"rows": rows[:MOST_FOUND].tolist(), "count": len(rows), "looked": looked, **limits}, {}
+    return {"rows": rows.tolist(), "count": len(rows), "looked": looked, **limits}, {}
 
 
 def histogram(opened: Opened, asked: Asked) -> Reply:
@@ -98,17 +100,23 @@ def _split(data: Dataset, asked: Asked) -> Split:
     return part
 
 
-def _quantities(data: Dataset) -> dict[str, Any]:
-    """Name → function of a split and a number of rows, one value a row."""
+def _in_blocks(quantity: Quantity, part: Split, looked: int) -> np.ndarray:
+    """A quantity of the first rows, of which only a block is held at a time."""
+    blocks = (slice(start, min(start + BLOCK, looked)) for start in range(0, looked, BLOCK))
+    return np.concatenate([np.zeros(0), *(np.asarray(quantity(part, block), float) for block in blocks)])
+
+
+def _quantities(data: Dataset) -> dict[str, Quantity]:
+    """Name → function of a split and a slice of its rows, one value a row."""
     if data.kind == "trajectories":
         known = next(iter(data.splits.values())).fields
-        return {name: lambda part, n, name=name: part[name][:n] for name in PACKET if name in known}
-    found: dict[str, Any] = {
-        "least V": lambda part, n: part["potential"][:n].min(axis=1),
-        "greatest V": lambda part, n: part["potential"][:n].max(axis=1),
-        "mean V": lambda part, n: part["potential"][:n].mean(axis=1),
+        return {name: lambda part, rows, name=name: part[name][rows] for name in PACKET if name in known}
+    found: dict[str, Quantity] = {
+        "least V": lambda part, rows: part["potential"][rows].min(axis=1),
+        "greatest V": lambda part, rows: part["potential"][rows].max(axis=1),
+        "mean V": lambda part, rows: part["potential"][rows].mean(axis=1),
     }
     if data.kind == "spectra":
         levels = range(len(data.coordinates["level"]))
-        found |= {f"E{i}": lambda part, n, i=i: part["energy"][:n][:, i] for i in levels}
+        found |= {f"E{i}": lambda part, rows, i=i: part["energy"][rows, i] for i in levels}
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ def driven_page(
     density: np.ndarray | None,
     labels: Sequence[str],
     title: str,
+    drive: str = "drive",
 ) -> Figure:
     """Draw simulations, one a row: |ψ|² in space and time, position and drive, probabilities, spectrum.
 
@@ -28,8 +30,10 @@ def driven_page(
         fields: of the data set, (simulations, …); what is missing is not drawn.
         density: |ψ|², (simulations, frames, points); None if it was not kept.
         labels: one a simulation.
+        drive: what the axis of the drive says.
     """
-    panels = [_drive, _shares, _spectrum] if "position" in fields else [_drive]
+    driven = partial(_drive, label=drive)
+    panels: list[Callable[..., None]] = [driven, _shares, _spectrum] if "position" in fields else [driven]
     if density is not None and not {"position", "drive"} & set(fields):
         panels = []
     columns = len(panels) + (density is not None)
@@ -47,7 +51,7 @@ def driven_page(
     return figure
 
 
-def _drive(axes: Axes, axes_of: Mapping[str, np.ndarray], one: Mapping[str, np.ndarray]) -> None:
+def _drive(axes: Axes, axes_of: Mapping[str, np.ndarray], one: Mapping[str, np.ndarray], label: str) -> None:
     """⟨x⟩ at the left, the drive at the right."""
     if "position" in one:
         axes.plot(axes_of["time"], one["position"], color="C0")
@@ -55,7 +59,7 @@ def _drive(axes: Axes, axes_of: Mapping[str, np.ndarray], one: Mapping[str, np.n
     if "drive" in one:
         right = axes.twinx()
         right.plot(axes_of["time"], one["drive"], color="C1", lw=0.9)
-        right.set_ylabel("drive", color="C1")
+        right.set_ylabel(label, color="C1")
 
 
 def _shares(axes: Axes, axes_of: Mapping[str, np.ndarray], one: Mapping[str, np.ndarray]) -> None:

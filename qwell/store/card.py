@@ -75,6 +75,7 @@ made from the same random numbers, whatever its kernel, and is not independent o
 """
 Measured = dict[str, dict[str, dict[str, Any]]]  # split → field → statistics
 EXAMPLES = 1000  # numbers in the rows that are written out
+GROUND, NUMBERS = "ground", ("x0", "s0", "e0")  # a packet that is an eigenstate has none of these numbers
 LISTED = 4  # entries of a long list that are spelt out
 
 
@@ -88,7 +89,7 @@ def describe_recipe(recipe: dict[str, Any]) -> str:
             items = [describe_recipe(v) if isinstance(v, dict) else str(v) for v in value[:LISTED]]
             more = f"; … {len(value)} in all" if len(value) > LISTED else ""
             value = f"[{'; '.join(items)}{more}]"
-        if value is not None:
+        if value is not None and not (key in NUMBERS and recipe.get("packet") == GROUND):
             parts.append(f"{key} {value}")
     return ", ".join(parts)
 

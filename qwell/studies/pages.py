@@ -166,4 +166,5 @@ def _driven(data: Dataset, split: str, rows: slice) -> Figure:
         density,
         [f"{split} {i}" for i in range(rows.start, rows.stop)],
         f"{data.name}: {how.method}, {how.hamiltonian} Hamiltonian",
+        f"{field.long_name}  [{field.units}]" if (field := part.fields.get("drive")) else "",
     )

@@ -25,10 +25,12 @@ from qwell.physics.barriers import Potential
 from qwell.physics.drives import Drive, Term
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
+from qwell.store.card import describe_recipe
 from qwell.store.derive import subset
 from qwell.store.driven import potentials_of
 from qwell.store.reader import open_dataset
 from qwell.store.windows import Curriculum, Windows, gather, statistics
+from qwell.studies.pages import page
 from qwell.train.trajectories import SegmentStream, WindowStream
 
 PULSES = drives_of(
@@ -296,3 +298,14 @@ def test_nothing_is_drawn_of_what_was_not_kept() -> None:
     for fields, panels in (({}, 1), ({"drive": np.zeros((1, 3))}, 3)):  # the drive has an axis of its own
         figure = driven_page(axes, fields, np.ones((1, 3, 8)), ["a"], "b")
         assert len([a for a in figure.axes if a.get_label() != "<colorbar>"]) == panels
+
+
+def test_the_axis_of_a_drive_has_its_unit(home: Path) -> None:
+    figure = page(open_dataset(home / "pulses.zarr"), "train", slice(0, 1))
+    assert "field E(t) of term 1  [hartree/bohr]" in [axes.get_ylabel() for axes in figure.axes]
+
+
+def test_of_an_eigenstate_no_numbers_of_a_packet_are_told() -> None:
+    family = {"x0": [10.0], "s0": [2.0], "e0": [5.0], "packet": "ground"}
+    assert describe_recipe({"families": [family]}) == "families [packet ground]"
+    assert "x0 [10.0]" in describe_recipe({**family, "packet": "gaussian"})

@@ -4,10 +4,12 @@ import {pathToFileURL} from "node:url";
 
 const at = (name) => pathToFileURL(`${process.argv[2]}/${name}`).href;
 const {eigenstates, HamiltonianNetwork} = await import(at("physics.js"));
+const {COVERAGES, Calibration, UNLIKE} = await import(at("calibration.js"));
 const {formula} = await import(at("formula.js"));
 const file = JSON.parse(readFileSync(`${process.argv[2]}/networks.json`));
 const {potentials, network, formulas, few} = JSON.parse(readFileSync(0));
 const net = new HamiltonianNetwork(file[network]);
+const calibration = new Calibration(file[network].calibration);
 const clock = performance.now();
 const answers = potentials.map((v) => [eigenstates(v, 10), net.answer(v)]);
 const milliseconds = (performance.now() - clock) / potentials.length;
@@ -21,5 +23,9 @@ console.log(JSON.stringify({
   predicted: answers.map(([, said]) => said.energy),
   wave: answers.slice(0, few).map(([exact]) => [...exact.wave]),
   density: answers.slice(0, few).map(([, said]) => [...said.density]),
+  coverages: COVERAGES,
+  unlike: UNLIKE,
+  p_value: potentials.map((v) => calibration.pValue(v)),
+  half_width: COVERAGES.map((coverage) => potentials.map((v, k) => calibration.halfWidths(v, answers[k][1].energy, coverage))),
   values,
 }));

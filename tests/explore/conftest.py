@@ -1,12 +1,17 @@
-"""A store with a data set of each kind, and a run, made once a process."""
+"""A store with a data set of each kind, and a run, made once a process; and a browser."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client import Client
 from support import run
 
 from qwell.explore.opened import Opened
+
+CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,15 @@ def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     """Asks an explorer of that store and these runs."""
     monkeypatch.chdir(home)
     return Client(Opened(("store",), ("runs",)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

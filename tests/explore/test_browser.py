@@ -19,23 +19,10 @@ from qwell.physics.grid import Grid
 from qwell.physics.spectrum import eigenvalues
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[1] / "vendor/axe.min.js"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 VIEWS = ("draw", "samples", "packet", "runs")
 Opening = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -346,10 +333,19 @@ def test_the_page_without_a_server(tmp_path: Path, opening: Opening) -> None:
         stroke(page, "#draw-plot", [(0.3, 0.4), (0.6, 0.8)])
         check_levels(page)
         page.select_option("#draw-network", "hamiltonian-rbf")
-        until(page, "document.querySelectorAll('#draw-table thead th').length === 4")
+        until(page, "document.querySelectorAll('#draw-table thead th').length === 5")
+        page.fill("#draw-formula", "0*x - 900")
+        page.press("#draw-formula", "Enter")
+        until(page, "document.querySelector('#draw-trust').textContent.startsWith('Unlike the training')")
         page.check("#draw-form input[value=density]")
+        page.select_option("#draw-kernel", "rbf")
         page.click("#draw-sample")
         check_levels(page)
+        until(page, "document.querySelectorAll('#draw-plot rect.interval').length === 6")
+        assert "intervals cover 90 %" in page.inner_text("#draw-trust")
+        page.select_option("#draw-coverage", "0.5")
+        until(page, "document.querySelector('#draw-trust').textContent.includes('intervals cover 50 %')")
+        assert "--coverage 0.5" in page.input_value("#draw-command")
         assert page.locator("#draw-plot path.predicted").count() == 6
         assert not page.is_visible("#tab-packet")
         check_for_everybody(page, ("draw",))

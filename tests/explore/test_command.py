@@ -133,3 +133,11 @@ def test_help_loads_no_server() -> None:
         "sys.exit(bool({'starlette', 'uvicorn', 'torch'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
+
+
+@pytest.mark.parametrize(
+    ("place", "says"), [("store/m3.zarr", "is a data set"), ("store", "holds data sets")]
+)
+def test_a_data_set_is_no_run(home: Path, place: str, says: str) -> None:
+    said = run("qtrain", "explore", place, "--no-browser", cwd=home, code=2).stderr
+    assert f"{place} {says}, and no run; open it with `qdata explore {place}`" in said

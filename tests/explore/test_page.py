@@ -18,7 +18,9 @@ from qwell.physics.grid import Grid
 from qwell.physics.kernels import covariance
 from qwell.physics.potentials import factor, rows
 from qwell.physics.spectrum import eigenstates
+from qwell.train.calibration import COVERAGES, UNLIKE, calibration_in
 from qwell.train.eigen import gradient_densities
+from qwell.train.runs import trained_on
 
 HERE = Path(__file__).parent
 GRID, FEW = Grid(100), 50
@@ -70,6 +72,27 @@ def test_levels_and_predictions_are_pythons(page: Path, network: str, count: int
     np.testing.assert_allclose(found["predicted"], predicted, atol=1e-8)
     density = gradient_densities(model, v[:FEW])
     np.testing.assert_allclose(np.reshape(found["density"], (FEW, 10, 101)), density, atol=1e-7)
+
+
+@pytest.mark.parametrize("network", ["hamiltonian-m3", "hamiltonian-rbf"])
+def test_intervals_and_marks_are_pythons(page: Path, network: str) -> None:
+    """Of potentials of the network's own law, and of others, larger and rougher ones."""
+    own, other = (
+        rows(factor(covariance(kernel, GRID, sigma, 0.2)), 7, "test", 0, 500)
+        for kernel, sigma in ((network.partition("-")[2], 100.0), ("exp", 130.0))
+    )
+    v = np.concatenate([own, other, np.zeros((1, 101))])
+    found = by_node(page, network, v)
+    about = trained_on(network)
+    calibration = calibration_in(about, 101, 10)
+    assert calibration is not None
+    assert tuple(found["coverages"]) == COVERAGES and found["unlike"] == UNLIKE
+    p = calibration.p_values(v)
+    np.testing.assert_allclose(found["p_value"], p, atol=1e-12)
+    assert (p[:500] < UNLIKE).mean() < 0.03 and (p[500:1000] < UNLIKE).mean() > 0.9
+    for coverage, widths in zip(COVERAGES, found["half_width"], strict=True):
+        expected = calibration.half_widths(v, np.array(found["predicted"]), coverage)
+        np.testing.assert_allclose(widths, expected, rtol=1e-9)
 
 
 def test_formulas_are_pythons(page: Path) -> None:

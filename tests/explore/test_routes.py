@@ -12,6 +12,7 @@ import pytest
 from client import Client
 
 from qwell import load_model, open_dataset
+from qwell.explore import samples
 from qwell.explore.opened import Kept, Opened
 from qwell.explore.packets import setting
 from qwell.explore.wire import packed, unpacked
@@ -125,12 +126,16 @@ def test_rows_of_every_kind(client: Client, name: str, kind: str) -> None:
         assert np.ptp(arrays["mean_energy"]) < 1e-4 * arrays["mean_energy"].mean()
 
 
-def test_rows_are_chosen_by_what_they_hold(client: Client) -> None:
+def test_rows_are_chosen_by_what_they_hold(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "BLOCK", 7)  # no divisor of the 40 rows
     asked = {"data": "store/m3.zarr", "split": "train", "quantity": "E0"}
     energies = open_dataset("store/m3.zarr")["train"]["energy"][:, 0]
     found = client.ask("chosen", **asked, low=-50.0, high=0.0)[0]
     assert found["rows"] == np.flatnonzero((energies >= -50) & (energies <= 0)).tolist() != []
     assert (found["least"], found["most"]) == (energies.min(), energies.max())
+    least = open_dataset("store/m3.zarr")["train"]["potential"][:].min(axis=1)
+    found = client.ask("chosen", **{**asked, "quantity": "least V"}, low=-1e9, high=-100.0)[0]
+    assert found["rows"] == np.flatnonzero(least <= -100).tolist() != []
     assert "unknown quantity" in client.refused("chosen", **{**asked, "quantity": "E77"}, low=0, high=1)
     counts = client.ask("histogram", data="store/m3.zarr", split="train")[1]["counts"]
     assert counts.shape == (10, 60) and (counts.sum(axis=1) == 40).all()

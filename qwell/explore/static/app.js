@@ -56,8 +56,9 @@ if (server) {
   $("about").textContent = `qwell ${hello.version ?? ""}. Served by this machine for this machine alone.`;
 } else {
   engine = await import("./local.js");
+  hello.coverages = engine.coverages;
   for (const one of names.slice(1)) $(`tab-${one}`).hidden = true;
-  $("about").textContent = "All of this is computed in your browser. Data sets, wave packets, intervals, proofs and runs: pip install \"qwell[explore]\", then qdata explore.";
+  $("about").textContent = "All of this is computed in your browser. Data sets, wave packets, proofs and runs: pip install \"qwell[explore]\", then qdata explore.";
 }
 const drawing = draw(engine, hello);
 begun.draw = drawing;

@@ -5,7 +5,8 @@ import {$, newest, npy, options, rows, save, trouble, word} from "./tools.js";
 
 const UNIT = "ħ²/(m·length²)";
 const KEPT = "qwell-draw";
-const MEASURED = "stroke to levels"; // in the browser's own timing, for whoever measures
+const MEASURED = "stroke to levels", SEEN = "stroke to picture"; // in the browser's own timing, for whoever measures
+const PAUSE = 8; // milliseconds from one answer to the next: mice tell of up to 1,000 moves a second
 
 export function draw(engine, hello) {
   const served = engine.where === "server";
@@ -26,22 +27,37 @@ export function draw(engine, hello) {
   const solve = newest(async (since) => {
     const clock = performance.now();
     const question = {potential: Array.from(state.v), levels: 10, network: $("draw-network").value};
-    if (question.network && served) {
+    if (question.network) {
       question.coverage = Number($("draw-coverage").value);
-      if ($("draw-prove").checked) question.certify = Number($("draw-delta").value);
+      if (served && $("draw-prove").checked) question.certify = Number($("draw-delta").value);
     }
     state.answer = await engine.solve(question);
     state.answer.of = question.potential;
     trouble(null);
     if (!stroke) fit();
     paint();
-    if (since !== undefined) {
-      const end = performance.now(); // a stroke waits for the browser's next picture before it is told of
-      performance.measure(MEASURED, {start: since, end, detail: {work: end - clock}});
-      if (performance.getEntriesByName(MEASURED).length > 5000) performance.clearMeasures(MEASURED);
-    }
+    if (since !== undefined) measured(since, clock);
     if (!stroke) settle();
   });
+
+  function measured(since, clock) {
+    const end = performance.now();
+    performance.measure(MEASURED, {start: since, end, detail: {work: end - clock}});
+    requestAnimationFrame(() => { // the picture with these levels is made after this, and then comes the message
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = () => { performance.measure(SEEN, {start: since, end: performance.now()}); port1.close(); };
+      port2.postMessage(null);
+    });
+    if (performance.getEntriesByName(MEASURED).length > 5000) performance.clearMeasures();
+  }
+
+  let told = 0, waiting = null;
+  function soon(since) {
+    if (waiting !== null) return;
+    const answer = () => { waiting = null; told = performance.now(); solve(since); };
+    const pause = told + PAUSE - performance.now();
+    if (pause > 0) waiting = setTimeout(answer, pause); else answer();
+  }
 
   function fit() {
     const last = state.answer.energy[Math.min(shownLevels(), state.answer.energy.length) - 1];
@@ -97,12 +113,13 @@ export function draw(engine, hello) {
   function settle() {
     const {answer} = state, said = answer.network, digits = (value, n = 4) => (value ?? null) === null ? "–" : signed(value.toFixed(n));
     const head = ["level", `exact E  [${UNIT}]`];
-    if (said) head.push("network f", "error f − E", ...(served ? ["interval", "proven within"] : []));
+    if (said) head.push("network f", "error f − E", "interval", ...(served ? ["proven within"] : []));
     const lines = answer.energy.map((e, i) => {
       const line = [String(i), digits(e)];
       if (said) {
         line.push(digits(said.energy[i]), said.error[i] === undefined ? "–" : `${said.error[i] < 0 ? "−" : "+"}${Math.abs(said.error[i]).toPrecision(2)}`);
-        if (served) line.push(said.half_width ? `± ${said.half_width[i].toPrecision(2)}` : "–", said.within ? `${said.within[i]?.toPrecision(2) ?? "–"} ${said.certified[i] ? "✓ yes" : "✗ no"}` : "–");
+        line.push(said.half_width ? `± ${said.half_width[i].toPrecision(2)}` : "–");
+        if (served) line.push(said.within ? `${said.within[i]?.toPrecision(2) ?? "–"} ${said.certified[i] ? "✓ yes" : "✗ no"}` : "–");
       }
       return line;
     });
@@ -125,8 +142,8 @@ export function draw(engine, hello) {
       words.push(said.p_value < said.unlike
         ? `Unlike the training (p = ${said.p_value.toPrecision(1)}): it has no interval.`
         : `Like the training: of its potentials ${(100 * said.p_value).toPrecision(2)} % are at least so unusual (p); intervals cover ${100 * said.coverage} % of the levels of such.`);
-    } else if (served) words.push("This network was not calibrated: it has no intervals.");
-    else words.push("Intervals and proofs: with qdata explore.");
+    } else words.push("This network was not calibrated: it has no intervals.");
+    if (!served) words.push("Proofs: with qdata explore.");
     if (said.why_not) words.push(said.why_not);
     return words.join(" ");
   }
@@ -135,7 +152,7 @@ export function draw(engine, hello) {
     const network = $("draw-network").value, points = state.known?.points;
     if (!network) return "# save .npy, then\nqdata import potential.npy --levels 10 --out drawn.zarr";
     const mesh = points && points !== state.v.length ? `# set the mesh to ${points - 1},\n` : "";
-    const more = served && $("draw-prove").checked ? ` --certify ${$("draw-delta").value}` : served && state.known?.calibrated_by ? ` --coverage ${$("draw-coverage").value}` : "";
+    const more = served && $("draw-prove").checked ? ` --certify ${$("draw-delta").value}` : state.known?.calibrated_by ? ` --coverage ${$("draw-coverage").value}` : "";
     return `${mesh}# save .npy, then\nqtrain predict ${word(network)} --potential potential.npy${more}`;
   }
 
@@ -155,7 +172,7 @@ export function draw(engine, hello) {
       stroke = next;
     }
     potential.setAttribute("d", chart.path(Array.from(state.v, (_, i) => x(i)), state.v));
-    solve(event.timeStamp);
+    soon(event.timeStamp);
   }
 
   function line([x0, y0], [x1, y1]) {
@@ -225,7 +242,8 @@ export function draw(engine, hello) {
 
   async function choose() {
     const name = $("draw-network").value;
-    $("draw-asked").hidden = !name || !served;
+    $("draw-asked").hidden = !name;
+    $("draw-proofs").hidden = !served;
     state.known = null;
     $("draw-about").textContent = name ? "…" : "";
     if (name) {
@@ -253,7 +271,8 @@ export function draw(engine, hello) {
   const enter = () => { list().catch(trouble); }; // networks take a moment, and the page is ready before
 
   svg.addEventListener("pointerdown", begin);
-  svg.addEventListener("pointermove", move);
+  // at once where browsers tell of moves at once, else with the next picture
+  svg.addEventListener("onpointerrawupdate" in svg ? "pointerrawupdate" : "pointermove", move);
   for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, end);
   svg.addEventListener("keydown", keys);
   svg.addEventListener("blur", () => { state.cursor = null; paint(); });

@@ -1,9 +1,12 @@
 // Potentials, levels and networks without a server: computed here, weights from networks.json.
 
+import {COVERAGES, Calibration, UNLIKE} from "./calibration.js";
 import {formula} from "./formula.js";
 import {HamiltonianNetwork, eigenstates} from "./physics.js";
 
 export const where = "page";
+export const coverages = COVERAGES;
+const FINEST = 400; // intervals on which random potentials are drawn: their kernel's matrix is decomposed
 let file;
 const loaded = {};
 
@@ -15,11 +18,12 @@ export async function networks() {
 
 export async function network(name) {
   const one = (await all())[name];
-  loaded[name] ??= new HamiltonianNetwork(one);
-  return {name, ...one.about, points: one.points, levels: one.levels, parameters: one.kinetic.length + one.kept.length + one.folded.length};
+  loaded[name] ??= Object.assign(new HamiltonianNetwork(one), {calibration: new Calibration(one.calibration)});
+  return {name, ...one.about, points: one.points, levels: one.levels, calibrated_by: one.calibration.count, parameters: one.kinetic.length + one.kept.length + one.folded.length};
 }
 
 export async function potential({formula: text, kernel, length, seed, mesh, sigma}) {
+  if (kernel) mesh = Math.min(mesh, FINEST);
   const x = Float64Array.from({length: mesh + 1}, (_, l) => (2 * l - mesh) / mesh);
   if (kernel) return sample(kernel, x, length, seed).map((value) => value * sigma);
   const parsed = formula(text, ["x", "sigma", "pi"]), v = x.map((one) => parsed({x: one, sigma, pi: Math.PI}));
@@ -28,7 +32,7 @@ export async function potential({formula: text, kernel, length, seed, mesh, sigm
   return v;
 }
 
-export async function solve({potential: v, levels, network: name}) {
+export async function solve({potential: v, levels, network: name, coverage}) {
   let clock = performance.now();
   const answer = eigenstates(v, levels);
   answer.solved_in = (performance.now() - clock) / 1000;
@@ -37,7 +41,9 @@ export async function solve({potential: v, levels, network: name}) {
     clock = performance.now();
     const seen = v.length === net.points ? v : between(v, net.points), said = net.answer(seen);
     const exact = v.length === net.points ? answer.energy : eigenstates(seen, net.levels, false).energy;
-    answer.network = {energy: said.energy, error: said.energy.map((e, i) => e - exact[i]), resampled: v.length !== net.points};
+    const p_value = net.calibration.pValue(seen), half_width = p_value < UNLIKE ? null : net.calibration.halfWidths(seen, said.energy, coverage);
+    const error = said.energy.map((e, i) => e - exact[i]), resampled = v.length !== net.points;
+    answer.network = {energy: said.energy, error, resampled, p_value, half_width, coverage, unlike: UNLIKE};
     answer.density = said.density;
     answer.density_x = Float64Array.from({length: net.points}, (_, i) => -1 + (2 * i) / (net.points - 1));
     answer.predicted_in = (performance.now() - clock) / 1000;

@@ -80,6 +80,7 @@ export async function begin() {
       $("runs-report").textContent = head.report || "There is no report yet.";
       $("runs-config").textContent = JSON.stringify(head.config, null, 1);
       const made = await Promise.all(head.figures.map(async (figure) => Object.assign(new Image(), {alt: `${name}: ${figure}`, src: await picture("figure", {run: name, figure})})));
+      for (const before of $("runs-figures").children) URL.revokeObjectURL(before.src);
       $("runs-figures").replaceChildren(...made);
     } catch (error) {
       trouble(error);
