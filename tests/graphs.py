@@ -45,6 +45,7 @@ class Graph(TorchDispatchMode):
         super().__init__()
         self.tape: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
         self.replays, self._undo, self._own = 0, [], {}  # type: ignore[var-annotated]
+        self._random: Tensor | None = None
         self.made.append(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -62,6 +63,8 @@ class Graph(TorchDispatchMode):
 
     def end(self) -> None:
         """Nothing has happened."""
+        assert self._random is not None
+        torch.set_rng_state(self._random)
         with torch.no_grad():
             for tensor, before in reversed(self._undo):
                 tensor.copy_(before)
@@ -77,12 +80,14 @@ class Graph(TorchDispatchMode):
                 func(*args, **kwargs)
             elif not _memory(result).keys() <= _memory((args, kwargs)).keys():
                 for place, new in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs)), strict=True):
-                    place.copy_(new)
+                    if isinstance(place, Tensor):
+                        place.copy_(new)
 
 
 @contextmanager
 def capture(graph: Graph, stream: object, capture_error_mode: str) -> Iterator[None]:
     """Stands for torch.cuda.graph."""
+    graph._random = torch.get_rng_state()
     try:
         with graph:
             yield

@@ -78,8 +78,7 @@ class _Recorded:
 
     def _record(self, given: tuple[Tensor, ...]) -> Callable[..., Any]:
         """The replay of a recording, with the state as it was; or the function, if it cannot be recorded."""
-        inputs = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in given]
-        _copy(inputs, given)
+        inputs = [tensor.clone() for tensor in given]
         random, stream = torch.cuda.get_rng_state(self._device), torch.cuda.current_stream(self._device)
         before = [tensor.detach().clone() for tensor in self._state()]
         graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream(self._device)

@@ -68,13 +68,13 @@ def rollout(
         fused: let models keep what does not change from frame to frame; the same numbers to rounding.
         keep_norm: bring every predicted frame to the norm of the last true one before going on with it.
 
-    Returns: (cases, frames, n, 2) float32.
+    Returns: (cases, frames, n, 2), in the model's precision.
 
     Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
     """
     parameter = next(model.parameters())
-    start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
-    v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
+    start = torch.from_numpy(np.ascontiguousarray(seed)).to(parameter)
+    v = torch.from_numpy(np.ascontiguousarray(potential)).to(parameter)
     if isinstance(model, RingEmulator):
         if keep_norm:
             raise InvalidInput(
@@ -88,7 +88,7 @@ def rollout(
         step = FusedGRU(model, start, v, norm)
     else:
         step = Plain(model, start, v, norm)
-    out = torch.empty(len(start), frames, *start.shape[2:], device=start.device)
+    out = start.new_empty(len(start), frames, *start.shape[2:])
     for f in track(range(frames), "frames"):
         out[:, f] = step.advance()
     return out.cpu().numpy()
@@ -216,10 +216,9 @@ class FusedGRU:
         self.cases, self.n, self.k = len(start), n, k
         self.kept = [self._project(frame) for frame in start.unbind(1)]
         rows = len(start) * n
-        self.back = torch.empty(rows, 3 * k, device=start.device)
-        self.gates = torch.empty(rows, 2 * k, device=start.device)
-        self.new = torch.empty(rows, k, device=start.device)
-        self.spread = torch.empty(len(start), n + c.width - 1, c.width, PARTS, device=start.device)
+        self.back, self.gates = start.new_empty(rows, 3 * k), start.new_empty(rows, 2 * k)
+        self.new = start.new_empty(rows, k)
+        self.spread = start.new_empty(len(start), n + c.width - 1, c.width, PARTS)
         self.following = recorded(self._following, "a rollout", start.device, model)
 
     def _project(self, frame: Tensor) -> Tensor:
