@@ -1,14 +1,14 @@
 """CUDA graphs on the processor: what torch.cuda does when work is recorded and replayed, for tests.
 
-While a graph is recorded every operation of torch is written down; what it does is undone at the end, as a GPU
-does nothing then, and its results are no numbers until they are replayed. A replay repeats the operations on
-the same memory: Python is not asked again, and a number of Python's stays what it was. To wait for a result is
-refused, and leaves the generator of random numbers unusable, as on a GPU.
+While a graph is recorded every operation of torch is written down. What it does is undone at the end, as a
+GPU does nothing then, and its results are no numbers until they are replayed. A replay repeats the operations
+on the same memory: Python is not asked again, and a number of Python's stays what it was. To wait for a result
+is refused, and leaves the generator of random numbers unusable, as on a GPU.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import pytest
@@ -39,7 +39,7 @@ def _changed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[T
 class Graph(TorchDispatchMode):
     """Stands for torch.cuda.CUDAGraph."""
 
-    made: list["Graph"] = []
+    made: ClassVar[list["Graph"]] = []
 
     def __init__(self) -> None:
         super().__init__()

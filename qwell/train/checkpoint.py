@@ -1,8 +1,8 @@
 """Everything needed to continue a training bit for bit, in one safetensors file.
 
 Tensors are the weights, their running average if there is one, the optimizer's moments and torch's random
-state, also of the GPU that trains; the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of
-all. Written to a temporary name and renamed; the one before is kept.
+state, also of the GPU that trains; the rest (update, place in the stream, running loss) is JSON in the file's
+header, with a checksum of all. Written to a temporary name and renamed; the one before is kept.
 """
 
 from __future__ import annotations

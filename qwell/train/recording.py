@@ -1,4 +1,4 @@
-"""Work on a GPU recorded once as a CUDA graph and launched as a whole afterwards, instead of kernel by kernel.
+"""Work on a GPU, recorded once as a CUDA graph and launched as a whole instead of kernel by kernel.
 
 Small networks leave a GPU waiting for launches: an update of weights is some hundred kernels of microseconds.
 What is recorded runs the same kernels on the same numbers, so that its results are those of eager execution.
