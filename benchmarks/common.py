@@ -52,10 +52,20 @@ def best(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return fastest, answer
 
 
-def report(name: str, command: str, rows: dict[str, Any], folder: Path = RESULTS) -> None:
-    """Print the numbers and keep them as `<name>.json` in a folder, by default `benchmarks/results`."""
+def keep(name: str, command: str, rows: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Keep numbers as `<name>.json` in a folder, by default `benchmarks/results`."""
     folder.mkdir(parents=True, exist_ok=True)
     result = {"command": command, "machine": machine(), "results": rows}
     (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def report(name: str, command: str, rows: dict[str, Any]) -> None:
+    """Print the numbers and keep them as `benchmarks/results/<name>.json`."""
+    keep(name, command, rows)
+    show(rows)
+
+
+def show(rows: dict[str, Any]) -> None:
+    """Print numbers, one a line."""
     for key, value in rows.items():
         print(f"{key:<58} {value:,.4g}" if isinstance(value, float) else f"{key:<58} {value}")

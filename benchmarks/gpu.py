@@ -8,10 +8,10 @@ times   an update and a frame of a rollout: eager, compiled, recorded as a CUDA 
 eigen   `qdata generate --kernel rbf`, 500,000 potentials, and the spectra paper's network by its full recipe
 gru     `qdata simulate --preset paper-barrier`, and the dynamics paper's GRU by its full recipe
 
-A stage ends within its minutes and goes on with the same command. What it has so far is in OUT/gpu-STAGE.json,
-with card, commit and command; weights are in OUT/STAGE/model. Without a GPU everything runs on the processor,
-and --tiny makes all of it small enough to try that. Exit code 0: the stage is complete; 1: something failed;
-3: its time is up.
+A stage ends within its minutes, to one measurement, and goes on with the same command. What it has so far is
+in OUT/gpu-STAGE.json, with card, commit and command; weights are in OUT/STAGE/model. Without a GPU everything
+runs on the processor; --tiny makes all of it small enough to try that, as OUT/gpu-STAGE-tiny.json. Exit code 0:
+the stage is complete; 1: something failed; 3: its time is up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import machine, report
+from common import keep, machine, show
 
 from qwell.models.layers import Network
 from qwell.models.registry import create_model
@@ -65,19 +65,24 @@ class Stage:
 
     @classmethod
     def begun(cls, asked: argparse.Namespace) -> Stage:
-        """With the rows of the last time, if they were made on this machine from this revision."""
+        """With the rows of the last time, if it was not complete and on this machine and revision."""
         seconds = 60 * asked.minutes
         deadline = time.monotonic() + max(seconds - SPARE, 0.8 * seconds)
         stage = cls(asked.stage, asked.out, asked.device, asked.tiny, asked.minutes, {}, deadline)
         if stage.path.exists():
             last = json.loads(stage.path.read_text())
-            if last["machine"] == machine() and last["results"].get("device") == stage.device:
-                stage.rows = {key: row for key, row in last["results"].items() if key not in STATE}
+            rows = last["results"]
+            if last["machine"] == machine() and rows["device"] == stage.device and not rows["complete"]:
+                stage.rows = {key: row for key, row in rows.items() if key not in ("device", "complete")}
         return stage
 
     @property
+    def label(self) -> str:
+        return f"{self.name}-tiny" if self.tiny else self.name
+
+    @property
     def path(self) -> Path:
-        return self.out / f"gpu-{self.name}.json"
+        return self.out / f"gpu-{self.label}.json"
 
     @property
     def left(self) -> float:
@@ -90,13 +95,11 @@ class Stage:
         where = f"--minutes {self.minutes:g} --out {self.out} --device {self.device}{tiny}"
         return f"python benchmarks/gpu.py --stage {self.name} {where}"
 
-    def keep(self, complete: bool) -> None:
-        """Write what there is."""
-        state = {"device": self.device, "complete": complete}
-        report(f"gpu-{self.name}", self.command, state | self.rows, self.out)
-
-
-STATE = ("device", "complete")  # rows that say something of the stage itself
+    def keep(self, complete: bool) -> dict[str, Any]:
+        """Write what there is, and return it."""
+        rows = {"device": self.device, "complete": complete, **self.rows}
+        keep(f"gpu-{self.label}", self.command, rows, self.out)
+        return rows
 
 
 def ran(stage: Stage, *command: str) -> bool:
@@ -256,24 +259,38 @@ def seconds(device: torch.device, count: int, work: Callable[[], Any]) -> float:
 
 def eigen(stage: Stage) -> bool:
     """The spectra paper's network, 100,000 updates of 100 of 500,000 potentials."""
-    size = ("2000", "200") if stage.tiny else ("500000", "10000")
+    size = ("1000", "100") if stage.tiny else ("500000", "10000")
     make = ("generate", "--kernel", "rbf", "--solver", "lanes", "--n", size[0], "--validation", size[1])
-    small = ("--updates", "60", "--set", "channels=[8,8]", "--set", "hidden=16") if stage.tiny else ()
+    small = ("--updates", "20", "--set", "channels=[8,8]", "--set", "hidden=16") if stage.tiny else ()
     return trained(stage, "rbf.zarr", make, "eigen", ("--model", "res_sa", *small))
 
 
 def gru(stage: Stage) -> bool:
     """The dynamics paper's emulator, 5 epochs of the windows of 2,646 simulations."""
-    some = "--x0 12,16 --s0 2 --e0 2 --hb 4 --box 40 --points 64 --frames 30 --validation 1".split()
+    some = (
+        "--x0",
+        "12,16",
+        "--hb",
+        "4",
+        "--box",
+        "40",
+        "--points",
+        "64",
+        "--frames",
+        "30",
+        "--validation",
+        "1",
+    )
     small = ("--updates", "60", "--batch", "16", "--set", "hidden=16", "--rollout", "5")
     make = ("simulate", *(some if stage.tiny else ("--preset", "paper-barrier")))
     train = ("--model", "emulator_gru", *(small if stage.tiny else ()))
-    return trained(stage, "tiny.zarr" if stage.tiny else "paper-barrier.zarr", make, "dynamics", train)
+    return trained(stage, "paper-barrier.zarr", make, "dynamics", train)
 
 
 def trained(stage: Stage, name: str, make: tuple[str, ...], command: str, train: tuple[str, ...]) -> bool:
     """Make the data set, train, and say how good the network is; each goes on where it stopped."""
-    data, run = (stage.out / name).absolute(), (stage.out / stage.name).absolute()
+    name = f"tiny-{name}" if stage.tiny else name
+    data, run = (stage.out / name).absolute(), (stage.out / stage.label).absolute()
     if not (data / "manifest.json").exists():
         partial = data.with_name(f"{data.name}.partial")
         again = ("--resume",) if partial.exists() else ()
@@ -311,10 +328,10 @@ def main() -> int:
     try:
         complete = STAGES[stage.name](stage)
     except Failed as failure:
-        stage.keep(complete=False)
+        show(stage.keep(complete=False))
         print(f"failed: {failure}", file=sys.stderr)
         return 1
-    stage.keep(complete)
+    show(stage.keep(complete))
     if not complete:
         print(f"time is up; it goes on with: {stage.command}")
         return TIME_IS_UP

@@ -1,8 +1,8 @@
 """CUDA graphs on the processor: what torch.cuda does when work is recorded and replayed, for tests.
 
 While a graph is recorded every operation of torch is written down. What it does is undone at the end, as a
-GPU does nothing then, and its results are no numbers until they are replayed. A replay repeats the operations
-on the same memory: Python is not asked again, and a number of Python's stays what it was. To wait for a result
+GPU does nothing then, and its results are no numbers until they are replayed. A replay repeats operations on
+the same memory: Python is not asked again, and a number of Python's stays what it was. To wait for a result
 is refused, and leaves the generator of random numbers unusable, as on a GPU.
 """
 
