@@ -10,8 +10,8 @@ gru     `qdata simulate --preset paper-barrier`, and the dynamics paper's GRU by
 
 A stage ends within its minutes, to one measurement, and goes on with the same command. What it has so far is
 in OUT/gpu-STAGE.json, with card, commit and command; weights are in OUT/STAGE/model. Without a GPU everything
-runs on the processor; --tiny makes all of it small enough to try that, as OUT/gpu-STAGE-tiny.json. Exit code 0:
-the stage is complete; 1: something failed; 3: its time is up.
+runs on the processor; --tiny makes all of it small enough to try that, as OUT/gpu-STAGE-tiny.json. The exit
+code is 0 where the stage is complete, 1 where something failed, 3 where its time is up.
 """
 
 from __future__ import annotations
