@@ -88,8 +88,8 @@ class _Recorded:
                 with torch.cuda.stream(side):
                     for _ in range(WARM_UP):
                         self._function(*inputs)
-                stream.wait_stream(side)
             finally:
+                stream.wait_stream(side)
                 self._put_back(before)
                 torch.cuda.set_rng_state(random, self._device)
             # other threads may go on asking for memory meanwhile

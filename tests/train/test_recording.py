@@ -197,8 +197,9 @@ def test_what_cannot_be_recorded_goes_on_eagerly_with_one_line(
         return optimizer, eigen_steps.make_step(model, optimizer, densities=(0.1, Grid(100)))
 
     batches = of_spectra(spectra, device, densities=True)
-    with pytest.warns(QwellWarning) as said:
+    with pytest.warns(QwellWarning) as told:
         found = both(waiting, lambda: network(device), batches)
+    said = [one for one in told if one.category is QwellWarning]
     why = "a kernel" if when == "at once" else WAITING.partition("\n")[0] if device.type == "cpu" else ""
     line = f"an update cannot be recorded as a CUDA graph and goes on eagerly: {why}"
     assert len(said) == 1 and str(said[0].message).startswith(line) and "\n" not in str(said[0].message)
@@ -254,9 +255,15 @@ def test_recorded_trainings_resume_bit_for_bit(
 
 @pytest.mark.parametrize("tier", ["resident", "pool", "mirror"])
 def test_batches_on_a_device_are_those_of_numpy(spectra: Dataset, device: torch.device, tier: str) -> None:
+    """Also where the device is busy, and copies wait."""
     one, other = (open_stream(spectra, tier, batch=40, device=where) for where in (device, None))
+    found = []
     for _ in range(32):  # more than an epoch
-        for part, expected in zip(next(one), next(other), strict=True):
+        if device.type == "cuda":
+            torch.cuda._sleep(1_000_000)
+        found.append([part.clone() for part in next(one)])
+    for batch in found:
+        for part, expected in zip(batch, next(other), strict=True):
             assert part.device.type == device.type
             np.testing.assert_array_equal(part.cpu().numpy(), expected)
     one.close()
