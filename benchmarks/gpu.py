@@ -8,10 +8,10 @@ times   an update and a frame of a rollout: eager, compiled, recorded as a CUDA 
 eigen   `qdata generate --kernel rbf`, 500,000 potentials, and the spectra paper's network by its full recipe
 gru     `qdata simulate --preset paper-barrier`, and the dynamics paper's GRU by its full recipe
 
-A stage ends within its minutes, to one measurement, and goes on with the same command. What it has so far is
-in OUT/gpu-STAGE.json, with card, commit and command; weights are in OUT/STAGE/model. Without a GPU everything
-runs on the processor; --tiny makes all of it small enough to try that, as OUT/gpu-STAGE-tiny.json. The exit
-code is 0 where the stage is complete, 1 where something failed, 3 where its time is up.
+A stage ends within its minutes and goes on with the same command. What it has so far is in OUT/gpu-STAGE.json,
+with card, commit and command; weights are in OUT/STAGE/model. Without a GPU everything runs on the processor;
+--tiny makes all of it small enough to try that, as OUT/gpu-STAGE-tiny.json. The exit code is 0 where the stage
+is complete, 1 where something failed, 3 where its time is up.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ SPARE = 15.0  # seconds of a stage that are left for its end
 
 class Failed(Exception):
     """A command or a test failed."""
+
+
+class TimeIsUp(BaseException):
+    """In the middle of a measurement."""
 
 
 @dataclass
@@ -182,14 +187,31 @@ def times(stage: Stage) -> bool:
     for name, measure in measurements(stage, device):
         if name in stage.rows:
             continue
-        if stage.left <= 0:
-            return False
         try:
-            stage.rows[name] = measure()
+            with no_longer_than(stage.left):
+                stage.rows[name] = measure()
+        except TimeIsUp:
+            return False
         except Exception as error:  # no C++ compiler, no memory: the others are measured
             stage.rows[name] = f"not measured ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         stage.keep(complete=False)
     return True
+
+
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Raise TimeIsUp inside after so many seconds: to compile a network may take minutes."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def measurements(stage: Stage, device: torch.device) -> Iterator[tuple[str, Callable[[], float]]]:
@@ -231,10 +253,7 @@ def update_time(stage: Stage, name: str, how: str, device: torch.device) -> floa
         step = eigen_steps.make_step(model, eigen_steps.make_optimizer(model, 1e-3), compile=compile_)
         shape = model.config.points, model.config.levels
         batch = tuple(torch.randn(100, width, device=device) for width in shape)
-    blocks, each = (2, 2) if stage.tiny else (15, 20)
-    for _ in range(each):
-        step(*batch)
-    return 1e3 * float(np.median([seconds(device, each, lambda: step(*batch)) for _ in range(blocks)]))
+    return 1e3 * steady(device, lambda: step(*batch), 0.1 if stage.tiny else 3.0)
 
 
 def rollout_time(name: str, how: str, device: torch.device, frames: int) -> float:
@@ -245,6 +264,17 @@ def rollout_time(name: str, how: str, device: torch.device, frames: int) -> floa
     potential = rng.normal(size=(1, 1024)).astype(np.float32)
     runs = [seconds(device, 1, lambda: rollout(model, seed, potential, frames)) for _ in range(3)]
     return 1e3 * min(runs) / frames
+
+
+def steady(device: torch.device, work: Callable[[], Any], budget: float) -> float:
+    """Seconds of one of many calls, the median of blocks of a tenth of a second, within some seconds."""
+    for _ in range(3):
+        work()
+    each = max(1, min(50, int(0.1 / seconds(device, 1, work))))
+    blocks, begun = [seconds(device, each, work)], time.perf_counter()
+    while time.perf_counter() - begun < budget:
+        blocks.append(seconds(device, each, work))
+    return float(np.median(blocks))
 
 
 def seconds(device: torch.device, count: int, work: Callable[[], Any]) -> float:
