@@ -72,7 +72,7 @@ def rollout(
 
     Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
     """
-    parameter = next(model.parameters())
+    parameter = next(model.parameters()).real
     start = torch.from_numpy(np.ascontiguousarray(seed)).to(parameter)
     v = torch.from_numpy(np.ascontiguousarray(potential)).to(parameter)
     if isinstance(model, RingEmulator):
