@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and revision, so that a number says where it comes from."""
+    """Processor, cores, card and revision, so that a number says where it comes from."""
     model = platform.processor()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
         if line.startswith("model name"):
@@ -29,12 +30,16 @@ def machine() -> dict[str, Any]:
         text=True,
         check=False,
     )
-    return {
+    where = {
         "processor": model,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "git": git.stdout.strip(),
     }
+    torch = sys.modules.get("torch")  # only where it is at work
+    if torch is not None and torch.cuda.is_available():
+        where |= {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
+    return where
 
 
 def best(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -47,10 +52,20 @@ def best(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return fastest, answer
 
 
+def keep(name: str, command: str, rows: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Keep numbers as `<name>.json` in a folder, by default `benchmarks/results`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result = {"command": command, "machine": machine(), "results": rows}
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
 def report(name: str, command: str, rows: dict[str, Any]) -> None:
     """Print the numbers and keep them as `benchmarks/results/<name>.json`."""
-    RESULTS.mkdir(exist_ok=True)
-    result = {"command": command, "machine": machine(), "results": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep(name, command, rows)
+    show(rows)
+
+
+def show(rows: dict[str, Any]) -> None:
+    """Print numbers, one a line."""
     for key, value in rows.items():
         print(f"{key:<58} {value:,.4g}" if isinstance(value, float) else f"{key:<58} {value}")

@@ -1,8 +1,8 @@
 """Everything needed to continue a training bit for bit, in one safetensors file.
 
 Tensors are the weights, their running average if there is one, the optimizer's moments and torch's random
-state; the rest (update, place in the stream, running loss) is JSON in the file's header, with a checksum of
-all. Written to a temporary name and renamed; the one before is kept.
+state, also of the GPU that trains; the rest (update, place in the stream, running loss) is JSON in the file's
+header, with a checksum of all. Written to a temporary name and renamed; the one before is kept.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def save_checkpoint(
     if average:
         tensors |= {f"average.{name}": value for name, value in average.weights.items()}
     tensors["random"] = torch.get_rng_state()
+    if (device := next(model.parameters()).device).type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     try:
         write_tensors(folder / LAST, tensors, state, previous=folder / PREVIOUS)
     except WriteError as error:
@@ -125,5 +127,7 @@ def _restore(
         kept.copy_(found)
     try:
         torch.set_rng_state(tensors["random"])
+        if (device := next(model.parameters()).device).type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], device)
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} holds no random state; start a new run") from error

@@ -18,6 +18,7 @@ class DeviceMemory(Memory):
 
     def __init__(self, device: str | torch.device) -> None:
         self.device = torch.device(device)
+        self._placed: torch.cuda.Event | None = None  # the last copy from pinned memory, perhaps on its way
 
     def empty(self, rows: int, width: int) -> Tensor:
         """Room for a batch of records, (rows, width) float32, on the device."""
@@ -35,8 +36,18 @@ class DeviceMemory(Memory):
         return torch.empty_like(buffer, device="cpu").pin_memory()
 
     def gather(self, rows: Tensor, order: Tensor, out: Tensor) -> None:
-        """out[i] = rows[order[i]]."""
+        """out[i] = rows[order[i]]; pinned memory is not written to before it is copied."""
+        if self._placed is not None:
+            self._placed.synchronize()
+            self._placed = None
         torch.index_select(rows, 0, order, out=out)
+
+    def place(self, rows: Tensor, buffer: Tensor) -> None:
+        """Copy gathered rows to the buffer, behind what the device still does."""
+        buffer.copy_(rows, non_blocking=True)
+        if buffer.device.type == "cuda" and rows.device.type == "cpu":
+            self._placed = torch.cuda.Event()
+            self._placed.record(torch.cuda.current_stream(buffer.device))
 
     def fresh(self, values: Tensor) -> Tensor:
         """Values in contiguous memory of their own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from qwell.train.gru_gradient import HandGradient
 from qwell.train.horizon import LEAST, horizon_of
 from qwell.train.loop import BatchStream, Stopped, train
 from qwell.train.metrics import waves_compared
+from qwell.train.recording import recorded, records_on, training_state
 from qwell.train.rollout import history_of, predict_frames
 from qwell.train.runs import Run, alone, load_model, trained_on
 from qwell.train.team import Team
@@ -130,15 +132,17 @@ def begun_with(config: DynamicsConfig) -> Network:
 
 
 def make_optimizer(model: nn.Module, config: DynamicsConfig) -> torch.optim.AdamW:
-    """AdamW with β = (.9, .999), its decay on matrices only."""
+    """AdamW with β = (.9, .999), its decay on matrices only; on a GPU its learning rate is a tensor."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]
     decay = config.decay if isinstance(model, WindowEmulator) else 0.0
     groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    cuda = next(model.parameters()).is_cuda
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=known(config.first_rate), fused=True, capturable=cuda
-    )
+    device, rate = next(model.parameters()).device, known(config.first_rate)
+    groups = [g for g in groups if g["params"]]
+    if records_on(device):
+        lr = torch.tensor(rate, device=device)
+        return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def window_loss(model: nn.Module, seen: Tensor, target: Tensor) -> Tensor:
@@ -164,25 +168,25 @@ def ring_loss(model: RingEmulator, psi: Tensor, potential: Tensor) -> Tensor:
 
 def gradient_of(model: Network, config: DynamicsConfig) -> Callable[..., Tensor]:
     """From a batch to its loss, whose gradient is left with the parameters; by hand where that is faster."""
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if isinstance(model, GRUEmulator) and on_cpu and not config.compile:
+    by_numpy = not records_on(next(model.parameters()).device)
+    if isinstance(model, GRUEmulator) and by_numpy and not config.compile:
         return HandGradient(model)
     loss_of: Callable[..., Tensor] = ring_loss if isinstance(model, RingEmulator) else window_loss
     forward = torch.compile(model) if config.compile else model
 
-    def recorded(*batch: Tensor) -> Tensor:
+    def by_autograd(*batch: Tensor) -> Tensor:
         model.zero_grad(set_to_none=True)
         loss = loss_of(forward, *batch)
         loss.backward()
         return loss
 
-    return recorded
+    return by_autograd
 
 
 def make_step(
     model: Network, optimizer: torch.optim.Optimizer, config: DynamicsConfig, team: Team
 ) -> Callable[..., Tensor]:
-    """An update: loss, gradients clipped tensor by tensor, AdamW."""
+    """An update: loss, gradients clipped tensor by tensor, AdamW; on a GPU recorded as a CUDA graph."""
     parameters = list(model.parameters())
     gradient = gradient_of(model, config)
 
@@ -196,7 +200,8 @@ def make_step(
         optimizer.step()
         return loss.detach()
 
-    return step
+    device, state = parameters[0].device, partial(training_state, model, optimizer)
+    return recorded(step, "an update", device, model, optimizer, state=state)
 
 
 def open_stream(model: Network, data: Dataset, config: DynamicsConfig, device: torch.device) -> BatchStream:

@@ -8,12 +8,14 @@ descend along w ⟨∫(ρ_f − ρ)² dx⟩, ρ_f = (∂f_i/∂v)/dx (Hellmann a
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from qwell.physics.grid import Grid
 from qwell.train.loop import Step
+from qwell.train.recording import recorded, records_on, training_state
 from qwell.train.soap import SOAP
 from qwell.train.team import Team
 
@@ -53,7 +55,7 @@ def make_optimizer(model: nn.Module, rate: float, name: str = "adam") -> torch.o
     if name == "soap":
         return SOAP(model.parameters(), rate)
     device = next(model.parameters()).device
-    if device.type == "cuda":
+    if records_on(device):
         return torch.optim.Adam(
             model.parameters(), lr=torch.tensor(rate, device=device), fused=True, capturable=True
         )
@@ -80,8 +82,8 @@ def make_step(
         densities: w and the grid of the potentials, see `density_loss`; None leaves densities out.
         mirror: turn round the first half of every batch, potentials and densities.
 
-    On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards; the
-    arguments of later calls must be the same tensors (as `Stream` gives them).
+    On a GPU the whole update is recorded as a CUDA graph at the first call and replayed afterwards, see
+    `recording.recorded`.
     """
     device = next(model.parameters()).device
     team = team or Team()
@@ -111,44 +113,11 @@ def make_step(
         optimizer.step()
         return loss.detach()
 
-    recorded = device.type == "cuda" and all(getattr(one, "recordable", True) for one in (model, optimizer))
-    return _recorded(step, model, optimizer) if recorded else step
+    state = partial(training_state, model, optimizer)
+    return recorded(step, "an update", device, model, optimizer, state=state)
 
 
 def _half_mirrored(rows: Tensor) -> Tensor:
     """The rows (b, …, points), the first b // 2 of them turned round: v(−x)."""
     half = len(rows) // 2
     return torch.cat([rows[:half].flip(-1), rows[half:]])
-
-
-def _recorded(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
-    """Record `step` as a CUDA graph at its first call. Warming up leaves weights and moments as they were."""
-    graph: torch.cuda.CUDAGraph | None = None
-    loss: Tensor | None = None
-
-    def replay(*batch: Tensor) -> Tensor:
-        nonlocal graph, loss
-        if graph is None:
-            weights = [p.detach().clone() for p in model.parameters()]
-            fresh = not optimizer.state
-            moments = {p: {k: v.clone() for k, v in s.items()} for p, s in optimizer.state.items()}
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(3):
-                    step(*batch)
-            torch.cuda.current_stream().wait_stream(side)
-            with torch.no_grad():
-                for parameter, weight in zip(model.parameters(), weights, strict=True):
-                    parameter.copy_(weight)
-                for p, state in optimizer.state.items():
-                    for key, value in state.items():
-                        value.zero_() if fresh else value.copy_(moments[p][key])
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                loss = step(*batch)
-        graph.replay()
-        assert loss is not None  # set when the graph was recorded
-        return loss
-
-    return replay

@@ -32,6 +32,10 @@ class Memory:
         """out[i] = rows[order[i]]."""
         np.take(rows, order, axis=0, out=out, mode="clip")  # "raise" would copy `out`
 
+    def place(self, rows: Any, buffer: Any) -> None:
+        """Copy gathered rows to the buffer, where they are not there already."""
+        buffer[...] = rows
+
     def fresh(self, values: Any) -> Any:
         """Values in contiguous memory of their own."""
         return values.copy()

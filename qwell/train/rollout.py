@@ -2,7 +2,8 @@
 
 Emulators that see windows begin with `history` true frames. Every point lies in `width` windows; its
 predictions are averaged with weights ∝ exp(−k²/(2·2.8²)), k the distance from the middle of the window.
-Emulators on the ring begin with one true frame and need no averaging.
+Emulators on the ring begin with one true frame and need no averaging. On a GPU what leads from one frame to
+the next is recorded as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from qwell.models.layers import Network
 from qwell.models.propagating import RingEmulator, between_frames, change_mesh
 from qwell.physics.waves import PARTS, as_complex
 from qwell.progress import track
+from qwell.train.recording import recorded
 
 SPREAD = 2.8  # points
 TOGETHER = 64  # frames of all cases that are brought to the points of the ring at once
@@ -66,13 +68,13 @@ def rollout(
         fused: let models keep what does not change from frame to frame; the same numbers to rounding.
         keep_norm: bring every predicted frame to the norm of the last true one before going on with it.
 
-    Returns: (cases, frames, n, 2) float32.
+    Returns: (cases, frames, n, 2), in the model's precision.
 
     Raises InvalidInput if emulators on the ring are asked to keep the norm: that is left to them.
     """
-    parameter = next(model.parameters())
-    start = torch.from_numpy(np.ascontiguousarray(seed, dtype=np.float32)).to(parameter.device)
-    v = torch.from_numpy(np.ascontiguousarray(potential, dtype=np.float32)).to(parameter.device)
+    parameter = next(model.parameters()).real
+    start = torch.from_numpy(np.ascontiguousarray(seed)).to(parameter)
+    v = torch.from_numpy(np.ascontiguousarray(potential)).to(parameter)
     if isinstance(model, RingEmulator):
         if keep_norm:
             raise InvalidInput(
@@ -86,7 +88,7 @@ def rollout(
         step = FusedGRU(model, start, v, norm)
     else:
         step = Plain(model, start, v, norm)
-    out = torch.empty(len(start), frames, *start.shape[2:], device=start.device)
+    out = start.new_empty(len(start), frames, *start.shape[2:])
     for f in track(range(frames), "frames"):
         out[:, f] = step.advance()
     return out.cpu().numpy()
@@ -130,12 +132,17 @@ def _on_ring(model: RingEmulator, start: Tensor, potential: Tensor, frames: int)
     psi = change_mesh(torch.view_as_complex(start[:, -1].contiguous()), model.mesh)
     fixed = model.prepare(potential) if potential.ndim == 2 else None
     moving = between_frames(potential) if fixed is None else potential
+
+    def advance(psi: Tensor, *between: Tensor) -> Tensor:
+        return model.advance(psi, fixed or model.prepare(*between))
+
+    following = recorded(advance, "a rollout", psi.device, model)
     out = torch.empty(len(psi), frames, points, dtype=psi.dtype, device=psi.device)
     together = max(1, TOGETHER // len(psi))
     for first in track(range(0, frames, together), "blocks of frames"):
         block = []
         for frame in range(first, min(first + together, frames)):
-            psi = model.advance(psi, fixed or model.prepare(moving[:, frame]))
+            psi = following(psi) if fixed else following(psi, moving[:, frame])
             block.append(psi)
         out[:, first : first + together] = change_mesh(torch.stack(block, 1), points)
     return torch.view_as_real(out).cpu().numpy()
@@ -158,19 +165,24 @@ class Plain:
         self.potential = static[..., None] if c.channels == 3 else None
         self.weights = weights_of(c.width).to(start)
         self.first, self.history = 0, c.history
+        self.following = recorded(self._following, "a rollout", start.device, model)
 
     def advance(self) -> Tensor:
         """The next frame, (cases, n, 2)."""
-        seen = self.frames
+        seen: tuple[Tensor, ...] = (self.frames,)
         if self.potential is not None:
             first = min(self.first, self.potential.shape[1] - self.history)  # 0 where V does not change
-            seen = torch.cat([seen, self.potential[:, first : first + self.history]], dim=-1)
+            seen = (self.frames, self.potential[:, first : first + self.history])
         self.first += 1
-        windows = windows_of(seen, self.model.config.width)  # (cases, h, n, w, c)
-        found = self.model(windows.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(seen), -1))
-        frame = with_norm(average(found, self.weights), self.norm)
+        frame: Tensor = self.following(*seen)
         self.frames = torch.cat([self.frames[:, 1:], frame[:, None]], dim=1)
         return frame
+
+    def _following(self, *seen: Tensor) -> Tensor:
+        """The frame after the last ones, (cases, h, n, 2), with V, (cases, h, n, 1), if it is seen."""
+        windows = windows_of(torch.cat(seen, dim=-1), self.model.config.width)  # (cases, h, n, w, c)
+        found = self.model(windows.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(windows), -1))
+        return with_norm(average(found, self.weights), self.norm)
 
 
 class FusedGRU:
@@ -204,10 +216,10 @@ class FusedGRU:
         self.cases, self.n, self.k = len(start), n, k
         self.kept = [self._project(frame) for frame in start.unbind(1)]
         rows = len(start) * n
-        self.back = torch.empty(rows, 3 * k, device=start.device)
-        self.gates = torch.empty(rows, 2 * k, device=start.device)
-        self.new = torch.empty(rows, k, device=start.device)
-        self.spread = torch.empty(len(start), n + c.width - 1, c.width, PARTS, device=start.device)
+        self.back, self.gates = start.new_empty(rows, 3 * k), start.new_empty(rows, 2 * k)
+        self.new = start.new_empty(rows, k)
+        self.spread = start.new_empty(len(start), n + c.width - 1, c.width, PARTS)
+        self.following = recorded(self._following, "a rollout", start.device, model)
 
     def _project(self, frame: Tensor) -> Tensor:
         """W e + a of all windows of a frame, (cases·n, 3k)."""
@@ -217,9 +229,15 @@ class FusedGRU:
 
     def advance(self) -> Tensor:
         """The next frame, (cases, n, 2)."""
+        frame, projected = self.following(*self.kept)
+        self.kept = [*self.kept[1:], projected]
+        return frame
+
+    def _following(self, *kept: Tensor) -> tuple[Tensor, Tensor]:
+        """The frame after the last ones, of which projections are kept, and its own projection."""
         k = self.k
         state: Tensor | None = None
-        for projected in self.kept:
+        for projected in kept:
             if state is None:
                 torch.add(projected[:, : 2 * k], self.state[1][: 2 * k], out=self.gates)
                 back = self.state[1][2 * k :]
@@ -240,5 +258,4 @@ class FusedGRU:
             (self.cases, self.n, self.width, PARTS), (self.spread.stride(0), rows, rows + PARTS, 1)
         )
         frame = with_norm(diagonals.sum(2) + self.bias, self.norm)
-        self.kept = [*self.kept[1:], self._project(frame)]
-        return frame
+        return frame, self._project(frame)

@@ -100,10 +100,8 @@ class Stream:
         if self._open is None:
             self._open = self._fill()
         records = next(self._open)
-        if (
-            records is not self._buffer
-        ):  # batches always lie in the same memory, where a CUDA graph reads them
-            self._buffer.copy_(records, non_blocking=True)
+        if records is not self._buffer:
+            self.memory.place(records, self._buffer)
         self.index += 1
         return self._batch
 

@@ -252,13 +252,20 @@ def test_the_lattice_is_second_differences() -> None:
     np.testing.assert_allclose(kinetic, -second / 2, atol=1e-10)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision, error", [("float64", 1e-11), ("float32", 1e-5)])
 @pytest.mark.parametrize("hamiltonian", ["lattice", "spectral"])
-def test_torch_gives_the_same(hamiltonian: str) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_torch_gives_the_same(device: str, hamiltonian: str, precision: str, error: float) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch has no CUDA GPU here")
     psi, potential = small()
-    how = Propagation("eigen", hamiltonian, frames=10)
-    np.testing.assert_allclose(
-        eigen_on("cpu", psi, potential, SMALL, how), propagate(psi, potential, SMALL, how), atol=1e-11
-    )
+    how = Propagation("eigen", hamiltonian, frames=10, precision=precision)
+    found = eigen_on(device, psi, potential, SMALL, how)
+    assert found.dtype == how.real
+    np.testing.assert_allclose(found, propagate(psi, potential, SMALL, how), atol=error)
 
 
 def test_a_device_that_is_not_there() -> None:

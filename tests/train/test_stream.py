@@ -13,6 +13,7 @@ from qwell.store.reader import open_dataset
 from qwell.store.schema import Field, Plan, SplitLayout
 from qwell.store.writer import DatasetWriter, write_shard
 from qwell.train import stream as streams
+from qwell.train.device_memory import DeviceMemory
 from qwell.train.memory import Memory
 from qwell.train.stream import PoolStream, ResidentStream, Stream, open_stream
 
@@ -161,3 +162,17 @@ def test_refusals(dataset: Dataset) -> None:
         open_stream(dataset, batch=3501)
     with pytest.raises(InvalidInput, match="auto, resident, mirror, pool"):
         open_stream(dataset, "river")
+
+
+def test_memory_is_not_written_to_while_it_is_copied_to_a_gpu() -> None:
+    """A stand-in for the event that a GPU raises when it has copied a batch."""
+    memory, out, seen = DeviceMemory("cpu"), torch.zeros(2, 3), []
+
+    class Event:
+        def synchronize(self) -> None:
+            seen.append(out.clone())
+
+    memory._placed = Event()  # type: ignore[assignment]
+    for _ in range(2):
+        memory.gather(torch.ones(4, 3), torch.tensor([3, 1]), out)
+    assert len(seen) == 1 and not seen[0].any() and out.all()
