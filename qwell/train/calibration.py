@@ -38,6 +38,7 @@ import numpy as np
 from scipy.stats import betabinom
 
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.physics.matter import matter_of
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.99)
 COVERAGE = 0.9  # unless another is asked for
@@ -176,6 +177,17 @@ def check_coverage(coverage: float) -> None:
     """Raise InvalidInput for a coverage that is not among `COVERAGES`."""
     if coverage not in COVERAGES:
         raise InvalidInput(f"coverage is {coverage}; choose one of {', '.join(map(str, COVERAGES))}")
+
+
+def other_law(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """In what the energies of a data set follow another law than those that a model learned: "mesh" or
+    "matter"; "" if they do not, or if one of the recipes does not say it.
+
+    The potentials may well be the same, so that no p-value of theirs can tell.
+    """
+    if "mesh" in own and "mesh" in other and own["mesh"] != other["mesh"]:
+        return "mesh"
+    return "matter" if own and other and matter_of(own) != matter_of(other) else ""
 
 
 def calibration_in(metadata: Mapping[str, Any], points: int, levels: int) -> Calibration | None:
