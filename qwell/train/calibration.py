@@ -35,7 +35,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import betabinom
 
 from qwell.errors import CheckpointError, InvalidInput
 from qwell.physics.matter import matter_of
@@ -107,6 +106,8 @@ class Calibration:
         Below `FOREIGN` the set is of another law, and its intervals promise nothing, those of potentials that
         are not marked included. A single potential is judged by its own p-value: this is never below that.
         """
+        from scipy.stats import betabinom  # takes half a second
+
         extreme = math.ceil(UNLIKE * (1 + self.count) / TAILS) - 1  # K
         if extreme < 1 or not len(potential):
             return 1.0
