@@ -191,6 +191,31 @@ def other_law(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return "matter" if own and other and matter_of(own) != matter_of(other) else ""
 
 
+def trusted(
+    calibration: Calibration,
+    potential: np.ndarray,
+    predicted: np.ndarray,
+    energy: np.ndarray,
+    laws: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """How intervals fare on a set of potentials (n, points) with predicted and true energies (n, levels).
+
+    Arguments:
+        laws: the recipes of what was calibrated for, and of the set.
+
+    Returns: `covered`, the share of levels in their 90 % intervals, of potentials that are not marked, None
+    if all are; `marked`, the share that is; `set_marked`, why all of the set is of another law, so that its
+    intervals promise nothing: "mesh" or "matter" of the recipes, "potentials" by `set_p_value`, or "".
+    """
+    like = calibration.p_values(potential) >= UNLIKE
+    inside = np.abs(predicted - energy)[like] <= calibration.half_widths(potential[like], predicted[like])
+    why = other_law(*laws)
+    if not why and calibration.set_p_value(potential) < FOREIGN:
+        why = "potentials"
+    covered = float(inside.mean()) if inside.size else None
+    return {"covered": covered, "marked": float(1 - like.mean()), "set_marked": why}
+
+
 def calibration_in(metadata: Mapping[str, Any], points: int, levels: int) -> Calibration | None:
     """That of a model which says so much of itself (`trained_on`); None if it was not calibrated."""
     found = metadata.get("calibration")

@@ -33,7 +33,7 @@ from qwell.physics.spectrum import eigenvalues
 from qwell.studies.league.asked import POTENTIALS
 from qwell.studies.league.seeds import training_of
 from qwell.studies.league.table import fastest, names_of
-from qwell.train.calibration import FOREIGN, UNLIKE, Calibration, calibration_in, other_law
+from qwell.train.calibration import Calibration, calibration_in, trusted
 from qwell.train.devices import threads
 from qwell.train.eigen import predict
 from qwell.train.runs import load_model, trained_on
@@ -183,6 +183,12 @@ class _Player:
     kind: str
     seed: str
 
+    def trusted(self, one: Law, v: np.ndarray, found: np.ndarray, exact: np.ndarray) -> dict[str, Any]:
+        """How its intervals fare on a set; nothing if it is not calibrated."""
+        if self.calibration is None:
+            return {}
+        return trusted(self.calibration, v, found, exact, (self.about.get("recipe", {}), one.recipe))
+
 
 class SpectraLeague:
     """The league of networks of energies; see `table.season`.
@@ -227,7 +233,7 @@ class SpectraLeague:
                 "learned_from": player.about.get("data", ""), "updates": player.about.get("updates", 0),
                 "kind": player.kind, "seed": player.seed,
             }  # fmt: skip
-            networks.append(replace(made, **who, **_trust(player, one, seen, found, exact)))
+            networks.append(replace(made, **who, **player.trusted(one, seen, found, exact)))
         return known + networks
 
 
@@ -271,16 +277,3 @@ def _entry(
         *one.key, name, "", 0, 0, "", "", float(nmse), deviation, relative, None, None, "", BATCH, THREADS,
         us, opponent, opponent_us,
     )  # fmt: skip
-
-
-def _trust(player: _Player, one: Law, v: np.ndarray, found: np.ndarray, exact: np.ndarray) -> dict[str, Any]:
-    calibration = player.calibration
-    if calibration is None:
-        return {}
-    like = calibration.p_values(v) >= UNLIKE
-    inside = np.abs(found - exact)[like] <= calibration.half_widths(v[like], found[like])
-    why = other_law(player.about.get("recipe", {}), one.recipe)
-    if not why and calibration.set_p_value(v) < FOREIGN:
-        why = "potentials"
-    covered = float(inside.mean()) if inside.size else None
-    return {"covered": covered, "marked": float(1 - like.mean()), "set_marked": why}
