@@ -136,8 +136,8 @@ def _share_marked(rare: np.ndarray, coverage: float, whole: float) -> str:
     if whole < FOREIGN:
         return (
             f"{unlike:,} of {len(rare):,} potentials are unlike those of the training, too many for a set of"
-            f" its law (p {f'{whole:.1g}' if whole > 1e-16 else 'below 1e-16'}): intervals promise nothing here, those of the others included;"
-            " `qtrain calibrate` gives intervals for another law"
+            f" its law (p {max(whole, 1e-16):.1g} at most): intervals promise nothing here, those of the"
+            " others included; `qtrain calibrate` gives intervals for another law"
         )
     meant = f"intervals cover {100 * coverage:g} % of the levels of potentials like those of the training"
     return f"{meant}; {unlike:,} of {len(rare):,} potentials are unlike these and have none"
