@@ -117,6 +117,12 @@ class _Bound:
         """What simulations are compared with; None where they made it."""
         return None if self.made_by(data, split) else self.values
 
+    def to_json(self) -> list[float | None] | None:
+        """The values, null where there is no bound; None if the emulator was not calibrated."""
+        if self.values is None:
+            return None
+        return [value if np.isfinite(value) else None for value in self.values.tolist()]
+
     def told(self, data: Sequence[Dataset], split: str) -> str:
         """What the last column says, in words."""
         if not self.count:
@@ -209,9 +215,7 @@ def rollouts(
         "parameters": sum(p.numel() for p in model.parameters()),
         **asked,
         "data": {one.name: one.digest for one in data},
-        "bound": None
-        if bound.values is None
-        else [b if np.isfinite(b) else None for b in bound.values.tolist()],
+        "bound": bound.to_json(),
         "mean": means,
         "cases": cases,
     }
