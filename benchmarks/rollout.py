@@ -24,15 +24,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import torch
 from common import best, report
-from torch import Tensor
 
 from qwell.datagen.presets import preset
 from qwell.models.propagating import UnitaryEmulator
 from qwell.models.registry import create_model, load_pretrained, pretrained
 from qwell.physics.propagators.family import propagate
-from qwell.physics.propagators.settings import Propagation, kinetic_energy
+from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_complex
+from qwell.studies.league.emulators import Strang
 from qwell.train.metrics import waves_compared
 from qwell.train.rollout import history_of, predict_frames, rollout
 
@@ -40,21 +40,6 @@ FRAMES = 400
 V_SCALE = 14.0
 TOGETHER = 16  # cases
 SETS = ("rect", "shaped", "free")
-
-
-class Strang(UnitaryEmulator):
-    """The same program with the phases of a split step instead of learned ones."""
-
-    ring, dt = Ring(), Propagation.dt
-
-    def prepare(self, potential: Tensor) -> tuple[Tensor, ...]:
-        layers = self.config.layers
-        step = self._held(potential) * V_SCALE * self.dt / layers
-        angles = torch.stack([step / 2, *[step] * (layers - 1), step / 2])
-        kept = torch.arange(-self.mesh // 2, self.mesh // 2).roll(self.mesh // 2)  # waves of the mesh
-        kinetic = torch.from_numpy(kinetic_energy(self.ring, "lattice")[kept.numpy()]).float()
-        waves = (kinetic * self.dt / layers).expand(layers, -1)
-        return torch.polar(torch.ones_like(angles), -angles), torch.polar(torch.ones_like(waves), -waves)
 
 
 def on_the_ring(rows: dict[str, float]) -> None:
@@ -74,7 +59,8 @@ def on_the_ring(rows: dict[str, float]) -> None:
     truth = np.stack(truths).astype(np.float32)
     learned = load_pretrained("emulator-unitary")
     assert isinstance(learned, UnitaryEmulator)
-    programs = {"emulator-unitary": learned, "Strang": Strang(learned.config).eval()}
+    coarse = Strang(Ring(), exact, learned.mesh, learned.config.layers, V_SCALE).eval()
+    programs = {"emulator-unitary": learned, "Strang": coarse}
     microseconds: dict[tuple[str, int], float] = {}
     for _ in range(7):  # side by side
         for cases in (TOGETHER, 1):

@@ -41,7 +41,7 @@ napoleon_google_docstring = True
 napoleon_custom_sections = [("Arguments", "params_style"), ("Attributes", "params_style")]
 # Names of other libraries have no pages here; those of qwell that a signature or text refers to must, but for
 # what people do not handle.
-INTERNAL = r"qwell.*\.(T|Files|Team|Trial)"
+INTERNAL = r"qwell.*\.(T|S|E|Files|Team|Trial|Trained)"
 nitpick_ignore_regex = [("py:.*", r"(?!qwell).*"), ("py:class", INTERNAL)]
 
 

@@ -49,6 +49,7 @@ INSIDE_FUNCTIONS = {
     "store/interop.py": {"dask", "xarray", "pandas"},
     "store/dataset.py": {"dask", "xarray", "pandas"},  # for types
     "store/hub.py": {"huggingface_hub"},
+    "train/calibration.py": {"scipy"},
 }
 # What stands before a command is asked for imports next to nothing.
 FRONT = {"qdata.py", "qtrain.py", "common.py", "options.py"}

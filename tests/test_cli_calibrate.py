@@ -7,7 +7,9 @@ import pytest
 from support import run
 
 from qwell import load_model, open_dataset
-from qwell.train.calibration import calibration_in
+from qwell.physics import kernels, potentials
+from qwell.physics.grid import Grid
+from qwell.train.calibration import FOREIGN, calibration_in
 from qwell.train.eigen import predict
 from qwell.train.runs import trained_on
 
@@ -65,7 +67,21 @@ def test_evaluations_say_what_is_covered(home: Path) -> None:
         "covered" not in row for row in own[-2:]
     )  # one was calibrated by the very same, one not at all
     assert "covered" not in found[-2]
-    assert 0.85 < found[-1]["covered"] < 0.95 and found[-1]["marked"] < 0.05
+    assert 0.85 < found[-1]["covered"] < 0.95 and found[-1]["marked"] < 0.05 and not found[-1]["set_marked"]
+    run("qdata", "generate", *fresh, "--sigma", 110, "--matter", "case1", "--out", "other.zarr", cwd=home)
+    asked = ("qtrain", "evaluate", "m3", "--data", "other.zarr")
+    assert run(*asked, "--json", cwd=home).json["rows"][-1]["set_marked"] == "matter"
+    assert "%, all by matter" in run(*asked, cwd=home).stdout
+
+
+def test_predictions_say_when_a_set_is_of_another_law(home: Path) -> None:
+    root = potentials.factor(kernels.covariance("m3", Grid(100), 105.0, 0.19))
+    v = potentials.rows(root, 3, "test", 0, 800)
+    np.save(home / "near.npy", v)
+    asked = ("qtrain", "predict", "m3", "--potential", "near.npy")
+    said = run(*asked, cwd=home).stdout.splitlines()
+    assert "intervals promise nothing here" in said[-1] and sum("±" in line for line in said) > 400
+    assert run(*asked, "--json", cwd=home).json["set_p_value"] < FOREIGN
 
 
 def test_calibrate_gives_intervals_and_leaves_the_weights(home: Path) -> None:

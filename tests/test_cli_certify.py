@@ -97,6 +97,16 @@ def test_a_record_that_says_nothing_certifies_nothing(about: dict[str, object]) 
         Certifier(about, 101, 0.05)
 
 
+def test_levels_of_another_mesh_are_not_those_that_were_learned() -> None:
+    """Whatever the record is nested in; and one that says no mesh is taken as it is."""
+    recipe = {"recipe": "spectra", "solver": "scipy", "mesh": 200}
+    for nested in (recipe, {"of": recipe}, {"of": [{"recipe": recipe}]}):
+        with pytest.raises(InvalidInput, match=r"solved for on 200 mesh intervals, and .* 101 points"):
+            Certifier({"recipe": nested}, 101, 0.1)
+        assert Certifier({"recipe": nested}, 201, 0.1).grid.mesh == 200
+    assert Certifier({"recipe": {"solver": "scipy"}}, 101, 0.1).grid.mesh == 100
+
+
 def test_a_subset_has_the_law_of_its_whole_and_parts_must_agree() -> None:
     plain, matter = {"solver": "scipy"}, {"solver": "lanes", "matter": "V + 7", "sigma": 1.0}
     v, energy = np.zeros((1, 101)), GRID.box_energies(2)[None]

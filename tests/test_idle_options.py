@@ -54,7 +54,7 @@ ALWAYS = {
     f" --translator-steps --distiller-steps --seed --resume {WRITTEN}",
     "qtrain evaluate": "--data --split --figure --device --json",
     "qtrain predict": f"--potential --array --coverage --certify --device {WRITTEN}",
-    "qtrain league": "--n --out --figure --json",
+    "qtrain league": "--task --n --out --resume --figure --json",
     "qtrain calibrate": "--data --device --out --json",
     "qtrain models": "--pretrained --json",
     "qtrain push": "--force --json",
@@ -184,6 +184,7 @@ IDLE = {
         "--temper": f"{PAPERS} --temper 0", "--adam-steps": f"{PAPERS} --adam-steps 1",
         "--newton-steps": f"{PAPERS} --newton-steps 1",
     },
+    "qtrain league": {"--frames": "hamiltonian-m3 --n 2 --frames 10"},
     **{f"qtrain reproduce {name}": {"--jobs": "--jobs 2 --dry-run"} for name in PAPERS_DONE},
 }  # fmt: skip
 # What the library itself says, where it knows; everywhere else the option "has no effect here".

@@ -14,7 +14,7 @@ from qwell.cli.options import given, option, path_option, refuse
 from qwell.cli.training import device_option
 from qwell.errors import InvalidInput, warn
 from qwell.store.tables import SUFFIXES, read_potentials, write_table
-from qwell.train.calibration import COVERAGE, COVERAGES, UNLIKE, Calibration, check_coverage
+from qwell.train.calibration import COVERAGE, COVERAGES, FOREIGN, UNLIKE, Calibration, check_coverage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,9 +101,9 @@ def predict(
     notes = [f"{out}: energies of {len(energies):,} potentials"] if out else []
     if calibration:
         widths, rare = calibration.half_widths(values, energies, wanted), calibration.p_values(values)
-        results |= _intervals(widths, rare, wanted)
+        results |= {"set_p_value": calibration.set_p_value(values), **_intervals(widths, rare, wanted)}
         if not certifier:
-            notes.append(_share_marked(rare, wanted))
+            notes.append(_share_marked(rare, wanted, results["set_p_value"]))
             rows = _with_intervals(rows, widths, rare)
     if certifier:
         proven = certifier(values, energies)
@@ -130,9 +130,15 @@ def _with_intervals(rows: list[list[str]], widths: np.ndarray, rare: np.ndarray)
     ]
 
 
-def _share_marked(rare: np.ndarray, coverage: float) -> str:
-    """What intervals mean, and how many potentials have none."""
+def _share_marked(rare: np.ndarray, coverage: float, whole: float) -> str:
+    """What intervals mean, and how many potentials have none; or that they mean nothing of such a set."""
     unlike = int((rare < UNLIKE).sum())
+    if whole < FOREIGN:
+        return (
+            f"{unlike:,} of {len(rare):,} potentials are unlike those of the training, too many for a set of"
+            f" its law (p {max(whole, 1e-16):.1g} at most): intervals promise nothing here, those of the"
+            " others included; `qtrain calibrate` gives intervals for another law"
+        )
     meant = f"intervals cover {100 * coverage:g} % of the levels of potentials like those of the training"
     return f"{meant}; {unlike:,} of {len(rare):,} potentials are unlike these and have none"
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Any
 
+from qwell.datagen.recipes.trajectories import BLOCK
 from qwell.errors import InvalidInput, MissingExtra, WorkerError, unknown
 from qwell.progress import in_bytes
 from qwell.store.schema import Plan
@@ -82,11 +83,17 @@ class Workers:
         return available_cores() if self.count is None else self.count
 
     def allowed(self, plan: Plan) -> int:
-        """Local processes that `max_memory` leaves room for.
+        """Local processes that `max_memory` leaves room for; without it, all.
 
-        Raises InvalidInput if not even one, with the shard size that would do.
+        Raises InvalidInput if not even one, with the shard size that would do, or if one takes more than this
+        machine has.
         """
         if self.max_memory is None:
+            if (needed := memory_of_worker(plan)) > (has := memory_here()):
+                raise InvalidInput(
+                    f"one worker needs about {in_bytes(needed)} and this machine has {in_bytes(has)}; give"
+                    " fewer frames or points, a smaller --shard-size, or --scheduler with larger machines"
+                )
             return self.local_count()
         room = self.max_memory // memory_of_worker(plan)
         if room < 1:
@@ -101,9 +108,16 @@ class Workers:
 
 
 def memory_of_worker(plan: Plan) -> int:
-    """Bytes that a worker takes at most, about."""
+    """Bytes that a worker takes at most, about; few simulations are filled up to a block."""
     row = sum(f.row_bytes for f in plan.fields)
-    return LIBRARIES + COPIES * row * max(min(s.shard_rows, s.rows) for s in plan.splits.values())
+    least = BLOCK if plan.kind == "trajectories" else 1
+    rows = max(min(s.shard_rows, s.rows) for s in plan.splits.values())
+    return LIBRARIES + COPIES * row * max(rows, least)
+
+
+def memory_here() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def available_cores() -> int:

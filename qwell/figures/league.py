@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from matplotlib.figure import Figure
@@ -14,38 +14,38 @@ class Placed(Protocol):
     """What is drawn of an entry of the league."""
 
     @property
-    def kernel(self) -> str: ...
-    @property
     def model(self) -> str: ...
     @property
     def parameters(self) -> int: ...
     @property
     def us(self) -> float: ...
     @property
-    def nmse(self) -> float: ...
+    def error(self) -> float: ...
 
 
-def work_precision(entries: Sequence[Placed]) -> Figure:
-    """Draw NMSE against µs a potential, a panel a kernel.
+def work_precision(sets: Mapping[str, Sequence[Placed]], time: str, error: str) -> Figure:
+    """Draw error against time, a panel a test set.
 
     Arguments:
-        entries: networks, and classical methods, which have no parameters; those of one family are joined.
+        sets: name of a test set → networks, and classical methods, which have no parameters; those of one
+            family, which is what their names begin with, are joined.
+        time, error: what the axes say.
     """
-    kernels = list(dict.fromkeys(entry.kernel for entry in entries))
-    figure, axes = canvas(1, len(kernels), width=3.4 * len(kernels) + 1.5, height=3.6)
-    for panel, kernel in zip(axes, kernels, strict=True):
-        mine = [entry for entry in entries if entry.kernel == kernel]
+    figure, axes = canvas(1, len(sets), width=3.4 * len(sets) + 1.5, height=3.6)
+    for panel, (name, mine) in zip(axes, sets.items(), strict=True):
         families: dict[str, list[Placed]] = {}
         for entry in mine:
-            family = entry.model if entry.parameters else entry.model.partition(",")[0]
+            family = entry.model if entry.parameters else entry.model.rpartition(",")[0] or entry.model
             families.setdefault(family, []).append(entry)
-        for number, (family, members) in enumerate(families.items()):
-            network = any(entry.parameters for entry in members)
-            style = {"marker": "o", "ls": "none"} if network else {"marker": "s", "color": "0.4", "ls": ":"}
-            if not network:
+        grey = [family for family, members in families.items() if not members[0].parameters]
+        for family, members in families.items():
+            style = {"marker": "o", "ls": "none"}
+            if family in grey:
+                number = grey.index(family)
+                style = {"marker": "s^vDPX"[number % 6], "color": "0.4", "ls": ":"}
                 style["mfc"] = "none" if number else "0.4"
-            panel.loglog([e.us for e in members], [e.nmse for e in members], ms=5, label=family, **style)
-        panel.set(xlabel="µs a potential", title=kernel)
-    axes[0].set_ylabel("NMSE")
+            panel.loglog([e.us for e in members], [e.error for e in members], ms=5, label=family, **style)
+        panel.set(xlabel=time, title=name)
+    axes[0].set_ylabel(error)
     axes[-1].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

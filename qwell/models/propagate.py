@@ -343,6 +343,12 @@ def _enough(psi: Tensor, potential: Tensor, plan: _Plan, tolerance: float) -> in
     """The number of `enough_substeps`."""
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise InvalidInput(f"tolerance is {tolerance}; it must be positive")
+    least = torch.finfo(psi.real.dtype).eps
+    if tolerance < least:
+        raise InvalidInput(
+            f"tolerance is {tolerance:g}; {psi.dtype} rounds by {least:.1e}: choose a larger one"
+            + ("" if psi.dtype == torch.complex128 else ", or complex128")
+        )
     size = (
         psi.abs().square().sum(-1, keepdim=True).sqrt()[..., None].clamp(min=torch.finfo(torch.float32).tiny)
     )

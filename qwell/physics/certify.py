@@ -90,6 +90,8 @@ class _Matrices:
 
     @classmethod
     def of(cls, potential: np.ndarray, grid: Grid, levels: int) -> _Matrices:
+        if np.iscomplexobj(potential):
+            raise InvalidInput("a potential is complex; certificates are of real ones: give its real part")
         check_potential(potential, grid, levels)
         inner = np.ascontiguousarray(potential[:, 1:-1], dtype=np.float64)
         if len(inner) and (largest := float(np.abs(inner).max())) > LARGEST:
@@ -299,6 +301,8 @@ def _scaled(state: np.ndarray, grid: Grid) -> np.ndarray:
 
 def _levels(potential: np.ndarray, values: np.ndarray) -> int:
     """How many levels (n, levels, …) has; InvalidInput unless there is a row for each potential."""
+    if np.iscomplexobj(potential) or np.iscomplexobj(values):
+        raise InvalidInput("potentials, energies and states must be real; of complex ones give the real part")
     if len(values) != len(potential):
         raise InvalidInput(f"there are {len(potential):,} potentials and {len(values):,} rows of levels")
     return int(values.shape[1])

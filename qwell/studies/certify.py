@@ -42,7 +42,7 @@ class Certifier:
         points: the number of points of its potentials.
         delta: δ, energy units.
 
-    Raises InvalidInput if δ is not a positive number, or the law is not known.
+    Raises InvalidInput if δ is not a positive number, the law is not known, or it is one of another mesh.
     """
 
     about: Mapping[str, Any]
@@ -56,6 +56,12 @@ class Certifier:
                 "nothing can be certified: the model's record does not say that the energies it learned were"
                 " solved for by qwell, so that their law is unknown; leave --certify out, or ask a model that"
                 " was trained on a data set of `qdata generate`, or of `qdata import` without energies"
+            )
+        if other := sorted(_meshes(self._recipe) - {self.grid.mesh}):
+            raise InvalidInput(
+                f"nothing can be certified: the model's record says that its energies were solved for on"
+                f" {other[0]} mesh intervals, and its potentials have {self.points} points, {self.grid.mesh}"
+                " intervals; the levels of the two are different numbers"
             )
         medium_of(self._recipe, self.grid.x)  # of different effects there is no law
 
@@ -74,6 +80,15 @@ class Certifier:
     def _recipe(self) -> Mapping[str, Any]:
         recipe = self.about.get("recipe")
         return recipe if isinstance(recipe, Mapping) else {}
+
+
+def _meshes(recipe: Mapping[str, Any]) -> set[int]:
+    """The meshes that a data set's energies were solved for on, as far as it says; also of merged sets."""
+    inner = recipe.get("of")
+    parts = inner if isinstance(inner, list) else []
+    nested = [inner, *(part.get("recipe") for part in parts if isinstance(part, Mapping))]
+    own = {recipe["mesh"]} if isinstance(recipe.get("mesh"), int) else set()
+    return own.union(*(_meshes(one) for one in nested if isinstance(one, Mapping)))
 
 
 def _solved(recipe: Mapping[str, Any]) -> bool:

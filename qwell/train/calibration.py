@@ -15,6 +15,12 @@ Mahalanobis' distance in the leading modes and by what lies outside them, either
 promise is then P ≥ (c − UNLIKE)/(1 − UNLIKE), .899 for .9. And s is never below
 its median in calibration: potentials that seem easier, as smoother ones of another law do, need not be.
 
+Potentials of another law that happen to look familiar are not protected by this: they are what the mark left
+of a set which it mostly took away. So sets are judged too. Of m potentials of the training's law the number
+beyond the K-th most extreme of n in calibration is beta-binomial, (m, K, n + 1 − K), since all orders of the
+n + m are equally likely; with K the most for which one potential is marked, each of the four tails has its
+p-value, and the smallest times four is that of the set. Below `FOREIGN` the whole set is marked.
+
 Sources: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World" (2005); J. Lei, M. G'Sell,
 A. Rinaldo, R. Tibshirani, L. Wasserman, "Distribution-Free Predictive Inference for Regression", J. Am. Stat.
 Assoc. 113, 1094 (2018), section 5.2 for the local scale.
@@ -31,10 +37,13 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import CheckpointError, InvalidInput
+from qwell.physics.matter import matter_of
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.99)
 COVERAGE = 0.9  # unless another is asked for
 UNLIKE = 0.01  # p-value below which a potential is not like those of the training
+FOREIGN = 0.001  # p-value below which potentials, as a set, are not of the law of the training
+TAILS = 4  # two distances, each too large or too small
 LEAST = 1000  # potentials that calibrate
 VARIANCE = 0.9999  # share of the training potentials' that the leading modes hold
 MOST_MODES = 32
@@ -89,6 +98,25 @@ class Calibration:
 
     def p_values(self, potential: np.ndarray) -> np.ndarray:
         """How rare potentials at least as unusual as these (n, points) are: (n,), 4/(count + 1) to 1."""
+        return np.minimum(1.0, TAILS * (1 + np.min(self._beyond(potential), axis=0)) / (1 + self.count))
+
+    def set_p_value(self, potential: np.ndarray) -> float:
+        """How rare sets are of which so many are unusual, if all of (m, points) are of the training's law.
+
+        Below `FOREIGN` the set is of another law, and its intervals promise nothing, those of potentials that
+        are not marked included. A single potential is judged by its own p-value: this is never below that.
+        """
+        from scipy.stats import betabinom  # takes half a second
+
+        extreme = math.ceil(UNLIKE * (1 + self.count) / TAILS) - 1  # K
+        if extreme < 1 or not len(potential):
+            return 1.0
+        marked = (self._beyond(potential) < extreme).sum(axis=1)
+        each = betabinom.sf(marked - 1, len(potential), extreme, self.count + 1 - extreme)
+        return float(min(1.0, TAILS * each.min()))
+
+    def _beyond(self, potential: np.ndarray) -> np.ndarray:
+        """How many of those of calibration are at least as far out in each tail, (TAILS, n)."""
         each = []
         for score, known in zip(self._distances(potential), self.distances, strict=True):
             above = np.append(self.count, self.ranks - 1)[np.searchsorted(known, score, side="left")]
@@ -96,7 +124,7 @@ class Calibration:
                 np.searchsorted(known, score, side="right")
             ]
             each += [above, below]
-        return np.minimum(1.0, len(each) * (1 + np.min(each, axis=0)) / (1 + self.count))
+        return np.array(each)
 
     def _coordinates(self, potential: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Along the modes in standard deviations, and the mean square of what lies outside them."""
@@ -150,6 +178,42 @@ def check_coverage(coverage: float) -> None:
     """Raise InvalidInput for a coverage that is not among `COVERAGES`."""
     if coverage not in COVERAGES:
         raise InvalidInput(f"coverage is {coverage}; choose one of {', '.join(map(str, COVERAGES))}")
+
+
+def other_law(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """In what the energies of a data set follow another law than those that a model learned: "mesh" or
+    "matter"; "" if they do not, or if one of the recipes does not say it.
+
+    The potentials may well be the same, so that no p-value of theirs can tell.
+    """
+    if "mesh" in own and "mesh" in other and own["mesh"] != other["mesh"]:
+        return "mesh"
+    return "matter" if own and other and matter_of(own) != matter_of(other) else ""
+
+
+def trusted(
+    calibration: Calibration,
+    potential: np.ndarray,
+    predicted: np.ndarray,
+    energy: np.ndarray,
+    laws: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """How intervals fare on a set of potentials (n, points) with predicted and true energies (n, levels).
+
+    Arguments:
+        laws: the recipes of what was calibrated for, and of the set.
+
+    Returns: `covered`, the share of levels in their 90 % intervals, of potentials that are not marked, None
+    if all are; `marked`, the share that is; `set_marked`, why all of the set is of another law, so that its
+    intervals promise nothing: "mesh" or "matter" of the recipes, "potentials" by `set_p_value`, or "".
+    """
+    like = calibration.p_values(potential) >= UNLIKE
+    inside = np.abs(predicted - energy)[like] <= calibration.half_widths(potential[like], predicted[like])
+    why = other_law(*laws)
+    if not why and calibration.set_p_value(potential) < FOREIGN:
+        why = "potentials"
+    covered = float(inside.mean()) if inside.size else None
+    return {"covered": covered, "marked": float(1 - like.mean()), "set_marked": why}
 
 
 def calibration_in(metadata: Mapping[str, Any], points: int, levels: int) -> Calibration | None:

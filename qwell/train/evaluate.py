@@ -18,9 +18,9 @@ from qwell.figures.learning import learning_curve
 from qwell.figures.levels import predicted_levels
 from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of
-from qwell.store.dataset import Dataset, Split
+from qwell.store.dataset import Dataset
 from qwell.train import metrics
-from qwell.train.calibration import COVERAGE, UNLIKE, Calibration, calibration_in
+from qwell.train.calibration import COVERAGE, calibration_in, trusted
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
 from qwell.train.runs import Run, load_model, trained_on
 from qwell.train.tables import aligned
@@ -51,6 +51,7 @@ class Row:
         """name, NMSE, relative error, MAE, potentials per second, share in intervals, share marked."""
         m = self.metrics
         shares = [f"{100 * m[key]:.3g} %" if m.get(key) is not None else "–" for key in SHARES]
+        shares[1] += f", all by {m['set_marked']}" if m.get("set_marked") else ""
         return [
             self.name,
             f"{m['nmse']:.2e}",
@@ -163,7 +164,10 @@ def evaluate(
         row, predictions[name] = _measure(title, model, data, split)
         calibration = calibration_in(about, **fit)
         if calibration and (split, data.digest) != ("validation", about["calibration"].get("digest")):
-            row.metrics.update(_covered(calibration, data[split], predictions[name]))
+            part, laws = data[split], (about.get("recipe", {}), data.recipe)
+            part, laws = data[split], (about.get("recipe", {}), data.recipe)
+            pair = predictions[name], part["energy"][:]
+            row.metrics.update(trusted(calibration, part["potential"][:], *pair, laws))
         rows.append(row)
     return Evaluation(data, split, rows, predictions)
 
@@ -193,14 +197,6 @@ def _measure(name: str, model: Network, data: Dataset, split: str) -> tuple[Row,
     prediction, energy = predict_split(model, data, split)
     speed = len(energy) / (time.perf_counter() - clock)
     return Row(name, len(energy), speed, metrics.summary(prediction, energy)), prediction
-
-
-def _covered(calibration: Calibration, split: Split, energy: np.ndarray) -> dict[str, float | None]:
-    """The share of levels in their intervals, of potentials that are not marked, and the share marked."""
-    potential, exact = split["potential"][:], split["energy"][:]
-    like = calibration.p_values(potential) >= UNLIKE
-    inside = np.abs(energy - exact)[like] <= calibration.half_widths(potential[like], energy[like])
-    return {"covered": float(inside.mean()) if inside.size else None, "marked": float(1 - like.mean())}
 
 
 def per_level_table(asked: Mapping[str, Row]) -> str:

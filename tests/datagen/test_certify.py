@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -166,6 +167,17 @@ def test_numbers_that_are_none_are_never_certified() -> None:
         assert not certified(v, GRID, f, delta)[:3].any()
     assert not certified(v, GRID, f, 1e3).any()
     assert np.isinf(smallest_delta(v, GRID, f)[:3]).all()
+
+
+def test_complex_numbers_are_refused_and_not_cast() -> None:
+    v, f = np.zeros((1, 33)), np.ones((1, 2))
+    plain = [unwrap(proof) for proof in (smallest_delta, residual_bound, state_bounds, certified)]  # of types
+    for potential, values in ((v + 1j, f), (v, f + 1j), (v.astype(complex), f)):
+        for proof in plain:
+            with pytest.raises(InvalidInput, match="must be real"):
+                proof(potential, Grid(32), values, *([0.1] if proof is plain[-1] else []))
+    with pytest.raises(InvalidInput, match="is complex"):
+        unwrap(enclosures)(v + 1j, Grid(32), 2)
 
 
 def test_answers_do_not_depend_on_the_company() -> None:

@@ -15,7 +15,7 @@ import pytest
 from servers import free_port, wait_for
 from support import content
 
-from qwell.datagen import clusters, pipeline
+from qwell.datagen import clusters, pipeline, presets
 from qwell.datagen.clusters import Workers
 from qwell.datagen.recipes.spectra import SpectraRecipe
 from qwell.errors import DatasetIncomplete, DatasetLocked, DatasetNotFound, InvalidInput, WorkerError
@@ -307,6 +307,21 @@ def test_memory_decides_how_many_workers() -> None:
         Workers(max_memory=500_000_000).allowed(big)
     with pytest.raises(InvalidInput, match="allow more"):
         Workers(max_memory=1000).allowed(plan)
+
+
+def test_what_no_machine_can_hold_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One simulation of a million frames: eight of them are made at a time."""
+    recipe = presets.grid(x0=(20.0,), frames=10**6)
+    assert clusters.memory_of_worker(recipe.plan()) > 8 * 10**6 * 1024 * 8
+    monkeypatch.setattr(clusters, "memory_here", lambda: 64 * 2**30)
+    for workers in (0, 1):
+        with pytest.raises(
+            InvalidInput, match=r"one worker needs about .* and this machine has 68.7 GB; give fewer frames"
+        ):
+            pipeline.generate(recipe, tmp_path / "x.zarr", workers=workers)
+    assert not any(tmp_path.iterdir())
 
 
 def test_workers_that_never_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ def test_methods_for_static_potentials_and_impossible_tolerances_are_refused(
         evolve(psi, v, RING, Propagation("chebyshev", frames=2), one)
     monkeypatch.setattr(driven, "MOST_STEPS", 64)
     fast = [drive("dipole", amplitude=1e8, frequency=1.0)]
-    with pytest.raises(InvalidInput, match="more than 64 steps"):
+    with pytest.raises(InvalidInput, match="64 steps"):
         evolve(psi, v, RING, Propagation("split-operator-4", dt=100.0, frames=1, tolerance=1e-12), fast)
 
 
@@ -211,3 +211,16 @@ def test_numbers_beyond_all_use_are_refused() -> None:
         Absorber(1e-3, 1.0).on(RING)
     with pytest.raises(InvalidInput, match="product must be finite"):
         Propagation("split-operator-4", dt=1e308, frames=2)
+
+
+@pytest.mark.parametrize("method", CONTROLLED)
+def test_drives_that_no_step_can_follow_are_refused_at_once(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any step is made; and just as strong a drive as can be followed is not refused."""
+    psi, how = packet(RING, "gaussian", 20.0, 2.0, 1.0)[None], Propagation(method, frames=3)
+    monkeypatch.setattr(driven, "_estimate", lambda *_: pytest.fail("a step was made"))
+    with pytest.raises(InvalidInput, match=rf"radians a frame, more than {method} can follow"):
+        evolve(psi, np.zeros((1, 256)), RING, how, [drive("dipole", amplitude=1e9, frequency=1.0)])
+    with pytest.raises(pytest.fail.Exception, match="a step was made"):
+        evolve(psi, np.zeros((1, 256)), RING, how, [drive("dipole", amplitude=10.0, frequency=1.0)])

@@ -409,3 +409,20 @@ def test_wave_functions_that_are_none() -> None:
     for bad in (psi * np.nan, psi[:, :100]):
         with pytest.raises(InvalidInput):
             propagate(bad, potential, SMALL, Propagation())
+
+
+@pytest.mark.parametrize(("precision", "least"), [("float64", 1e-15), ("float32", 1e-7)])
+def test_no_tolerance_is_below_what_numbers_can_tell(precision: str, least: float) -> None:
+    for method in ("chebyshev", "truncated-eigen", *CONTROLLED):
+        assert Propagation(method, tolerance=least, precision=precision).tolerance == least
+        with pytest.raises(InvalidInput, match=f"{precision} can do no better than {least:g}"):
+            Propagation(method, tolerance=1e-30, precision=precision)
+
+
+def test_a_number_of_frames_is_an_integer() -> None:
+    for wrong in (True, 2.0, "3"):
+        with pytest.raises(InvalidInput, match="must be an integer"):
+            Propagation(frames=wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match="must be an integer"):
+            Propagation.from_json({"frames": wrong})
+    assert Propagation(frames=np.int64(3)).frames == 3

@@ -7,14 +7,24 @@ from qwell.errors import CheckpointError, InvalidInput
 from qwell.models.registry import list_models, pretrained, read_config
 from qwell.physics import kernels, potentials
 from qwell.physics.grid import Grid
-from qwell.train.calibration import COVERAGES, LEAST, UNLIKE, Calibration, calibrate, calibration_in, in_short
+from qwell.train.calibration import (
+    COVERAGES,
+    FOREIGN,
+    LEAST,
+    UNLIKE,
+    Calibration,
+    calibrate,
+    calibration_in,
+    in_short,
+    other_law,
+)
 from qwell.train.runs import trained_on
 
 LEVELS = 3
 
 
-def drawn(kernel: str, n: int, split: str = "train", sigma: float = 100.0) -> np.ndarray:
-    root = potentials.factor(kernels.covariance(kernel, Grid(40), sigma, 0.2))
+def drawn(kernel: str, n: int, split: str = "train", sigma: float = 100.0, length: float = 0.2) -> np.ndarray:
+    root = potentials.factor(kernels.covariance(kernel, Grid(40), sigma, length))
     return potentials.rows(root, 5, split, 0, n)
 
 
@@ -71,6 +81,29 @@ def test_p_values_are_valid_and_find_other_laws(made: Calibration) -> None:
         assert (made.p_values(other) < UNLIKE).mean() > 0.95
     strange = np.vstack([np.full(41, 1e6), np.tile([1e3, -1e3], 21)[:41]])
     assert (made.p_values(strange) == 4 / 4001).all()
+
+
+def test_sets_of_another_law_are_marked_as_a_whole(made: Calibration) -> None:
+    """Of own sets no more than a share p has a p-value of p; laws that are near are found in large sets."""
+    fresh = drawn("m3", 60_000, "test").reshape(200, 300, -1)
+    p = np.array([made.set_p_value(v) for v in fresh])
+    assert (p < FOREIGN).sum() <= 2 and (p < 0.1).mean() < 0.1 + 5 * np.sqrt(0.09 / 200)
+    for near in (drawn("m3", 2000, sigma=112.0), drawn("m3", 2000, length=0.17)):
+        assert 0.01 < (made.p_values(near) < UNLIKE).mean() < 0.25
+        assert made.set_p_value(near) < FOREIGN
+    one = drawn("exp", 200)[:1]
+    assert made.set_p_value(one) >= made.p_values(one)[0]  # a set of one is no worse than it
+    assert made.set_p_value(one[:0]) == 1.0
+
+
+def test_a_set_with_another_mesh_or_matter_is_of_another_law() -> None:
+    """Of subsets and merged sets too; and no potential can tell."""
+    own = {"recipe": "spectra", "mesh": 100, "matter": None, "sigma": 100.0}
+    with_matter = own | {"matter": "case1"}
+    assert other_law(own, own | {"mesh": 200}) == "mesh"
+    assert other_law(own, with_matter) == other_law({"of": with_matter}, own) == "matter"
+    assert other_law(with_matter, with_matter | {"sigma": 200.0}) == "matter"
+    assert other_law(own, own) == other_law({}, with_matter) == other_law({"of": own}, own) == ""
 
 
 def test_a_calibration_is_the_same_after_a_journey(made: Calibration) -> None:

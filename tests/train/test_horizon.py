@@ -72,13 +72,18 @@ def test_a_training_calibrates_its_emulator(home: Path) -> None:
 
 
 def test_rollouts_say_how_often_the_bound_was_kept(home: Path) -> None:
-    asked = ("qtrain", "rollout", "run", "--data", "a.zarr", "--split", "validation", "--frames", 20)
+    run("qdata", "subset", "a.zarr", "--n", 10, "--out", "again.zarr", cwd=home)
+    asked = ("qtrain", "rollout", "run", "--data", "again.zarr", "--split", "validation", "--frames", 20)
     told = run(*asked, "--json", cwd=home).json
     made = horizon_in(trained_on(home / "run"))
     assert made is not None and told["bound"] == made.bound(20).tolist()
     assert 12 / 13 * 0.9 - 0.05 <= told["mean"]["within"] <= 1  # those that it was calibrated with
     lines = run(*asked, cwd=home).stdout
-    assert "within 90%" in lines and "by 12 simulations" in lines
+    assert "within 90%" in lines and "by 12 simulations:" in lines.replace("\n", ":")
+    both = run(*asked, "--data", "a.zarr", "--json", cwd=home).json["cases"]
+    assert {c["within"] is None for c in both if c["data"] == "a.zarr"} == {True}
+    assert {c["within"] is None for c in both if c["data"] == "again.zarr"} == {False}
+    assert "but not of a.zarr, which made the bound" in run(*asked, "--data", "a.zarr", cwd=home).stdout
     plain = run("qtrain", "rollout", "plain", *asked[3:], "--json", cwd=home).json
     assert plain["bound"] is None and plain["mean"]["within"] is None
 

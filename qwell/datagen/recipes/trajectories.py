@@ -182,6 +182,16 @@ class TrajectoriesRecipe:
         kind, potential, numbers = self.case(split, row)
         return packet(self.ring, kind, *numbers, self.wrap), potential.on(self.ring)
 
+    def beginnings(self, split: str, n: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """ψ(0), V and (x0, s0, e0) of the first n simulations of a split, or of all.
+
+        Returns: (n, N) complex128, (n, N) float64 and (n, 3).
+        """
+        rows = range(min(n or self.rows_by_split[split], self.rows_by_split[split]))
+        pairs = [self.beginning(split, row) for row in rows]
+        numbers = np.array([self.case(split, row)[2] for row in rows])
+        return np.stack([psi for psi, _ in pairs]), np.stack([v for _, v in pairs]), numbers
+
     def rows(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
         """Simulations start … stop − 1 of a split, every field.
 

@@ -34,6 +34,7 @@ MOST_STEPS = 2**14  # a frame
 HOPELESS = 2**7  # steps a frame from which on values that overflow are not tried again
 CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with
+LOOKED_AT = 32  # times at which it is seen how strong potentials are
 
 
 def evolve(
@@ -74,6 +75,7 @@ def evolve(
         weight *= absorber.comes_back(ring) ** 2
     rough = sorted({math.floor(t / how.dt) + 1 for drive in drives for t in drive.joints})
     share, done = _share(how), 0
+    _refuse_hopeless(land, how, share)
     while done < how.frames:
         stop = min(done + every, next((f for f in rough if f > done), how.frames), how.frames)
         for f, v in _potentials(step, done, stop, how.dt, steps):
@@ -126,6 +128,26 @@ def _estimate(
     difference = made - step(before, v, dt, 2 * steps)
     size: np.ndarray = np.sqrt(np.abs(difference) ** 2 @ weight) / (1 - 2.0**-step.order)
     return size
+
+
+def _refuse_hopeless(land: Landscape, how: Propagation, share: float) -> None:
+    """Raise InvalidInput if V turns phases so fast that no number of steps up to the most is enough.
+
+    φ = Δt (max V − min V), at some times. In s steps a phase turns by φ/s, and where that is beyond π the
+    splitting does not tell it from a smaller one; and float64 keeps φ to φ·2⁻⁵², which no steps mend.
+    """
+    if how.substep is not None:
+        return
+    times = np.linspace(0.0, how.dt * how.frames, LOOKED_AT)
+    spans = [np.ptp(v, axis=-1).max() for v in (land.at(times[i : i + 1]) for i in range(LOOKED_AT))]
+    phase = float(max(spans)) * how.dt
+    splits = how.method == "split-operator-4" and phase > np.pi * MOST_STEPS
+    if splits or not phase * np.finfo(float).eps <= share:
+        raise InvalidInput(
+            f"potentials turn phases by {phase:.1e} radians a frame, more than {how.method} can follow with a"
+            f" tolerance of {how.tolerance:g} and {MOST_STEPS:,} steps; lower the potentials or their drives,"
+            " or --dt"
+        )
 
 
 def _refuse_overflow(worst: float, steps: int, how: Propagation) -> None:

@@ -36,6 +36,7 @@ SUBSTEPS = {"split-operator": 0.01, "space-splitting": 5e-4}
 PRECISIONS = ("float64", "float32")
 TOLERANCES = {"float64": 1e-11, "float32": 1e-6}
 ESTIMATED = {"float64": 1e-9, "float32": 1e-6}  # of CONTROLLED
+LEAST_TOLERANCES = {"float64": 1e-15, "float32": 1e-7}  # what rounding leaves to ask for
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ class Propagation:
         for name, number in (("dt", self.dt), ("tolerance", self.tolerance)):
             if number is None or not (math.isfinite(number) and number > 0):
                 raise InvalidInput(f"{name} is {number}; it must be a positive number")
+        least = LEAST_TOLERANCES[self.precision]
+        if self.tolerance is not None and self.tolerance < least:
+            raise InvalidInput(
+                f"tolerance is {self.tolerance:g}; {self.precision} can do no better than {least:g}: choose"
+                " that or more" + (", or --precision float64" if self.precision == "float32" else "")
+            )
+        if isinstance(self.frames, bool) or not isinstance(self.frames, int | np.integer):
+            raise InvalidInput(f"frames is {self.frames!r}; it must be an integer")
         if not 1 <= self.frames <= 10**6:
             raise InvalidInput(f"frames is {self.frames}; it must be from 1 to {10**6}")
         if not math.isfinite(self.dt * self.frames):

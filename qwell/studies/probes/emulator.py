@@ -41,7 +41,7 @@ def load_emulator(
             f" waves of --points {model.config.points}"
         )
     about = trained_on(path)
-    differs = _differences(about.get("recipe"), ring, how)
+    differs = differences(about.get("recipe"), ring, how)
     if differs:
         said = f"{path} learned with {' and '.join(differs)}: what it says of these waves is wrong"
         if not anyway:
@@ -58,8 +58,15 @@ def learned(path: str | Path) -> dict[str, int | str | None]:
     return {"updates": about.get("updates"), "learned_from": source}
 
 
-def _differences(recipe: object, ring: Ring, how: Propagation) -> list[str]:
-    """In what the waves that were learned from differ, in words; nothing if that is not known."""
+def differences(recipe: object, ring: Ring, how: Propagation) -> list[str]:
+    """In what the waves that were learned from, by a recipe, differ from others; nothing if it is not known.
+
+    Arguments:
+        recipe: of trajectories.
+        ring, how: of the others.
+
+    Returns: dx, dt and the Hamiltonian in words, of those that are not the same.
+    """
     if not isinstance(recipe, dict) or "ring" not in recipe:
         return []
     own_ring, own = setting_of(recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from qwell.studies.finding import Cell, Finding, check_index
 from qwell.studies.probes.asked import OfTrajectories
 from qwell.studies.probes.emulator import learned, load_emulator
 from qwell.train.calibration import COVERAGE
+from qwell.train.config import MEASURED
 from qwell.train.horizon import horizon_in, relative_errors
 from qwell.train.metrics import WavesCompared, waves_compared
 from qwell.train.rollout import history_of, predict_frames
@@ -92,15 +94,42 @@ def _cases(
     return cases
 
 
-def _bound(path: str | Path, frames: int) -> tuple[np.ndarray | None, int]:
-    """On the relative error of each frame (frames,), if an emulator was calibrated; and by how many."""
-    horizon = horizon_in(trained_on(path))
-    return (None, 0) if horizon is None else (horizon.bound(frames), horizon.count)
+@dataclass(frozen=True)
+class _Bound:
+    """On the relative error of each frame (frames,), if an emulator was calibrated; and by what data."""
 
+    values: np.ndarray | None = None
+    count: int = 0
+    digest: str | None = None
 
-def _bounds_told(by: int) -> str:
-    """What the last column says, in words, of an emulator calibrated by so many simulations."""
-    return f"; frames within their {COVERAGE:.0%} bound, by {by} simulations" if by else ""
+    @classmethod
+    def of(cls, path: str | Path, frames: int) -> _Bound:
+        about = trained_on(path)
+        if (horizon := horizon_in(about)) is None:
+            return cls()
+        return cls(horizon.bound(frames), horizon.count, about["horizon"].get("digest"))
+
+    def made_by(self, data: Dataset, split: str) -> bool:
+        """Whether these very simulations made it, so that they say nothing of how often it holds."""
+        return self.values is not None and (split, data.digest) == (MEASURED, self.digest)
+
+    def on(self, data: Dataset, split: str) -> np.ndarray | None:
+        """What simulations are compared with; None where they made it."""
+        return None if self.made_by(data, split) else self.values
+
+    def to_json(self) -> list[float | None] | None:
+        """The values, null where there is no bound; None if the emulator was not calibrated."""
+        if self.values is None:
+            return None
+        return [value if np.isfinite(value) else None for value in self.values.tolist()]
+
+    def told(self, data: Sequence[Dataset], split: str) -> str:
+        """What the last column says, in words."""
+        if not self.count:
+            return ""
+        own = [one.name for one in data if self.made_by(one, split)]
+        but = f", but not of {', '.join(own)}, which made the bound" if own else ""
+        return f"; frames within their {COVERAGE:.0%} bound, by {self.count} simulations{but}"
 
 
 def share_within(predicted: np.ndarray, truth: np.ndarray, bound: np.ndarray | None) -> float:
@@ -156,7 +185,7 @@ def rollouts(
     for one in data:
         model, v_scale = load_emulator(path, *setting_of(one.origin), device, anyway)
     check_index(row, data[0], split)
-    bound, by = _bound(path, frames)
+    bound = _Bound.of(path, frames)
     cases: list[dict[str, Any]] = []
     figures: dict[str, Figure] = {}
     last: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -164,7 +193,7 @@ def rollouts(
         waves, potential = (one[split]["psi"][:], potentials_of(one, split)), one[split]["potential"][:]
         predicted, truth = predict_frames(model, v_scale, *waves, frames, keep_norm)
         compared = waves_compared(predicted, truth)
-        cases += _cases(one, split, predicted, truth, compared, bound)
+        cases += _cases(one, split, predicted, truth, compared, bound.on(one, split))
         named = [f"{one.stem} {i}: C {c:.4f}" for i, c in enumerate(compared.correlation.mean(axis=1))]
         last += zip(named, truth[:, -1], predicted[:, -1], potential, strict=True)
         if not figures:
@@ -186,12 +215,12 @@ def rollouts(
         "parameters": sum(p.numel() for p in model.parameters()),
         **asked,
         "data": {one.name: one.digest for one in data},
-        "bound": None if bound is None else [b if np.isfinite(b) else None for b in bound.tolist()],
+        "bound": bound.to_json(),
         "mean": means,
         "cases": cases,
     }
     title = f"{model.registry_name}, {_told(frames, keep_norm)}: errors averaged over frames; largest drifts"
-    return Finding("rollout", title + _bounds_told(by), CASE_HEAD, rows, numbers, figures)
+    return Finding("rollout", title + bound.told(data, split), CASE_HEAD, rows, numbers, figures)
 
 
 EMULATOR_HEAD = {

@@ -1,0 +1,1 @@
+"""Leagues at equal error: networks of energies (`spectra`), and emulators (`emulators`)."""
