@@ -110,10 +110,11 @@ def run(group: click.Group, name: str) -> None:
 
 
 def _displayed(group: click.Group, name: str) -> int:
+    display = Display(name)
     with (
         _warnings_in_a_line(name) as said,
         signals_end_work(name) as ending,
-        Display(name).shown(),
+        display.shown(),
         ExitStack() as held,
     ):
         try:
@@ -125,6 +126,7 @@ def _displayed(group: click.Group, name: str) -> int:
         else:
             LOG.info("$ %s", shlex.join(map(shown, [name, *arguments])))
             code = _run(group, name, arguments, debug, said)
+            display.rest()
             LOG.info("exit code %d", code)
             ending.near = code > 128
     return code

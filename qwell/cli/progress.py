@@ -100,7 +100,7 @@ class Display:
     def __init__(self, name: str) -> None:
         self.name, self.began = name, time.monotonic()
         self._stages: list[tuple[Stage, tqdm | None]] = []
-        self._over = threading.Event()
+        self._over, self._speaking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._tick, daemon=True)
 
     @contextmanager
@@ -120,8 +120,10 @@ class Display:
                 self._thread.join()
 
     def rest(self) -> None:
-        """Say no more lines: what follows waits for people."""
+        """Say no more lines, from when this returns."""
         self._over.set()
+        with self._speaking:
+            pass
 
     def begun(self, stage: Stage) -> None:
         """Open a bar, if somebody can see it."""
@@ -143,13 +145,18 @@ class Display:
 
     def _tick(self) -> None:
         while not self._over.wait(EVERY):
-            open_now = [str(stage) for stage, _ in self._stages]
-            seconds = in_words(time.monotonic() - self.began)
-            line = f"{self.name}: {seconds}: {'; '.join(open_now) or 'at work'}"
-            LOG.info(line)
-            if not sys.stderr.isatty():
-                with suppress(OSError):
-                    click.echo(line, err=True)
+            with self._speaking:
+                if not self._over.is_set():
+                    self._speak()
+
+    def _speak(self) -> None:
+        open_now = [str(stage) for stage, _ in self._stages]
+        seconds = in_words(time.monotonic() - self.began)
+        line = f"{self.name}: {seconds}: {'; '.join(open_now) or 'at work'}"
+        LOG.info(line)
+        if not sys.stderr.isatty():
+            with suppress(OSError):
+                click.echo(line, err=True)
 
 
 def waits_for_people() -> None:

@@ -29,8 +29,10 @@ def _s3() -> Iterator[None]:
 
     with s3_server() as environment, mock.patch.dict(os.environ, environment):
         S3FileSystem.clear_instance_cache()  # clients keep the address of their server
-        yield
-    S3FileSystem.clear_instance_cache()
+        try:
+            yield
+        finally:
+            S3FileSystem.clear_instance_cache()
 
 
 def two_push_at_once(folder: Path, suffix: str, tries: int) -> Outcome:
@@ -101,7 +103,8 @@ def killed_makings(folder: Path, suffix: str, tries: int) -> Outcome:
                 last = _making(url)
                 assert last.wait() == 0, last.communicate()
             assert find(url)[1].digest == digest
-            assert set(Versions(url).place.names()) == {digest, "latest.json"}
+            left = set(Versions(url).place.names())
+            assert left == {digest, "latest.json"}, left
             pull(url, folder / f"back{i}{suffix}")
             same(folder / f"back{i}{suffix}", reference)
     return kills, "identical after --resume, nothing else is left there"

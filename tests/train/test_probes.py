@@ -140,7 +140,7 @@ def test_crossing_of_the_exact_network_is_the_exact_crossing(
     generate(SpectraRecipe("rbf", n=1, validation=24, mesh=40, levels=3), tmp_path / "a.zarr", workers=0)
     data = open_dataset(tmp_path / "a.zarr")
     monkeypatch.setattr(crossing_module, "load_model", lambda path, task: Schroedinger(Grid(40), 3))
-    found = crossing("any", data, candidates=12)
+    found = crossing("any", data)
     for key in ("lambda_crossing", "gap", "overlap_exchanged", "overlap_same"):
         assert found.numbers[key]["network"] == pytest.approx(found.numbers[key]["exact"], abs=1e-6)
     assert found.numbers["overlap_exchanged"]["exact"] > 0.9 > 0.5 > found.numbers["overlap_same"]["exact"]
@@ -163,10 +163,10 @@ def test_a_network_that_sees_no_crossing_is_said_to(
             energies[:, 1] = energies[:, 0] + np.linspace(2, 1, len(v))
         return energies
 
-    pair = crossing("any", data, candidates=12).numbers["pair"]
+    pair = crossing("any", data).numbers["pair"]
     monkeypatch.setattr(crossing_module, "predict", steady)
     monkeypatch.setattr(crossing_module, "_pair", lambda *arguments: ("direct solution", pair))
-    found = crossing("any", data, candidates=12)
+    found = crossing("any", data)
     assert found.numbers["lambda_crossing"]["network"] is found.numbers["gap"]["network"] is None
     assert 0.2 <= found.numbers["lambda_crossing"]["exact"] <= 0.8
     assert found.rows[0][1] == "none seen"
