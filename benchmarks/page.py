@@ -29,7 +29,7 @@ TITLES = {
     "step-cuda": "An update of the weights, GPU",
     "eigensolver": "The eigensolver of `hamiltonian`, while the machine did other work",
     "propagators": "Wave packets in time",
-    "driven": "Driven wave packets, while the machine did other work",
+    "driven": "Driven wave packets",
     "propagate": "Gradients of exact motion, while the machine did other work",
     "driven-emulators": "Emulators of driven motion, beside linear maps",
     "windows": "The dynamics paper's data set, and its windows",
