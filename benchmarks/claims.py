@@ -257,11 +257,21 @@ def _derivatives(r: Results, axes: Axes) -> None:
 
 def _said_of_derivatives(r: Results) -> str:
     values = found(r, r"(.*): fastest torch peer over qwell")
+    ours, folx = found(r, r"(.* points, laplacian): qwell, .*"), found(r, r"(.*): folx \(JAX\), .*")
+    many = {name: folx[name] / ours[name] for name in folx if " 1 points" not in name}
+    few = {name: ours[name] / folx[name] for name in folx if " 1 points" in name}
+    beside = (
+        f" Laplacians beside folx, compiled by JAX: from 1,000 points on between {short(min(many.values()))} and"
+        f" {short(max(many.values()))} times its speed; of single points folx takes"
+        f" {short(min(few.values()))} to {short(max(few.values()))} times less."
+        if folx
+        else ""
+    )
     return (
         f"Hessians, diagonals and Laplacians of a network: between {short(min(values.values()))} and "
         f"{short(max(values.values()))} times the"
         f" speed of the fastest way that torch has, in {sum(v >= 1 for v in values.values())} of "
-        f"{len(values)} cases faster (grey: slower)."
+        f"{len(values)} cases faster (grey: slower).{beside}"
     )
 
 
