@@ -261,7 +261,7 @@ def _said_of_derivatives(r: Results) -> str:
     many = {name: folx[name] / ours[name] for name in folx if " 1 points" not in name}
     few = {name: ours[name] / folx[name] for name in folx if " 1 points" in name}
     beside = (
-        f" Laplacians beside folx, compiled by JAX: from 1,000 points on between {short(min(many.values()))} and"
+        f" Laplacians beside folx, compiled by JAX: from 1,000 points on {short(min(many.values()))} to"
         f" {short(max(many.values()))} times its speed; of single points folx takes"
         f" {short(min(few.values()))} to {short(max(few.values()))} times less."
         if folx
