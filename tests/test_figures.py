@@ -1,6 +1,7 @@
 """Figures as people get them: sharp, in both formats, with everything on the page and one layout."""
 
 import io
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from qwell.errors import InvalidInput, WriteError
 from qwell.figures import canvas
 from qwell.figures.attention import attention_figure
+from qwell.figures.league import work_precision
 from qwell.figures.spacetime import film, trajectories_page
 from qwell.studies.finding import Finding
 from qwell.studies.pages import save_figure
@@ -99,3 +101,18 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="--out"):
         save_figure(page(), tmp_path / "file" / "a.png")
+
+
+def test_a_network_of_the_league_has_one_colour_in_all_panels() -> None:
+    """Also where a panel has one network more than the others."""
+    entry = namedtuple("entry", "model parameters us error")
+    sets = {"few": [entry("b", 3, 1.0, 0.1)], "all": [entry("a", 3, 2.0, 0.2), entry("b", 3, 1.0, 0.1)]}
+    figure = work_precision(sets, "time", "error")
+    colours = {
+        (panel.get_title(), line.get_color())
+        for panel in figure.axes
+        for line in panel.lines
+        if line.get_xdata()[0] == 1.0
+    }
+    assert colours == {("few", "C1"), ("all", "C1")}
+    assert [text.get_text() for text in figure.axes[-1].get_legend().get_texts()] == ["b", "a"]
