@@ -84,7 +84,7 @@ SECTIONS = {
              "qtrain probe densities hamiltonian-m3 --data store/rbf.zarr --index 3 --samples 50 --out asked/densities",
              "asked/densities", "The gradient of a predicted energy is the density of its state."),
         Card("The league", "qtrain league --out results/league.csv --figure league.png", "league.png",
-             "Networks of energies and classical solvers by error and time, on 24 test sets; [all numbers](league.md)."),
+             "Networks of energies and classical solvers by error and time, on four of 96 test sets; [all numbers](league.md)."),
         Card("Networks on other kernels",
              "qtrain probe cross-kernel hamiltonian-m3 hamiltonian-rbf --data store/m3.zarr --data store/rbf.zarr"
              " --out asked/kernels", "asked/kernels", "Trained on one kernel, asked about another."),

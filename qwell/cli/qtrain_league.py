@@ -137,9 +137,16 @@ def _table(entries: Sequence[Any], size: LeagueSize) -> str:
             [e.opponent, f"{e.opponent_us:.3g}", f"{e.us / e.opponent_us:.2g}"] if e.opponent else ["–"] * 3
         )
         cells.append([_set(e), e.model, f"{e.error:.2e} ± {spread:.0e}", f"{e.us:.3g}", *known])
-    potentials = POTENTIALS if size.n is None else size.n
-    count = f"{potentials:,} potentials a set" if spectra else f"{size.frames:,} frames"
-    return f"{count}, one thread, one seed of each network\n{aligned([head, *cells])}"
+    if spectra:
+        count = (
+            f"{POTENTIALS if size.n is None else size.n:,} potentials a set; ± standard error over them; µs"
+        )
+        count += " a potential"
+    else:
+        many = ", ".join(dict.fromkeys(f"{e.simulations} of {_set(e)}" for e in entries))
+        count = f"simulations: {many}; {size.frames:,} frames; ± standard error over simulations; µs a frame"
+        count += " and simulation"
+    return f"{count}, one thread; each network is one training\n{aligned([head, *cells])}"
 
 
 def _over_seeds(seeds: Sequence[Any]) -> list[str]:

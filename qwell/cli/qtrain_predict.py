@@ -208,7 +208,7 @@ def calibrate(model: str, data: str, out: Path | None, device: str) -> None:
     else:
         made = calibrated(network, opened.require("spectra"))
         count, unit, command = made.count, "potentials", "predict"
-        about["calibration"] = {**made.to_json(), **record}
+        about["calibration"] = {**made.to_json(), **record, "recipe": opened.recipe}
     save_described(model_folder(model), out, about)
     answer(
         {"model": out, unit: count, "data": opened.name, "config": out / CONFIG},

@@ -37,7 +37,6 @@ from typing import Any
 import numpy as np
 
 from qwell.errors import CheckpointError, InvalidInput
-from qwell.physics.matter import matter_of
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.99)
 COVERAGE = 0.9  # unless another is asked for
@@ -180,15 +179,43 @@ def check_coverage(coverage: float) -> None:
         raise InvalidInput(f"coverage is {coverage}; choose one of {', '.join(map(str, COVERAGES))}")
 
 
+def law_of(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The recipe of the data that a model was calibrated by, as far as its record says: that of its training,
+    if nobody calibrated it since; {} if it says nothing."""
+    for kept in (about.get("calibration"), about):
+        if isinstance(kept, Mapping) and isinstance(recipe := kept.get("recipe"), Mapping):
+            return recipe
+    return {}
+
+
 def other_law(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """In what the energies of a data set follow another law than those that a model learned: "mesh" or
     "matter"; "" if they do not, or if one of the recipes does not say it.
 
     The potentials may well be the same, so that no p-value of theirs can tell.
     """
-    if "mesh" in own and "mesh" in other and own["mesh"] != other["mesh"]:
+    ours, theirs = _laws(own), _laws(other)
+    if not (ours and theirs):
+        return ""
+    if {mesh for mesh, _ in ours} != {mesh for mesh, _ in theirs}:
         return "mesh"
-    return "matter" if own and other and matter_of(own) != matter_of(other) else ""
+    return "matter" if {matter for _, matter in ours} != {matter for _, matter in theirs} else ""
+
+
+def _laws(recipe: object) -> set[tuple[int, str]]:
+    """Mesh and matter of every part of a data set; none of what does not say how its energies were made."""
+    if not isinstance(recipe, Mapping):
+        return set()
+    inner = recipe.get("of")
+    if isinstance(inner, list):
+        parts = [_laws(part.get("recipe") if isinstance(part, Mapping) else None) for part in inner]
+        return set().union(*parts) if all(parts) else set()
+    if inner is not None:
+        return _laws(inner)
+    if not isinstance(recipe.get("mesh"), int) or "kernel" not in recipe:
+        return set()
+    matter = recipe.get("matter")
+    return {(recipe["mesh"], "" if matter is None else f"{matter} at {recipe.get('sigma')}")}
 
 
 def trusted(

@@ -282,7 +282,7 @@ def train_eigen(
             "recipe": data.recipe,
         }
         if min(len(data["train"]), len(data["validation"])) >= LEAST:
-            record = {"data": data.name, "digest": data.digest}
+            record = {"data": data.name, "digest": data.digest, "recipe": data.recipe}
             about |= {"calibration": {**calibrated(model, data).to_json(), **record}}
         save_pretrained(model, run.model, about)
     return stopped

@@ -20,7 +20,7 @@ from qwell.models.layers import Network
 from qwell.models.registry import create_model, entry_of
 from qwell.store.dataset import Dataset
 from qwell.train import metrics
-from qwell.train.calibration import COVERAGE, calibration_in, trusted
+from qwell.train.calibration import COVERAGE, calibration_in, law_of, trusted
 from qwell.train.eigen import batches_of, fitting_options, predict, predict_split
 from qwell.train.runs import Run, load_model, trained_on
 from qwell.train.tables import aligned
@@ -164,8 +164,7 @@ def evaluate(
         row, predictions[name] = _measure(title, model, data, split)
         calibration = calibration_in(about, **fit)
         if calibration and (split, data.digest) != ("validation", about["calibration"].get("digest")):
-            part, laws = data[split], (about.get("recipe", {}), data.recipe)
-            part, laws = data[split], (about.get("recipe", {}), data.recipe)
+            part, laws = data[split], (law_of(about), data.recipe)
             pair = predictions[name], part["energy"][:]
             row.metrics.update(trusted(calibration, part["potential"][:], *pair, laws))
         rows.append(row)

@@ -213,14 +213,38 @@ def test_numbers_beyond_all_use_are_refused() -> None:
         Propagation("split-operator-4", dt=1e308, frames=2)
 
 
-@pytest.mark.parametrize("method", CONTROLLED)
-def test_drives_that_no_step_can_follow_are_refused_at_once(
-    method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before any step is made; and just as strong a drive as can be followed is not refused."""
-    psi, how = packet(RING, "gaussian", 20.0, 2.0, 1.0)[None], Propagation(method, frames=3)
+def test_drives_that_no_step_can_follow_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any step is made: phases that turn by more than π in each of the most steps where ψ is."""
+    psi, how = packet(RING, "gaussian", 20.0, 2.0, 1.0)[None], Propagation("split-operator-4", frames=3)
     monkeypatch.setattr(driven, "_estimate", lambda *_: pytest.fail("a step was made"))
-    with pytest.raises(InvalidInput, match=rf"radians a frame, more than {method} can follow"):
-        evolve(psi, np.zeros((1, 256)), RING, how, [drive("dipole", amplitude=1e9, frequency=1.0)])
-    with pytest.raises(pytest.fail.Exception, match="a step was made"):
-        evolve(psi, np.zeros((1, 256)), RING, how, [drive("dipole", amplitude=10.0, frequency=1.0)])
+    there = np.abs(psi[0]) ** 2 > driven.SEEN * (np.abs(psi) ** 2).max()
+    most = np.pi * driven.MOST_STEPS / (how.dt * np.ptp(RING.x[there]))
+    with pytest.raises(InvalidInput, match="radians a frame, more than split-operator-4 can follow"):
+        evolve(psi, np.zeros((1, 256)), RING, how, [drive("dipole", amplitude=1.01 * most, frequency=1.0)])
+    wall = np.where(there, 0.0, 1e9)  # no phase of ψ turns there
+    for v, amplitude in ((np.zeros(256), 0.99 * most), (wall, 1.0)):
+        with pytest.raises(pytest.fail.Exception, match="a step was made"):
+            evolve(psi, v[None], RING, how, [drive("dipole", amplitude=amplitude, frequency=1.0)])
+
+
+def test_many_steps_a_frame_leave_out_no_more_of_each_exponential() -> None:
+    """1,000 turns of the field a time unit: the sums are cut so that all of a frame's stay in its share."""
+    ring = Ring(20.0, 64)
+    psi = packet(ring, "gaussian", 10.0, 1.0, 0.0)[None]
+    field = [drive("dipole", amplitude=1000.0, frequency=1000.0)]
+    ends = [
+        evolve(psi, np.zeros((1, 64)), ring, Propagation("magnus", dt=0.5, frames=2, tolerance=t), field)[0]
+        for t in (1e-6, 1e-9)
+    ]
+    assert np.sqrt((np.abs(ends[0] - ends[1])[0, -1] ** 2).sum() * ring.dx) < 1e-6
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_an_offset_of_the_potential_costs_no_digits_in_single_precision(offset: float) -> None:
+    """It turns the phase alone, by e^{−i offset t}."""
+    psi, wave = packet(RING, "gaussian", 20.0, 2.0, 1.0)[None], []
+    well = -2 * np.exp(-((RING.x - 20) ** 2) / 8)
+    for precision, above in (("float64", 0.0), ("float32", offset)):
+        how = Propagation("magnus", frames=20, precision=precision, tolerance=1e-6)
+        wave.append(evolve(psi, well[None] + above, RING, how)[0][0, -1] * np.exp(2j * above))
+    assert np.sqrt((np.abs(wave[0] - wave[1]) ** 2).sum() * RING.dx) < 2e-5

@@ -138,7 +138,7 @@ def test_potentials_and_layers_that_overflow_are_refused() -> None:
     for method in ("magnus", "split-operator-4"):
         how, field = Propagation(method, frames=2), [drive("dipole", amplitude=1e200, frequency=1)]
         with (
-            pytest.raises(InvalidInput, match="lower the potentials or their drives"),
+            pytest.raises(InvalidInput, match=r"lower them|lower the potentials"),
             np.errstate(all="ignore"),
         ):
             evolve(psi, V[None], RING, how, field)

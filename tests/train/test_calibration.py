@@ -16,6 +16,7 @@ from qwell.train.calibration import (
     calibrate,
     calibration_in,
     in_short,
+    law_of,
     other_law,
 )
 from qwell.train.runs import trained_on
@@ -98,12 +99,22 @@ def test_sets_of_another_law_are_marked_as_a_whole(made: Calibration) -> None:
 
 def test_a_set_with_another_mesh_or_matter_is_of_another_law() -> None:
     """Of subsets and merged sets too; and no potential can tell."""
-    own = {"recipe": "spectra", "mesh": 100, "matter": None, "sigma": 100.0}
+    own = {"recipe": "spectra", "kernel": "m3", "mesh": 100, "matter": None, "sigma": 100.0}
     with_matter = own | {"matter": "case1"}
     assert other_law(own, own | {"mesh": 200}) == "mesh"
     assert other_law(own, with_matter) == other_law({"of": with_matter}, own) == "matter"
     assert other_law(with_matter, with_matter | {"sigma": 200.0}) == "matter"
+    assert other_law({"of": own | {"mesh": 200}}, own) == "mesh"
+    assert other_law({"of": [{"recipe": own}, {"recipe": with_matter}]}, own) == "matter"
     assert other_law(own, own) == other_law({}, with_matter) == other_law({"of": own}, own) == ""
+    for unknown in ({"recipe": "import", "mesh": 100}, {"of": [1]}, {"of": [{"recipe": own}, {}]}):
+        assert other_law(own, unknown) == other_law(unknown, own) == ""  # who made the energies is not said
+
+
+def test_a_model_is_judged_by_what_it_was_calibrated_by() -> None:
+    assert law_of({"recipe": {"mesh": 1}, "calibration": {"recipe": {"mesh": 2}}}) == {"mesh": 2}
+    assert law_of({"recipe": {"mesh": 1}, "calibration": {"count": 3}}) == {"mesh": 1}
+    assert law_of({"recipe": None, "calibration": None}) == law_of({}) == {}
 
 
 def test_a_calibration_is_the_same_after_a_journey(made: Calibration) -> None:

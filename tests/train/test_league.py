@@ -1,6 +1,7 @@
 """The league: the same test sets for all, and no opponent that errs more."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from qwell.physics.matter import Matter
 from qwell.physics.spectrum import eigenvalues
 from qwell.studies.league import spectra
 from qwell.studies.league.asked import LeagueSize
-from qwell.studies.league.seeds import compared
+from qwell.studies.league.seeds import compared, training_of
 from qwell.studies.league.spectra import Entry, Law, SpectraLeague
 from qwell.studies.league.table import read_csv, season, write_csv
 from qwell.train.eigen import predict
@@ -154,3 +155,17 @@ def test_the_command_adds_a_row_to_a_table_and_draws_it(
     for name in ("hamiltonian-m3", "mlp-rbf"):
         assert sum(row.model == name for row in rows) == 16
     assert (tmp_path / "l.png").stat().st_size > 10_000
+
+
+def test_trainings_of_one_kind_differ_in_nothing_but_the_seed(tmp_path: Path) -> None:
+    """What a run is watched, logged or computed by does not count; all else does."""
+    own = {"command": "dynamics", "model": "emulator_gru", "clip": 1.0, "seed": 1, "updates": 10}
+
+    def kind(**changed: object) -> str:
+        (folder := tmp_path / str(len(list(tmp_path.iterdir())))).mkdir()
+        (folder / "model").mkdir()
+        (folder / "config.json").write_text(json.dumps(own | changed))
+        return training_of(folder)[0]
+
+    assert kind() == kind(seed=2, threads=2, log_every=7, data="elsewhere.zarr", watch=["b.zarr"])
+    assert len({kind(), kind(clip=0.0), kind(updates=11), kind(model="emulator_dense")}) == 4

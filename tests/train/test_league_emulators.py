@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from support import run
 
+from qwell.errors import InvalidInput
 from qwell.models.registry import create_model, save_pretrained
 from qwell.physics.packets import packet
 from qwell.physics.propagators.family import propagate
 from qwell.physics.propagators.settings import Propagation
 from qwell.physics.ring import Ring
 from qwell.physics.waves import as_complex
-from qwell.studies.league.emulators import Cases, EmulatorLeague, Entry, classical
+from qwell.studies.league.emulators import Cases, EmulatorLeague, Entry, _outside, classical
 from qwell.train.horizon import COVERAGES
 
 RING = Ring(box=40.0, points=256)
@@ -108,3 +109,17 @@ def test_the_league_is_the_same_twice_but_for_its_times(tmp_path: Path) -> None:
     assert said.count("emulator-unitary") == 5 and set(tables[0][0]) < {*Entry.__dataclass_fields__}
     wrong = run("qtrain", "league", "--frames", 2, cwd=tmp_path, code=2)
     assert "belongs to --task dynamics" in wrong.stderr
+
+
+def test_an_emulator_that_fits_no_set_is_refused(tmp_path: Path) -> None:
+    save_pretrained(create_model("emulator_unitary", points=64, layers=1), tmp_path / "small", {})
+    with pytest.raises(InvalidInput, match="small fits none of the test sets, which have 256 points"):
+        EmulatorLeague([tmp_path / "small"], [cases()])
+
+
+@pytest.mark.parametrize("broken", [{"families": []}, {"families": [{"s0": [1]}]}, {"families": 3}])
+def test_what_a_record_does_not_say_marks_nothing(broken: dict[str, object], tmp_path: Path) -> None:
+    ring = create_model("emulator_unitary", points=256, layers=1)
+    save_pretrained(ring, tmp_path / "ring", {"recipe": recipe() | broken, "v_scale": 3.0})
+    (made,) = EmulatorLeague([tmp_path / "ring"], [cases()]).networks.values()
+    assert _outside(made.about["recipe"], cases()) is None

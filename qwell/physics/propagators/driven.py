@@ -35,6 +35,7 @@ HOPELESS = 2**7  # steps a frame from which on values that overflow are not trie
 CHECKED = 16, 1.0  # frames and time at most from one check to the next
 FIRST = 2  # steps a frame to begin with
 LOOKED_AT = 32  # times at which it is seen how strong potentials are
+SEEN = 1e-12  # of the largest |ψ|², where a wave function is
 
 
 def evolve(
@@ -75,7 +76,7 @@ def evolve(
         weight *= absorber.comes_back(ring) ** 2
     rough = sorted({math.floor(t / how.dt) + 1 for drive in drives for t in drive.joints})
     share, done = _share(how), 0
-    _refuse_hopeless(land, how, share)
+    _refuse_hopeless(psi, land, how)
     while done < how.frames:
         stop = min(done + every, next((f for f in rough if f > done), how.frames), how.frames)
         for f, v in _potentials(step, done, stop, how.dt, steps):
@@ -130,23 +131,25 @@ def _estimate(
     return size
 
 
-def _refuse_hopeless(land: Landscape, how: Propagation, share: float) -> None:
-    """Raise InvalidInput if V turns phases so fast that no number of steps up to the most is enough.
+def _refuse_hopeless(psi: np.ndarray, land: Landscape, how: Propagation) -> None:
+    """Raise InvalidInput if V turns phases so fast that a splitting does not follow it in the most steps.
 
-    φ = Δt (max V − min V), at some times. In s steps a phase turns by φ/s, and where that is beyond π the
-    splitting does not tell it from a smaller one; and float64 keeps φ to φ·2⁻⁵², which no steps mend.
+    φ = Δt (max V − min V) where the wave functions begin, at some times. In s steps a phase turns by φ/s, and
+    beyond π the splitting does not tell it from a smaller one.
     """
-    if how.substep is not None:
+    if how.substep is not None or how.method != "split-operator-4":
         return
-    times = np.linspace(0.0, how.dt * how.frames, LOOKED_AT)
-    spans = [np.ptp(v, axis=-1).max() for v in (land.at(times[i : i + 1]) for i in range(LOOKED_AT))]
-    phase = float(max(spans)) * how.dt
-    splits = how.method == "split-operator-4" and phase > np.pi * MOST_STEPS
-    if splits or not phase * np.finfo(float).eps <= share:
+    density = np.abs(psi) ** 2
+    there = density > SEEN * density.max(axis=-1, keepdims=True)
+    phase = 0.0
+    for t in np.linspace(0.0, how.dt * how.frames, LOOKED_AT):
+        (v,) = land.at(np.array([t]))
+        span = np.where(there, v, -np.inf).max(axis=-1) - np.where(there, v, np.inf).min(axis=-1)
+        phase = max(phase, float(span.max()) * how.dt)
+    if not phase <= np.pi * MOST_STEPS:
         raise InvalidInput(
-            f"potentials turn phases by {phase:.1e} radians a frame, more than {how.method} can follow with a"
-            f" tolerance of {how.tolerance:g} and {MOST_STEPS:,} steps; lower the potentials or their drives,"
-            " or --dt"
+            f"potentials turn phases by {phase:.1e} radians a frame, more than {how.method} can follow in"
+            f" {MOST_STEPS:,} steps; lower the potentials or their drives, or --dt"
         )
 
 
@@ -173,7 +176,7 @@ def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
 
 def _stepper(land: Landscape, how: Propagation) -> Stepper:
     if how.method == "magnus":
-        return Magnus(land, how.hamiltonian, _share(how) / 1000 if how.tolerance else 0.0)
+        return Magnus(land, how.hamiltonian, _share(how) / 10 if how.tolerance else 0.0)
     orders = {"split-operator": 2, "split-operator-4": 4}
     if how.method not in orders:
         raise InvalidInput(

@@ -99,9 +99,9 @@ def _on_lattice(
         b_k = M b_{k+1} − b_{k+2} + (−i)^k 2 J_k(Rt) ψ,  e^{−iHt} ψ = ½ e^{−iĒt} (b_0 − b_2)
 
     Arguments:
-        potentials: V, (exponentials, n, N).
+        potentials: V − Ē, (exponentials, n, N).
         absorbing: W, (N,) or (0,).
-        line: a, b, h: M is a V + b, and h between neighbours.
+        line: a, b, h: M is a (V − Ē) + b, and h between neighbours.
         weights: (−1)^⌊k/2⌋ 2 J_k(Rt), an even number of them.
         turn: cos Ēt and sin Ēt.
         room: (4, 2, N + 2).
@@ -168,7 +168,7 @@ class Magnus:
     Arguments:
         land: the potentials.
         hamiltonian: see `Propagation`.
-        left_out: error of an exponential that is allowed.
+        left_out: error that the exponentials of a call may have together.
     """
 
     order = 4
@@ -197,20 +197,21 @@ class Magnus:
         exponentials: Exponentials = self._lattice if self.hamiltonian == "lattice" else self._spectral
         return exponentials(psi.copy(), v.reshape(-1, *psi.shape), centre, radius, step / 2)
 
-    def _weights(self, radius: float, t: float, dtype: np.dtype) -> np.ndarray:
+    def _weights(self, radius: float, t: float, dtype: np.dtype, exponentials: int) -> np.ndarray:
         gamma = float(self.land.absorbing.max(initial=0.0)) / radius
         precision = "float64" if dtype == np.complex128 else "float32"
-        return _coefficients(radius * t, gamma + float(np.sqrt(1 + gamma**2)), precision, self.left_out)
+        each = 2.0 ** np.floor(np.log2(self.left_out / exponentials)) if self.left_out else 0.0
+        return _coefficients(radius * t, gamma + float(np.sqrt(1 + gamma**2)), precision, each)
 
     def _lattice(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
         real, dx = u.real.dtype, self.land.ring.dx
-        weights = self._weights(radius, t, u.dtype)
+        weights = self._weights(radius, t, u.dtype, len(v))
         weights = weights * np.array([1, 1, -1, -1], real)[np.arange(len(weights)) % 4]
-        line = 2 / radius, 2 * (1 / dx**2 - centre) / radius, -1 / (dx**2 * radius)
+        line = 2 / radius, 2 / (dx**2 * radius), -1 / (dx**2 * radius)
         turn = np.cos(centre * t), np.sin(centre * t)
         _on_lattice(
             u.view(real).reshape(*u.shape, 2),
-            v.astype(real, copy=False),
+            (v - centre).astype(real, copy=False),  # before digits are lost
             self.land.absorbing.astype(real, copy=False),
             tuple(map(real.type, line)),
             weights,
@@ -220,13 +221,15 @@ class Magnus:
         return u
 
     def _spectral(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
+        weights = self._weights(radius, t, u.dtype, len(v))
         for potential in v:
-            u = self._one(u, potential, centre, radius, t)
+            u = self._one(u, potential, centre, radius, t, weights)
         return u
 
-    def _one(self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float) -> np.ndarray:
+    def _one(
+        self, u: np.ndarray, v: np.ndarray, centre: float, radius: float, t: float, weights: np.ndarray
+    ) -> np.ndarray:
         real = u.real.dtype
-        weights = self._weights(radius, t, u.dtype)
         d = (2 * (v - centre) / radius).astype(real)
         g = (2 * self.land.absorbing / radius).astype(real)
         factor = (2 * self._kinetic / radius).astype(real)

@@ -171,7 +171,7 @@ class EmulatorLeague:
         cases: the test sets. Emulators that see no potential play on free ones only, and those on the ring on
             sets of their number of points.
 
-    Raises InvalidInput for two models of one name; and as `load_model` does.
+    Raises InvalidInput for two models of one name, or one that fits no set; and as `load_model` does.
     """
 
     entry = Entry
@@ -179,6 +179,12 @@ class EmulatorLeague:
     def __init__(self, models: Sequence[str | Path], cases: Sequence[Cases]) -> None:
         self.cases = cases
         self.networks = {name: _player(model) for name, model in names_of(models).items()}
+        for name, player in self.networks.items():
+            if not any(player.sees(one) for one in cases):
+                points = ", ".join(map(str, sorted({one.ring.points for one in cases})))
+                raise InvalidInput(
+                    f"{name} fits none of the test sets, which have {points} points; train one on such data"
+                )
 
     def sets(self) -> Sequence[Cases]:
         """The test sets."""
@@ -287,13 +293,18 @@ def _emulator(one: Cases, name: str, player: _Player, truth: np.ndarray, known: 
 
 def _outside(recipe: Any, one: Cases) -> np.ndarray | None:
     """Which simulations (n,) are outside what a recipe has, see `Entry`; None if it does not say."""
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("families"), list) or "ring" not in recipe:
+    if not isinstance(recipe, dict) or "ring" not in recipe or "drives" in recipe:
         return None
     if differences(recipe, one.ring, one.how):
         return np.ones(len(one.psi), bool)
-    ring, families = setting_of(recipe)[0], recipe["families"]
-    packets = [np.concatenate([np.ravel(family[name]) for family in families]) for name in ("s0", "e0")]
-    fields = [Potential.from_json(v).on(ring) for family in families for v in family["potentials"]]
+    try:
+        ring, families = setting_of(recipe)[0], recipe["families"]
+        packets = [np.concatenate([np.ravel(family[name]) for family in families]) for name in ("s0", "e0")]
+        fields = [Potential.from_json(v).on(ring) for family in families for v in family["potentials"]]
+        if not fields or not all(np.isfinite(part).all() and part.size for part in packets):
+            return None
+    except (KeyError, TypeError, ValueError, InvalidInput):
+        return None
     seen = [one.packets[:, 0], one.packets[:, 1], one.potential.min(axis=1), one.potential.max(axis=1)]
     lows = [p.min() for p in packets] + 2 * [min(v.min() for v in fields)]
     highs = [p.max() for p in packets] + 2 * [max(v.max() for v in fields)]

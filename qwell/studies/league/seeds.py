@@ -16,11 +16,10 @@ from scipy.stats import ttest_ind
 from qwell.train.runs import Run
 
 FEWEST = 3  # seeds of each kind that are compared
-SETTLED = (  # of a run's configuration, what it is but for its seed
-    "batch", "command", "decay", "density_weight", "digest", "ema", "first_rate", "last_rate", "mirror",
-    "model", "noise", "optimizer", "options", "precision", "rows", "schedule", "start_from", "unroll",
-    "updates", "warm_up",
-)  # fmt: skip
+ASIDE = {  # of a run's configuration, what its training is the same without
+    "about", "checkpoint_every", "compile", "data", "evaluate_every", "log_every", "logger", "recipe", "seed",
+    "sha256", "stream", "tensorboard", "threads", "watch",
+}  # fmt: skip
 
 
 def training_of(model: str | Path) -> tuple[str, str]:
@@ -31,7 +30,7 @@ def training_of(model: str | Path) -> tuple[str, str]:
     if "://" in str(model) or not (Path(model) / "model").is_dir():
         return "", ""
     config = Run(Path(model)).config
-    settled = {name: config[name] for name in SETTLED if config.get(name) is not None}
+    settled = {name: value for name, value in config.items() if name not in ASIDE and value is not None}
     digest = hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest()
     return f"{config['model']} {digest[:8]}", str(config.get("seed", ""))
 

@@ -33,7 +33,7 @@ from qwell.physics.spectrum import eigenvalues
 from qwell.studies.league.asked import POTENTIALS
 from qwell.studies.league.seeds import training_of
 from qwell.studies.league.table import fastest, names_of
-from qwell.train.calibration import Calibration, calibration_in, trusted
+from qwell.train.calibration import Calibration, calibration_in, law_of, trusted
 from qwell.train.devices import threads
 from qwell.train.eigen import predict
 from qwell.train.runs import load_model, trained_on
@@ -187,7 +187,7 @@ class _Player:
         """How its intervals fare on a set; nothing if it is not calibrated."""
         if self.calibration is None:
             return {}
-        return trusted(self.calibration, v, found, exact, (self.about.get("recipe", {}), one.recipe))
+        return trusted(self.calibration, v, found, exact, (law_of(self.about), one.recipe))
 
 
 class SpectraLeague:
