@@ -114,7 +114,8 @@ class RemoteWriter:
         self.finished: Manifest | None = None
         if not (ours and resume):
             self.finished = self._found(resume, force, share)
-        if self.finished:
+        if self.finished:  # maybe by one who was killed while it tidied up: the record of the plan goes first
+            self._place.clear()
             return
         if ours and not (resume or force):
             raise DatasetExists(

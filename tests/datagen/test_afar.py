@@ -100,6 +100,17 @@ def test_it_goes_on_where_it_was_interrupted(
     assert len(made) == 2
 
 
+def test_who_was_killed_while_tidying_up_leaves_nothing(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version is whole and meant by then, and the record of the plan is gone."""
+    with monkeypatch.context() as patch, pytest.raises(TransferError, match="stop"):
+        patch.setattr(places.Place, "clear", lambda place: _stop(1))
+        generate(RECIPE, f"{base}/m3.zarr", workers=0, **SIZE)
+    left = set(place_at(f"{base}/m3.zarr").names())
+    manifest = generate(RECIPE, f"{base}/m3.zarr", workers=0, resume=True, **SIZE)
+    kept = {manifest.digest, "latest.json"}
+    assert left > kept and set(place_at(f"{base}/m3.zarr").names()) == kept
+
+
 def test_array_jobs_need_no_common_disk(base: str, local: dict[str, Path]) -> None:
     """Each puts its own shards; whoever comes last makes the whole."""
     url = f"{base}/m3.h5"
