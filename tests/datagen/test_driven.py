@@ -239,6 +239,14 @@ def test_many_steps_a_frame_leave_out_no_more_of_each_exponential() -> None:
     assert np.sqrt((np.abs(ends[0] - ends[1])[0, -1] ** 2).sum() * ring.dx) < 1e-6
 
 
+def test_a_loose_tolerance_costs_no_norm() -> None:
+    how = Propagation("magnus", frames=50, tolerance=1e-2)
+    field = [drive("dipole", amplitude=0.5, frequency=1.0)]
+    waves = evolve(packet(RING, "gaussian", 20.0, 2.0, 1.0)[None], np.zeros((1, 256)), RING, how, field)[0]
+    norms = np.sqrt((np.abs(waves) ** 2).sum(axis=-1) * RING.dx)
+    assert np.abs(norms / norms[0, 0] - 1).max() < how.norm_tolerance / 5
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_an_offset_of_the_potential_costs_no_digits_in_single_precision(offset: float) -> None:
     """It turns the phase alone, by e^{−i offset t}."""

@@ -176,7 +176,8 @@ def _more(steps: int, ratio: float, order: int, how: Propagation) -> int:
 
 def _stepper(land: Landscape, how: Propagation) -> Stepper:
     if how.method == "magnus":
-        return Magnus(land, how.hamiltonian, _share(how) / 10 if how.tolerance else 0.0)
+        left_out = min(_share(how), how.norm_tolerance / how.frames) / 10 if how.tolerance else 0.0
+        return Magnus(land, how.hamiltonian, left_out)
     orders = {"split-operator": 2, "split-operator-4": 4}
     if how.method not in orders:
         raise InvalidInput(
