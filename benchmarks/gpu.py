@@ -48,6 +48,7 @@ from qwell.train.team import Team
 ROOT = Path(__file__).parent.parent
 TIME_IS_UP = 3  # exit code
 SPARE = 15.0  # seconds of a stage that are left for its end
+MISSED = "not measured"  # in place of a number, with the reason
 
 
 class Failed(Exception):
@@ -80,7 +81,8 @@ class Stage:
             last = json.loads(stage.path.read_text())
             rows = last["results"]
             if last["machine"] == machine() and rows["device"] == stage.device and not rows["complete"]:
-                stage.rows = {key: row for key, row in rows.items() if key not in ("device", "complete")}
+                known = {key: row for key, row in rows.items() if key not in ("device", "complete")}
+                stage.rows = {key: row for key, row in known.items() if not str(row).startswith(MISSED)}
         return stage
 
     @property
@@ -122,7 +124,7 @@ def ran(stage: Stage, *command: str) -> bool:
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(4 * SPARE)
+            process.wait(SPARE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -196,8 +198,10 @@ def times(stage: Stage) -> bool:
         except TimeIsUp:
             return False
         except Exception as error:  # no C++ compiler, no memory: the others are measured
-            stage.rows[name] = f"not measured ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            stage.rows[name] = f"{MISSED} ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         stage.keep(complete=False)
+    if missed := [name for name, row in stage.rows.items() if str(row).startswith(MISSED)]:
+        raise Failed(f"{len(missed)} of {len(stage.rows)} were not measured, {missed[0]} the first")
     return True
 
 
@@ -329,8 +333,12 @@ def trained(stage: Stage, name: str, make: tuple[str, ...], command: str, train:
         again = ("--resume",) if partial.exists() else ()
         if not ran(stage, "-m", "qwell.cli.qdata", *make, *again, "--out", str(data)):
             return False
+    mark, ours = stage.out / f"{stage.label}-begun.json", {"device": stage.device, **machine()}
+    if run.exists() and not (mark.exists() and json.loads(mark.read_text()) == ours):
+        raise Failed(f"{run} was begun on another device, machine or revision; choose another --out")
+    mark.write_text(json.dumps(ours))
     asked = ("--resume", str(run)) if run.exists() else ("--data", str(data), "--out", str(run), *train)
-    complete = (run / "model").exists() or ran(
+    complete = (run / "model/model.safetensors").exists() or ran(
         stage, "-m", "qwell.cli.qtrain", command, *asked, "--device", stage.device
     )
     lines = (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []

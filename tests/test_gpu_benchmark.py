@@ -65,6 +65,8 @@ def test_a_training_has_data_weights_and_a_measure_and_is_made_once(
     gpu.called.clear()
     assert stage(gpu, monkeypatch, name, tmp_path) == 0
     assert results(tmp_path, name) == rows and not gpu.called
+    monkeypatch.setattr(gpu, "machine", lambda: {"git": "another"})
+    assert stage(gpu, monkeypatch, name, tmp_path) == 1  # whose weights these are is never mistaken
 
 
 def test_times_are_measured_once(
@@ -77,11 +79,15 @@ def test_times_are_measured_once(
     kept["results"][known] = 1234.5
     (tmp_path / "gpu-times-tiny.json").write_text(json.dumps(kept))
     monkeypatch.setattr(gpu, "rollout_time", lambda name, how, device, frames: 1 / 0)
-    assert stage(gpu, monkeypatch, "times", tmp_path) == 0
+    assert stage(gpu, monkeypatch, "times", tmp_path) == 1
+    assert "were not measured" in capsys.readouterr().err
     rows = results(tmp_path, "times")
     assert rows[known] == 1234.5 and rows["res_sa: an update, eager [ms]"] > 0
     failed = rows["emulator_gru: a frame of a rollout of 10, eager [ms]"]
-    assert failed == "not measured (ZeroDivisionError: division by zero)"
+    assert failed == "not measured (ZeroDivisionError: division by zero)" and not rows["complete"]
+    monkeypatch.setattr(gpu, "rollout_time", lambda name, how, device, frames: 2.0)
+    assert stage(gpu, monkeypatch, "times", tmp_path) == 0  # what was missed is measured the next time
+    assert results(tmp_path, "times")["emulator_gru: a frame of a rollout of 10, eager [ms]"] == 2.0
 
 
 def test_outcomes_of_tests_are_read(gpu: ModuleType, tmp_path: Path) -> None:
